@@ -68,6 +68,11 @@ pub struct Host {
     /// The links, all root's, that paths of the profile lead through on their way, by the path;
     /// read only for root.
     pub ways: BTreeMap<String, Vec<Link>>,
+    /// How many bytes each file has that is copied, or why the caller cannot read it, by the host's
+    /// path.
+    pub copied: BTreeMap<String, Result<u64, i32>>,
+    /// Where the links lead that entries of `[mounts]` follow, by the host's path.
+    pub followed: BTreeMap<String, Trail>,
     /// Where the links lead that entries of `[mounts]` keep, by the host's path.
     pub trails: BTreeMap<String, Trail>,
     /// Files with privilege in the trees that are granted for writing, by the path inside; read

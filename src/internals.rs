@@ -154,6 +154,12 @@ pub mod policy {
         pub mod kinds {
             pub use crate::policy::mounts::kinds::{Access, Mount, Sockets};
         }
+        pub mod follow {
+            pub use crate::policy::mounts::follow::wanted;
+        }
+        pub mod settle {
+            pub use crate::policy::mounts::settle::expanded;
+        }
         pub mod glob {
             pub use crate::policy::mounts::glob::{MOST_NAMES, expand};
         }

@@ -56,6 +56,7 @@ pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> (Host, Set
     let mut host = Host {
         profiles: sources.files().map(str::to_owned).collect(),
         private: sources.private(),
+        caller: caller.clone(),
         ..Host::default()
     };
     let asks = ask::questions(profile, &caller);
@@ -63,7 +64,6 @@ pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> (Host, Set
     host.read_ids(&asks, &caller);
     let (expanded, tree) = host.read_mounts(profile, &caller);
     host.read_rest(&asks, &caller);
-    host.caller = caller;
     let mut settled = Settled::of(&profile.mounts, expanded, tree, &host);
     if privilege::is_looked_for(&profile.identity, &profile.namespaces, &host.caller) {
         let set_id = profile.seccomp.set_id.get().is_some_and(|set_id| set_id.value);
@@ -105,6 +105,11 @@ impl Host {
             self.root_names = names_in(root);
         }
         self.globs = walk::globs(&profile.mounts, &self.root_names, caller.uid);
+        let expanded = mounts::glob::expand(&profile.mounts, &self.globs);
+        for path in mounts::follow::wanted(&expanded) {
+            let trail = trail::walk(&path, Last::Followed);
+            self.followed.insert(path, trail);
+        }
         let expanded = mounts::settle::expanded(&profile.mounts, self);
         let entries = expanded.as_ref().unwrap_or(&profile.mounts);
         if profile.limits.is_used() {
@@ -134,6 +139,9 @@ impl Host {
         }
         if caller.uid != 0 {
             self.unwritable = unwritable(entries, &self.paths);
+        }
+        for path in mounts::tree::copied(&tree) {
+            self.copied.insert(path.to_owned(), readable(path));
         }
         self.read_trails(&tree, with_fs);
         self.read_sockets(profile, &tree, &caller.home);
@@ -360,6 +368,13 @@ fn unwritable(entries: &Mounts, paths: &BTreeMap<String, Fact>) -> BTreeMap<Stri
         Some((above.clone(), nix::unistd::access(&*bytes::path(&above), how).err()? as i32))
     })
     .collect()
+}
+
+/// How large a file is that this process may read (access(2)).
+fn readable(path: &str) -> Result<u64, i32> {
+    nix::unistd::access(&*bytes::path(path), AccessFlags::R_OK).map_err(|errno| errno as i32)?;
+    let meta = std::fs::metadata(bytes::path(path));
+    meta.map(|meta| meta.len()).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 pub(crate) fn names_in(path: &str) -> Vec<String> {

@@ -18,7 +18,7 @@ mod outside;
 mod process;
 mod tree;
 
-use crate::kernel::name::Name;
+use crate::kernel::name::{Inode, Name};
 use crate::text::source::Span;
 pub use file_system::{FileSystem, Kernel};
 pub use group::GroupOp;
@@ -225,6 +225,9 @@ pub enum Ground {
     Bound,
 }
 
+/// How many bytes a copy of a file of the host may have.
+pub(crate) const COPY_LIMIT: u64 = 1 << 20;
+
 /// The text of a file or variable.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content {
@@ -238,6 +241,9 @@ pub enum Content {
     Fd(u32),
     /// The launcher reads it from a file of the host.
     File(Name),
+    /// The launcher copies this file of the host: a path without links, and what was there when the
+    /// plan was made.
+    Copy(Name, Inode),
 }
 
 impl fmt::Debug for Content {
@@ -253,6 +259,7 @@ impl fmt::Display for Content {
             Content::Secret(_) | Content::Withheld => f.write_str("a variable of the caller"),
             Content::Fd(fd) => write!(f, "descriptor {fd}"),
             Content::File(path) => write!(f, "{path}"),
+            Content::Copy(path, _) => write!(f, "a copy of {path}"),
         }
     }
 }

@@ -7,6 +7,7 @@ mod alone;
 mod created;
 mod dots;
 mod filter;
+mod followed;
 mod launcher;
 mod nested;
 mod owner;

@@ -172,9 +172,9 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
 fn step_words(step: &Step) -> String {
     match step.tree().and_then(TreeOp::content) {
         Some(Content::Text(text)) => format!("{}: {}", step.op, shown(text)),
-        Some(Content::Secret(_) | Content::Withheld | Content::Fd(_) | Content::File(_)) | None => {
-            step.op.to_string()
-        }
+        Some(Content::Secret(_) | Content::Withheld | Content::Fd(_))
+        | Some(Content::File(_) | Content::Copy(..))
+        | None => step.op.to_string(),
     }
 }
 

@@ -390,14 +390,16 @@ fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
             Content::Fd(fd) => {
                 bill.add(VARIABLE, format!("{name} is read from descriptor {fd}"), at)
             }
-            Content::File(path) => match host.keys.iter().any(|key| key.holds(path.text())) {
-                true => bill.add(
-                    READ_KEYS,
-                    format!("{name} holds {}: keys or sessions", path.text()),
-                    at,
-                ),
-                false => bill.add(VARIABLE, format!("{name} holds {}", path.text()), at),
-            },
+            Content::File(path) | Content::Copy(path, _) => {
+                match host.keys.iter().any(|key| key.holds(path.text())) {
+                    true => bill.add(
+                        READ_KEYS,
+                        format!("{name} holds {}: keys or sessions", path.text()),
+                        at,
+                    ),
+                    false => bill.add(VARIABLE, format!("{name} holds {}", path.text()), at),
+                }
+            }
         }
     }
     for (by, (count, at)) in by_prefix {

@@ -3,16 +3,17 @@
 
 use super::Failure;
 use crate::host::trail::Trail;
+use crate::kernel::name::{Inode, Name};
 use crate::language::value::literal;
 use crate::probe::trail;
-use crate::step::Content;
+use crate::step::{COPY_LIMIT, Content};
 use crate::sys::{self, Errno};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 use crate::tree::walk::Last;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// A text from a descriptor or file: at most this much.
 const TEXT_LIMIT: u64 = 16 << 20;
@@ -27,6 +28,10 @@ pub(super) fn read(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
         Content::File(path) => {
             open(path.text()).map_err(|(why, help)| refuse(content, &why, at).help_maybe(help))?
         }
+        Content::Copy(path, inode) => {
+            return copy(path, *inode)
+                .map_err(|(why, help)| refuse(content, &why, at).help_maybe(help).into());
+        }
         Content::Fd(fd) => {
             // A copy is read, so that the caller's own descriptor is closed at exec like any other.
             let copy = i32::try_from(*fd)
@@ -37,21 +42,46 @@ pub(super) fn read(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
             ))
         }
     };
+    match all_of(file, TEXT_LIMIT) {
+        Ok(Some(text)) => Ok(text),
+        Ok(None) => Err(refuse(content, "it is larger than 16 MiB", at).into()),
+        Err(why) => Err(refuse(content, &why, at).into()),
+    }
+}
+
+/// What is in a file; none where that is more.
+fn all_of(file: File, limit: u64) -> Result<Option<Vec<u8>>, String> {
     let mut text = vec![];
-    match file.take(TEXT_LIMIT + 1).read_to_end(&mut text) {
-        Ok(_) if text.len() as u64 > TEXT_LIMIT => {
-            Err(refuse(content, "it is larger than 16 MiB", at).into())
-        }
-        Ok(_) => Ok(text),
-        Err(error) => {
-            let reason = error.raw_os_error().map_or_else(|| error.to_string(), errno_words);
-            Err(refuse(content, &reason, at).into())
-        }
+    match file.take(limit + 1).read_to_end(&mut text) {
+        Ok(_) => Ok((text.len() as u64 <= limit).then_some(text)),
+        Err(error) => Err(error.raw_os_error().map_or_else(|| error.to_string(), errno_words)),
+    }
+}
+
+/// What is in the file that the plan was made with. A name on the way that has become a link since
+/// is not followed, and another file in its place is not read.
+fn copy(path: &Name, inode: Inode) -> Result<Vec<u8>, Why> {
+    let plain = |Errno(errno): Errno| (errno_words(errno), None);
+    let found = sys::open_without_links(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)
+        .map(sys::owned)
+        .map_err(plain)?;
+    let described = sys::describe(found.as_raw_fd()).map_err(plain)?;
+    if described.inode != (inode.dev, inode.ino) || described.mode & libc::S_IFMT != libc::S_IFREG {
+        return Err(("another file took its place during the start".into(), None));
+    }
+    match all_of(reopened(&found).map_err(plain)?, COPY_LIMIT).map_err(|why| (why, None))? {
+        Some(text) => Ok(text),
+        None => Err(("a copy holds 1 MiB, and it is larger".into(), None)),
     }
 }
 
 fn refuse(content: &Content, why: &str, at: Span) -> Problem {
-    Problem::new("launch::content", at, format!("cannot read {content}: {why}"))
+    let what = match content {
+        Content::Copy(path, _) => format!("copy {path}"),
+        Content::Text(_) | Content::Secret(_) | Content::Withheld => format!("read {content}"),
+        Content::Fd(_) | Content::File(_) => format!("read {content}"),
+    };
+    Problem::new("launch::content", at, format!("cannot {what}: {why}"))
 }
 
 /// Why a file is not read, and what to do.
@@ -90,13 +120,13 @@ fn open(path: &str) -> Result<File, Why> {
         }
         _ => return Err(("it is not a regular file".into(), None)),
     }
-    // By the descriptor: the file that is read is the one that was looked at (proc_pid_fd(5)).
-    let again = crate::kernel::name::Name::new(&format!("/proc/self/fd/{}", found.as_raw_fd()));
-    let opened = sys::openat(
-        libc::AT_FDCWD,
-        again.as_c_str(),
-        libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY,
-        0,
-    );
-    opened.map(|fd| File::from(sys::owned(fd))).map_err(|Errno(errno)| plain(errno))
+    reopened(&found).map_err(|Errno(errno)| plain(errno))
+}
+
+/// By the descriptor: the file that is read is the one that was looked at (proc_pid_fd(5)).
+fn reopened(found: &OwnedFd) -> sys::Result<File> {
+    let again = Name::new(&format!("/proc/self/fd/{}", found.as_raw_fd()));
+    let how = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let opened = sys::openat(libc::AT_FDCWD, again.as_c_str(), how, 0);
+    opened.map(|fd| File::from(sys::owned(fd)))
 }

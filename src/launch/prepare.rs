@@ -98,7 +98,7 @@ impl Prepared {
             bytes.push(b'=');
             let mut value = content::read(&setting.value, setting.at)?;
             let is_read = match setting.value {
-                Content::Fd(_) | Content::File(_) => true,
+                Content::Fd(_) | Content::File(_) | Content::Copy(..) => true,
                 Content::Text(_) | Content::Secret(_) | Content::Withheld => false,
             };
             value.pop_if(|last| is_read && *last == b'\n');

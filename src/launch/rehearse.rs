@@ -122,7 +122,8 @@ fn consume_nothing(plan: &mut Plan) {
     let stand_in = |content: &mut Content| {
         let once = match content {
             Content::Fd(_) => true,
-            Content::File(_) | Content::Text(_) | Content::Secret(_) | Content::Withheld => false,
+            Content::File(_) | Content::Copy(..) => false,
+            Content::Text(_) | Content::Secret(_) | Content::Withheld => false,
         };
         if once {
             *content = Content::Text(vec![]);

@@ -181,6 +181,12 @@ fn configured((name, options): (&CStr, Options)) -> Result<RawFd> {
     Ok(fs)
 }
 
+/// A name in a tree that is not ours, to mount on. Where it is a link, the link itself is covered, and
+/// is never followed: a directory cannot be mounted there (ENOTDIR).
+fn mount_point(root: RawFd, path: &Name) -> Result<RawFd> {
+    sys::open_below(root, path.relative(), libc::O_PATH | libc::O_NOFOLLOW)
+}
+
 /// Attaches a detached mount. On ground that is not ours the path is walked without following any
 /// link.
 fn attach(
@@ -193,7 +199,7 @@ fn attach(
     match ground {
         Ground::Own => sys::move_mount(mount, prepared.root, path.relative())?,
         Ground::Bound => {
-            let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH)?;
+            let place = mount_point(prepared.root, path)?;
             sys::move_mount(mount, place, c"")?;
             prepared.done_with(place)?;
         }

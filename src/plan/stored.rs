@@ -512,6 +512,11 @@ impl Stored for Content {
                 store_text("File", out);
                 path.store(out);
             }
+            Content::Copy(path, inode) => {
+                store_text("Copy", out);
+                path.store(out);
+                inode.store(out);
+            }
         }
     }
 
@@ -521,6 +526,7 @@ impl Stored for Content {
             "Text" => Stored::restore(from).map(Content::Text),
             "Fd" => Stored::restore(from).map(Content::Fd),
             "File" => Stored::restore(from).map(Content::File),
+            "Copy" => Some(Content::Copy(Stored::restore(from)?, Stored::restore(from)?)),
             _ => None,
         }
     }

@@ -3,13 +3,15 @@
 //!
 //! [`kinds`] are what an entry can be, a file for each, [`written`] is how one is read, [`pattern`]
 //! and [`glob`] are keys with stars, [`tree`] says what lies on what, [`settle`] which of it is left
-//! in the end, [`links`] keeps what an entry at a symbolic link means, [`sockets`] are what a bind
+//! in the end, [`links`] keeps what an entry at a symbolic link means, [`follow`] finds what one
+//! leads to, [`sockets`] are what a bind
 //! says of sockets below it, [`place`] is for help that names the right line, [`mod@draft`] makes
 //! steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own,
 //! [`checks`] refuses grants that are too wide.
 
 pub(crate) mod checks;
 pub(crate) mod draft;
+pub(crate) mod follow;
 pub(crate) mod glob;
 pub(crate) mod kinds;
 pub(crate) mod links;

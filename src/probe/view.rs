@@ -205,9 +205,8 @@ impl Facts<Node> for View<'_> {
             (FileKind::Directory, _) => What::Directory,
             (FileKind::Regular, Ground::Own(Own::File(content))) => match content {
                 Content::Text(text) => What::Text(bytes::text(text)),
-                Content::Secret(_) | Content::Withheld | Content::Fd(_) | Content::File(_) => {
-                    What::Unknown
-                }
+                Content::Secret(_) | Content::Withheld | Content::Fd(_) => What::Unknown,
+                Content::File(_) | Content::Copy(..) => What::Unknown,
             },
             _ => What::Other,
         };

@@ -77,7 +77,8 @@ impl Ground {
         match self {
             Ground::Own(Own::File(content)) => match content {
                 Content::Text(text) => Some(text),
-                Content::Secret(_) | Content::Withheld | Content::Fd(_) | Content::File(_) => None,
+                Content::Secret(_) | Content::Withheld | Content::Fd(_) => None,
+                Content::File(_) | Content::Copy(..) => None,
             },
             Ground::Own(own) => match own {
                 Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) => None,

@@ -60,13 +60,11 @@ const MATCHED: [&str; 22] = [
 
 /// Where a pattern on a bind may let every other kind pass: `Mount::grant` says everywhere else
 /// what of the host's trees an entry grants.
-const OF_BINDS: [&str; 8] = [
+const OF_BINDS: [&str; 7] = [
     // What other kinds say lifts nothing there.
     "src/policy/landlock/broad.rs",
     // Other kinds are refused as the root (here, and in tree.rs), and as what a pattern grants.
     "src/policy/mounts/draft.rs",
-    // It offers a key of a bind.
-    "src/policy/mounts/draft/site.rs",
     "src/policy/mounts/glob.rs",
     // Each kind is named; the guards of two leave the rest of them to the last arm.
     "src/policy/mounts/rights.rs",

@@ -96,6 +96,7 @@ impl Ground {
         place.folder("run", As::User);
         mode(&place.path.join("run"), 0o700);
         place.file("token", "token\n");
+        std::os::unix::fs::symlink("token", place.path.join("link")).unwrap();
         place.file("below.toml", "format = 1\nprocess.umask = \"0077\"\n");
         place.file("import.json", r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["uname"],"action":"SCMP_ACT_ERRNO"}]}"#);
         place.folder("bin", As::Root);

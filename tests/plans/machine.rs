@@ -60,6 +60,7 @@ const FILES: &[(&str, Thing, u32)] = &[
     ("/etc/group", Regular, ROOT),
     ("/etc/ssl/certs", Folder, ROOT),
     ("/etc/localtime", Link("/usr/share/zoneinfo/UTC"), ROOT),
+    ("/usr/share/zoneinfo/UTC", Regular, ROOT),
     ("/opt", Folder, ROOT),
     ("/proc", Folder, ROOT),
     ("/proc/kallsyms", Regular, ROOT),
@@ -225,14 +226,24 @@ pub fn for_user(profile: &Profile) -> Host {
         control_groups: if profile.limits.is_used() { delegated() } else { Groups::default() },
         ..Host::default()
     };
-    host.paths = mounts::wanted(
-        &mounts::tree::tree(&profile.mounts, &host.root_names),
-        &profile.mounts,
-        &host.root_names,
-    )
-    .into_iter()
-    .map(|path| (path.clone(), fact(&path)))
-    .collect();
+    // Every link of this machine leads to a file of it.
+    for path in mounts::follow::wanted(&profile.mounts) {
+        let (links, end) = match FILES.iter().find(|(known, ..)| *known == path) {
+            Some((_, Link(text), owner)) => {
+                let link = trail::Link { place: path.clone(), text: (*text).into(), owner: *owner };
+                (vec![link], (*text).to_owned())
+            }
+            _ => (vec![], path.clone()),
+        };
+        host.followed.insert(path, Trail { links, end, ..Trail::default() });
+    }
+    let expanded = mounts::settle::expanded(&profile.mounts, &host);
+    let mounts = expanded.as_ref().unwrap_or(&profile.mounts);
+    let tree = mounts::tree::tree(mounts, &host.root_names);
+    host.paths = mounts::wanted(&tree, mounts, &host.root_names)
+        .into_iter()
+        .map(|path| (path.clone(), fact(&path)))
+        .collect();
     if host.paths.contains_key(LINKED) {
         let end = "/home/ann/linked/.real".to_owned();
         host.paths.insert(end.clone(), fact(&end));

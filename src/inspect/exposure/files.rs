@@ -19,7 +19,7 @@ use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::system::is_system;
 use crate::policy::mounts::tree::Node;
 use crate::profile::Profile;
-use crate::step::Kernel;
+use crate::step::{Content, Kernel};
 use crate::text::source::Span;
 use crate::tree::{Ground, Own, Stack};
 
@@ -68,8 +68,15 @@ pub(super) fn files(
                 Own::Memory { .. } if !entry.attrs.has(Attrs::NO_EXEC) => {
                     bill.at(PROGRAMS, path, "runs what is written there", entry.at)
                 }
+                Own::File(content) => match content {
+                    Content::Copy(source, _) => {
+                        granted(path, source.text(), false, host, entry.at, bill)
+                    }
+                    Content::Text(_) | Content::Secret(_) | Content::Withheld => {}
+                    Content::Fd(_) | Content::File(_) => {}
+                },
                 Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) => {}
-                Own::Link(_) | Own::File(_) | Own::Hidden(_) => {}
+                Own::Link(_) | Own::Hidden(_) => {}
             },
             Ground::Kernel(kernel) => match kernel {
                 Kernel::Sysfs => bill.at(SYSFS, path, "is sysfs", entry.at),
@@ -109,7 +116,7 @@ fn of_the_host(
     match profile.mounts.get(path).map(|mount| mount.value.kind().makes(path)) {
         Some(Makes::Socket(_)) => return bill.at(SOCKET, path, "is a socket of the host", at),
         Some(Makes::Bind(_) | Makes::Devices(_) | Makes::Device(_) | Makes::FileSystem(_))
-        | Some(Makes::Directory(_) | Makes::Link(_) | Makes::File(..) | Makes::Cover(_))
+        | Some(Makes::Directory(_) | Makes::Link(_) | Makes::File(_) | Makes::Cover(_))
         | None => {}
     }
     // Trees have no devices; a mount that has is one.

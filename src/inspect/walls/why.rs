@@ -147,7 +147,7 @@ impl Asked<'_> {
                 None => "it is the caller's, and passed".into(),
             },
             Content::Fd(fd) => format!("it is read from descriptor {fd}"),
-            Content::File(path) => format!("it is read from {path}"),
+            Content::File(path) | Content::Copy(path, _) => format!("it is read from {path}"),
         };
         Reason::new(Wall::Environment, Says::Allows, words, at)
     }

@@ -12,9 +12,9 @@ mod site;
 
 pub(crate) use kernel::{refuse_device, refuse_socket};
 
-use super::checks;
 use super::kinds::{Access, Bind, Makes, Mount, PLAIN, Sockets, Tmpfs};
 use super::tree::{NOT_WITH_ROOT, Node, Tree, root_is_writable, root_tmpfs};
+use super::{checks, follow};
 use crate::host::{Fact, FileKind, Host};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
@@ -152,7 +152,7 @@ impl World<'_> {
         match mount {
             Mount::Tmpfs(_) => {}
             Mount::Bind(bind) => {
-                let source = bind.source.as_ref().map_or("/", |source| source);
+                let source = bind.source_at("/");
                 match self.host.at(source) {
                     Fact::Present(file) if file.kind == FileKind::Directory => {
                         if let Some(refused) = (source != "/" || bind.access == Access::ReadWrite)
@@ -223,6 +223,9 @@ impl World<'_> {
 
     fn entry(&mut self, path: &str, node: &Node) {
         let at = node.at;
+        if let Some(problem) = follow::problem(path, &node.mount, self.host, at) {
+            return self.draft.problem(problem);
+        }
         match node.mount.kind().makes(path) {
             Makes::FileSystem(new) => self.file_system(path, new, at),
             Makes::Bind(bind) => self.bind(path, bind, at),
@@ -231,7 +234,7 @@ impl World<'_> {
             Makes::Socket(source) => self.socket(path, source, at),
             Makes::Directory(mode) => self.dir(path, mode, at),
             Makes::Link(text) => self.symlink(path, text, at),
-            Makes::File(content, mode) => self.file(path, content, mode, at),
+            Makes::File(file) => self.file(path, file, at),
             Makes::Cover(hide) => self.hide(path, hide, at),
         }
     }

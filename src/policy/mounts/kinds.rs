@@ -21,9 +21,9 @@ pub(crate) use bind::Bind;
 pub(crate) use dev::{Dev, LINKS, NODE_PATHS, NODES};
 pub(crate) use device::Device;
 pub(crate) use dir::Dir;
-pub(crate) use file::Content;
+pub(crate) use file::{Content, File};
 pub use further::{Access, Sockets};
-pub(crate) use further::{Broad, Further, LATER, Missing};
+pub(crate) use further::{Broad, Follow, Further, LATER, Missing};
 pub(crate) use hide::{Hidden, Hide};
 pub(crate) use mqueue::Mqueue;
 #[cfg(not(face_alone))]
@@ -73,6 +73,29 @@ pub(crate) trait Kind {
         vec![]
     }
 
+    /// The host's path whose links are followed to its source.
+    fn follows<'a>(&'a self, _path: &'a str) -> Option<&'a str> {
+        None
+    }
+
+    /// Takes the place that they lead to as the source.
+    fn lead(&mut self, _end: String) {}
+
+    /// The same entry of this place on the host, where no link is followed.
+    fn of_place(&self, _place: &str) -> Option<Mount> {
+        None
+    }
+
+    /// Whether it is left out where its source is absent.
+    fn may_be_missing(&self) -> bool {
+        false
+    }
+
+    /// The same entry, left out where its source is absent.
+    fn skipped(&self) -> Option<Mount> {
+        None
+    }
+
     /// What is made for it.
     fn makes<'a>(&'a self, path: &'a str) -> Makes<'a>;
 
@@ -94,7 +117,7 @@ pub(crate) enum Makes<'a> {
     Socket(&'a str),
     Directory(Mode),
     Link(&'a str),
-    File(&'a Content, Mode),
+    File(&'a File),
     Cover(Hide),
 }
 
@@ -116,7 +139,9 @@ impl<'a> Makes<'a> {
             },
             // One node and one socket, and no tree.
             Makes::Devices(_) | Makes::Device(_) | Makes::Socket(_) => None,
-            Makes::Directory(_) | Makes::Link(_) | Makes::File(..) | Makes::Cover(_) => None,
+            Makes::Directory(_) | Makes::Link(_) | Makes::Cover(_) => None,
+            // A copy, and no tree.
+            Makes::File(_) => None,
         }
     }
 
@@ -129,8 +154,8 @@ impl<'a> Makes<'a> {
             | Makes::Devices(_)
             | Makes::Directory(_)
             | Makes::Link(_)
-            | Makes::File(..)
             | Makes::Cover(_) => None,
+            Makes::File(file) => file.source(),
         }
     }
 }

@@ -11,22 +11,27 @@ use crate::text::source::Span;
 
 /// Refuses a path of the host that leads through a link in a tree which the profile grants for
 /// writing. Such a link is root's where root started the run that left it there: what the target
-/// writes into a tree of root's belongs to root. `tree` is what stands: an entry that is left out
-/// grants nothing.
+/// writes into a tree of root's belongs to root. In the same way it is the caller's, where an entry
+/// follows links of the caller's. `tree` is what stands: an entry that is left out grants nothing.
 pub(crate) fn refuse_planted(tree: &Tree, settings: &[Setting], host: &Host, draft: &mut Draft) {
-    if host.ways.is_empty() {
+    if host.ways.is_empty() && host.followed.is_empty() {
         return;
     }
-    let sources =
-        tree.iter().filter_map(|(path, node)| Some((source_of(path, &node.mount)?, node.at)));
+    // Where an entry follows links, all of them count, whoever owns them.
+    let sources = tree.iter().filter_map(|(path, node)| {
+        let written = node.mount.kind().follows(path).or_else(|| source_of(path, &node.mount))?;
+        Some((written, node.at))
+    });
     let files = settings.iter().filter_map(|setting| match &setting.value {
         Content::File(path) => Some((path.text(), setting.at)),
         _ => None,
     });
     for (path, at) in sources.chain(files) {
-        let links = host.ways.get(path).map_or(&[][..], Vec::as_slice);
-        let planted = links
-            .iter()
+        let followed = host.followed.get(path).map(|trail| &trail.links);
+        let planted = followed
+            .or_else(|| host.ways.get(path))
+            .into_iter()
+            .flatten()
             .find_map(|link| Some((link, writable_at(tree, host, &link.place).next()?.1)));
         if let Some((link, over)) = planted {
             let granted = tree.get(over).map_or(Span::NOWHERE, |node| node.at);

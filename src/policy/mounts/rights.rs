@@ -9,7 +9,7 @@ mod bind;
 mod places;
 
 use super::draft::{DEVICE_RIGHTS, Drafted};
-use super::kinds::{Bind, Makes, Missing, Mount, NODE_PATHS, New};
+use super::kinds::{Makes, Mount, NODE_PATHS, New};
 use super::settle::Settled;
 use super::tree::{Node, Tree};
 use super::written;
@@ -121,7 +121,7 @@ impl Reading<'_> {
             | Makes::Devices(_)
             | Makes::Directory(_)
             | Makes::Link(_)
-            | Makes::File(..)
+            | Makes::File(_)
             | Makes::Cover(_) => self.refuse(path, kind.what(), "leave the entry out", *at),
         }
     }
@@ -166,7 +166,7 @@ impl Reading<'_> {
                     self.rule(path, rights, file, at);
                 }
             },
-            Fact::Absent(errno) => self.absent(path, None, *errno, at),
+            Fact::Absent(errno) => self.absent(path, *errno, at),
         }
     }
 
@@ -184,19 +184,18 @@ impl Reading<'_> {
                     at,
                 ),
             },
-            Fact::Absent(errno) => self.absent(path, None, *errno, at),
+            Fact::Absent(errno) => self.absent(path, *errno, at),
         }
     }
 
-    fn absent(&mut self, path: &str, bind: Option<&Bind>, errno: i32, at: Span) {
+    fn absent(&mut self, path: &str, errno: i32, at: Span) {
         let problem = Problem::new(
             "mounts::source",
             at,
             format!("cannot grant {path}: {}", errno_words(errno)),
         );
-        let skip = bind.map(|bind| {
-            written::line(path, &Mount::Bind(Bind { missing: Missing::Skip, ..bind.clone() }))
-        });
+        let mount = self.tree.get(path).and_then(|node| node.mount.kind().skipped());
+        let skip = mount.map(|mount| written::line(path, &mount));
         let help = skip.map_or("make it, or leave the entry out".into(), |line| {
             format!("make it, or let the entry go where it is absent: {line}")
         });

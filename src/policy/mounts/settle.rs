@@ -2,9 +2,9 @@
 //! it replaced is back. And which facts of the host that asks for.
 
 use super::glob::expand;
-use super::kinds::{Access, Bind, Broad, Grant, Missing};
+use super::kinds::{Access, Bind, Broad, Grant};
 use super::tree::{DATABASES, Node, Tree, behind, source_of, tree, with_root};
-use super::{Mounts, checks, links, sockets};
+use super::{Mounts, checks, follow, links, sockets};
 use crate::host::{Fact, FileKind, Host};
 use crate::language::value::below;
 use crate::text::problem::Note;
@@ -16,7 +16,8 @@ use std::borrow::Cow;
 /// profile, reads this.
 #[derive(Debug, Clone)]
 pub struct Settled {
-    /// The entries with each pattern replaced by what it matches, where there is a pattern.
+    /// The entries with each pattern replaced by what it matches, and each link that is followed by
+    /// what it leads to, where there is any.
     expanded: Option<Mounts>,
     /// Those with what is left out replaced by what it covered, where it did.
     uncovered: Option<Mounts>,
@@ -86,9 +87,10 @@ impl Settled {
     }
 }
 
-/// The entries with each pattern replaced by what it matches, where there is a pattern.
-pub(crate) fn expanded(mounts: &Mounts, host: &Host) -> Option<Mounts> {
-    match expand(mounts, &host.globs) {
+/// The entries with each pattern replaced by what it matches, and each source that follows links by
+/// what they lead to, where there is any.
+pub fn expanded(mounts: &Mounts, host: &Host) -> Option<Mounts> {
+    match follow::settle(expand(mounts, &host.globs), host) {
         Cow::Borrowed(_) => None,
         Cow::Owned(mounts) => Some(mounts),
     }
@@ -174,14 +176,20 @@ fn leave_out_within(all: &mut Tree, mounts: &Mounts, out: &[Note]) {
 }
 
 fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
-    let Grant { topmost: source, words: bind, .. } = node.mount.grant(path)?;
     let note = |less, why: &str| {
         let note = Note::new(node.at, format!("{path} is left out")).because(why);
         Some(Note { left_out: Some(path.to_owned()), less, ..note })
     };
-    if bind.missing == Missing::Skip && matches!(host.at(source), Fact::Absent(_)) {
-        return note(false, &format!("{source} is absent here"));
+    if node.mount.kind().may_be_missing()
+        && let Some(source) = source_of(path, &node.mount)
+        && matches!(host.at(source), Fact::Absent(_))
+    {
+        return match source {
+            "" => note(false, "its path on the host is empty"),
+            source => note(false, &format!("{source} is absent here")),
+        };
     }
+    let Grant { topmost: source, words: bind, .. } = node.mount.grant(path)?;
     let Fact::Present(file) = host.at(source) else { return None };
     // A link in a tree that is bound is kept there: without the entry, the target could replace it
     // and write to what it leads to.

@@ -2,7 +2,7 @@
 //! is at its path, and the tree what an entry lies on.
 
 use super::Mounts;
-use super::kinds::{Access, Bind, Dir, Missing, Mount, Tmpfs};
+use super::kinds::{Access, Bind, Dir, Follow, Missing, Mount, Tmpfs};
 use crate::host::programs::Piece;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::language::value::{AbsolutePath, below, join, parent};
@@ -81,7 +81,7 @@ pub(crate) const NOT_WITH_ROOT: &[&str] = &["proc", "sys", "dev", "run", "tmp"];
 /// The host's directory that becomes `/`, where the profile binds one.
 pub fn bound_root(mounts: &Mounts) -> Option<&str> {
     match &mounts.get("/")?.value {
-        Mount::Bind(Bind { source, .. }) => Some(source.as_ref().map_or("/", |source| source)),
+        Mount::Bind(bind) => Some(bind.source_at("/")),
         _ => None,
     }
 }
@@ -94,14 +94,19 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
         if path.value != "/" {
             continue;
         }
-        let source = bind.source.as_ref().map_or("/", |source| source);
+        let source = bind.source_at("/");
         for name in root_names {
             let from = join(source, &format!("/{name}"));
             if source != "/" || !NOT_WITH_ROOT.contains(&name.as_str()) {
                 let source = (source != "/").then_some(AbsolutePath(from));
                 // A link at the first level is made again as that link, whichever root it comes
                 // from.
-                let mount = Mount::Bind(Bind { source, missing: Missing::Skip, ..bind.clone() });
+                let mount = Mount::Bind(Bind {
+                    source,
+                    missing: Missing::Skip,
+                    follow: Follow::No,
+                    ..bind.clone()
+                });
                 let inside = format!("/{name}");
                 tree.insert(inside.clone(), Node::new(&inside, mount, path.at));
             }
@@ -118,6 +123,14 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
 /// The host's path that an entry grants, if it grants one.
 pub(crate) fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> {
     mount.kind().makes(path).source(path)
+}
+
+/// The host's files that are copied.
+pub(crate) fn copied(tree: &Tree) -> impl Iterator<Item = &str> {
+    tree.values().filter_map(|node| match &node.mount {
+        Mount::File(file) => file.source(),
+        _ => None,
+    })
 }
 
 /// Where a source lies on the host once the links on the way are followed.

@@ -1,7 +1,7 @@
 //! How an entry of `[mounts]` is read: a word, or a table with the key of one kind and the further
 //! keys that go with it.
 
-use super::kinds::{Broad, FILLS, Form, Further, KINDS, LATER, Missing, Mount, WORDS, Word};
+use super::kinds::{Broad, FILLS, Form, Further, KINDS, LATER, Mount, WORDS, Word};
 use super::names;
 use super::pattern::{self, shown};
 use crate::language::fill::{Fill, Names};
@@ -60,9 +60,8 @@ impl EntryType for Mount {
 
     fn may_be_left_out(&self) -> bool {
         // Where it stands says nothing of that.
-        self.grant("/")
-            .map(|grant| grant.words)
-            .is_some_and(|words| words.broad == Broad::Skip || words.missing == Missing::Skip)
+        let may_be_broad = self.grant("/").is_some_and(|grant| grant.words.broad == Broad::Skip);
+        may_be_broad || self.kind().may_be_missing()
     }
 
     /// A pattern has a mark at its end.
@@ -212,6 +211,11 @@ mod tests {
             "\"/dev\" = { dev = [\"/dev/fuse\"] }",
             "\"/dev/a\" = { device = \"/dev/b\" }",
             "\"/s\" = { socket = \"/run/s\" }",
+            "\"/s\" = \"socket\"",
+            "\"/s\" = { socket = \"\", missing = \"skip\" }",
+            "\"/d\" = { device = \"/dev/x\", missing = \"skip\" }",
+            "\"/f\" = { file = \"/etc/f\", mode = \"0755\", missing = \"skip\", follow = true }",
+            "\"/f\" = { bind = \"/etc/f\", follow = true }",
             "\"/d\" = { dir = \"0700\" }",
             "\"/l\" = { symlink = \"a b\" }",
             "\"/f\" = { text = \"a\\n\\\"b\\\"\\u202e\", mode = \"0600\" }",

@@ -18,6 +18,14 @@ const SOCKET: Act = act(
 const SOCKET_ALONE: Act = Act { bare: "EACCES status 1", ..SOCKET };
 const ANY_SOCKET: &str = "the target may connect to every socket file of the host";
 
+const STARTED: Act = act(
+    "mounts.\"/made\" = { file = \"{P}/absent\", missing = \"skip\" }",
+    "echo started",
+    "started",
+    "status 125",
+)
+.against("mounts.\"/made\" = { file = \"{P}/absent\" }");
+
 /// Mounts that an ordinary user copies cannot be taken apart (mount_namespaces(7)).
 const LOCKED: Cell = Refused("launch::step");
 const ROOTS_WORD: Cell = Nothing("it is a word to root alone, in profiles that others start, too");
@@ -139,6 +147,16 @@ pub const ROWS: &[Row] = &[
     .user(Host, ROOTS_WORD)
     .user(Alone, ROOTS_WORD),
     mount(
+        "mounts.bind.follow",
+        act(
+            "mounts.\"/made\" = { bind = \"{P}/link\", follow = true }",
+            "cat /made",
+            "token",
+            "status 125",
+        )
+        .against("mounts.\"/made\" = { bind = \"{P}/link\" }"),
+    ),
+    mount(
         "mounts.tmpfs",
         act(
             "mounts.\"/made\" = { tmpfs = \"64k\" }",
@@ -220,6 +238,26 @@ pub const ROWS: &[Row] = &[
             "status 2",
         ),
     ),
+    grant(
+        "mounts.device.missing",
+        act(
+            "mounts.\"/dev/absent\" = { device = \"/dev/absent\", missing = \"skip\" }",
+            "echo started",
+            "started",
+            "status 125",
+        )
+        .against("mounts.\"/dev/absent\" = { device = \"/dev/absent\" }"),
+    ),
+    grant(
+        "mounts.socket.missing",
+        act(
+            "mounts.\"{P}/absent\" = { socket = \"{P}/absent\", missing = \"skip\" }",
+            "echo started",
+            "started",
+            "status 125",
+        )
+        .against("mounts.\"{P}/absent\" = { socket = \"{P}/absent\" }"),
+    ),
     mount("mounts.socket", SOCKET)
         .but(Host, Since(SOCKET_ALONE, 9, ANY_SOCKET))
         .but(Alone, Since(SOCKET_ALONE, 9, ANY_SOCKET)),
@@ -290,6 +328,42 @@ pub const ROWS: &[Row] = &[
             "400",
         )
         .against("mounts.\"/made\" = { env = \"CALLER\" }"),
+    ),
+    mount(
+        "mounts.file",
+        act("mounts.\"/made\" = { file = \"{P}/token\" }", "cat /made", "token", "status 1"),
+    ),
+    mount(
+        "mounts.file.mode",
+        act(
+            "mounts.\"/made\" = { file = \"{P}/token\", mode = \"0700\" }",
+            "stat -c %a /made",
+            "700",
+            "644",
+        )
+        .against("mounts.\"/made\" = { file = \"{P}/token\" }"),
+    ),
+    mount(
+        "mounts.file.missing",
+        act(
+            "mounts.\"/made\" = { file = \"{P}/absent\", missing = \"skip\" }",
+            "echo started",
+            "started",
+            "status 125",
+        )
+        .against("mounts.\"/made\" = { file = \"{P}/absent\" }"),
+    )
+    .but(Host, Held(STARTED))
+    .but(Alone, Held(STARTED)),
+    mount(
+        "mounts.file.follow",
+        act(
+            "mounts.\"/made\" = { file = \"{P}/link\", follow = true }",
+            "cat /made",
+            "token",
+            "status 125",
+        )
+        .against("mounts.\"/made\" = { file = \"{P}/link\" }"),
     ),
     mount(
         "mounts.hide",

@@ -91,9 +91,7 @@ impl Asked<'_> {
         let mut lines = vec![];
         match (self.eyes.see)(path).map(|seen| seen.kind) {
             Ok(FileKind::Socket) => lines.push(self.mount(path, socket(path))),
-            Ok(FileKind::Device) => {
-                lines.push(self.mount(path, Mount::Device(Device { source: None })))
-            }
+            Ok(FileKind::Device) => lines.push(self.mount(path, Mount::Device(Device::here()))),
             Ok(_) if act == Act::Write => lines.extend(self.writable(path, path)),
             Ok(_) => lines.push(self.mount(path, Mount::here(Access::ReadOnly))),
             Err(_) => {}

@@ -13,8 +13,8 @@ use crate::text::source::Span;
 
 impl World<'_> {
     pub(super) fn bind(&mut self, path: &str, bind: &Bind, at: Span) {
-        let own_path = bind.source.as_ref().is_none_or(|source| **source == *path);
-        let source = bind.source.as_ref().map_or(path, |source| source);
+        let source = bind.source_at(path);
+        let own_path = source == path;
         let file = match self.host.at(source) {
             Fact::Present(file) => file.clone(),
             Fact::Absent(libc::ENOENT) if bind.missing == Missing::Create => {

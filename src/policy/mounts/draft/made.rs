@@ -1,17 +1,19 @@
 //! What stockade makes itself: directories, links, files, covers, and the databases of names.
 
-use super::super::kinds::{Content as EntryContent, Hidden, Hide, Missing, Mount, Tmpfs};
+use super::super::kinds::{
+    Bind, Content as EntryContent, File as EntryFile, Follow, Hidden, Hide, Missing, Mount, Tmpfs,
+};
 use super::super::tree::{Base, Covered, base, covered};
 use super::super::written;
 use super::World;
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::name::Name;
 use crate::kernel::rights::Rights;
-use crate::language::value::{Mode, parent};
+use crate::language::value::{Mode, below, parent};
 use crate::policy::identity::Ids;
-use crate::step::{Content, Cover, Ground, TreeOp};
+use crate::step::{COPY_LIMIT, Content, Cover, Ground, TreeOp};
 use crate::text::bytes;
-use crate::text::problem::Problem;
+use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 use crate::tree::walk::meant;
 
@@ -65,10 +67,28 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn file(&mut self, path: &str, content: &EntryContent, mode: Mode, at: Span) {
-        let content = match content {
-            EntryContent::Text(text) => Content::Text(bytes::bytes(text).into()),
+    pub(super) fn file(&mut self, path: &str, entry: &EntryFile, at: Span) {
+        let mut unsaid = Mode(0o400);
+        let content = match &entry.content {
+            EntryContent::Text(text) => {
+                unsaid = Mode(0o644);
+                Content::Text(bytes::bytes(text).into())
+            }
             EntryContent::Fd(fd) => Content::Fd(*fd),
+            EntryContent::File(_) => {
+                let source = entry.source().unwrap_or_default();
+                let file = match self.host.at(source) {
+                    Fact::Present(file) => file,
+                    Fact::Absent(errno) => return self.absent(path, source, *errno, at),
+                };
+                if let Some(problem) = self.refuse_copy(path, source, file, at) {
+                    return self.draft.problem(problem);
+                }
+                // Set-id bits are the host's.
+                unsaid = Mode(file.mode & 0o777);
+                let place = file.real.as_ref().map_or(source, |(real, _)| real);
+                Content::Copy(Name::new(place), file.inode)
+            }
             EntryContent::Env(name) => match self.host.caller.env.get(name) {
                 Some(value) => Content::Secret(bytes::bytes(value).into()),
                 None => {
@@ -80,7 +100,68 @@ impl World<'_> {
                 }
             },
         };
-        self.put_file(path, content, mode, at);
+        self.put_file(path, content, entry.mode.unwrap_or(unsaid), at);
+    }
+
+    /// Why a file of the host is not copied, if it is not: by the rule of binds, a link on the way is
+    /// root's, as an earlier target that could write there would choose which file is read.
+    fn refuse_copy(&self, path: &str, source: &str, file: &File, at: Span) -> Option<Problem> {
+        let place = file.real.as_ref().map_or(source, |(real, _)| real);
+        let refuse = |code, why: String, help: Option<String>| {
+            let message = format!("cannot copy {source}: {why}");
+            Some(Problem::new(code, at, message).help_maybe(help))
+        };
+        let moved = |place: &str| {
+            let there = self.current.and_then(|mount| mount.kind().of_place(place));
+            there.map(|mount| written::line(path, &mount))
+        };
+        match &file.kind {
+            _ if matches!(file.real, Some((_, false))) => refuse(
+                "mounts::link",
+                "a directory on the way is a symbolic link that is not root's".into(),
+                moved(place).map(|line| format!("name the place that it means now: {line}")),
+            ),
+            FileKind::Link(text) => refuse(
+                "mounts::link",
+                format!("it is a symbolic link to {text}"),
+                Some(format!("follow it: {}", self.following(path))),
+            ),
+            FileKind::Directory => refuse(
+                "mounts::file",
+                "it is a directory".into(),
+                Some(format!("bind it: {}", written::line(path, &Mount::Bind(Bind::of(source))))),
+            ),
+            FileKind::Socket | FileKind::Device | FileKind::Fifo => {
+                refuse("mounts::file", format!("it is {}", file.kind.word()), None)
+            }
+            FileKind::Regular if below(place, "/proc").is_some() => refuse(
+                "mounts::file",
+                "the kernel writes it anew for each process that reads it".into(),
+                None,
+            ),
+            FileKind::Regular => match self.host.copied.get(source) {
+                Some(Err(errno)) => refuse("mounts::file", errno_words(*errno), None),
+                Some(Ok(size)) if *size > COPY_LIMIT => refuse(
+                    "mounts::file",
+                    "a copy holds 1 MiB, and it is larger".into(),
+                    Some(format!(
+                        "bind it: {}",
+                        written::line(path, &Mount::Bind(Bind::of(source)))
+                    )),
+                ),
+                Some(Ok(_)) | None => None,
+            },
+        }
+    }
+
+    /// The entry that is drafted, with its links followed.
+    fn following(&self, path: &str) -> String {
+        match self.current {
+            Some(Mount::File(file)) => {
+                written::line(path, &Mount::File(EntryFile { follow: Follow::Yes, ..file.clone() }))
+            }
+            _ => path.to_owned(),
+        }
     }
 
     pub(super) fn put_file(&mut self, path: &str, content: Content, mode: Mode, at: Span) {

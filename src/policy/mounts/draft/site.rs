@@ -1,6 +1,6 @@
 //! Where a mount can go: the place under it, what pins that, and what is said where there is none.
 
-use super::super::kinds::{Bind, Missing, Mount};
+use super::super::kinds::Mount;
 use super::super::tree::{Base, above, base, real};
 use super::super::{place, written};
 use super::World;
@@ -115,12 +115,16 @@ impl World<'_> {
             };
             return refuse(self.draft, "a directory on the way is a symbolic link".into(), help);
         }
-        if let FileKind::Link(to) = &file.kind {
+        // A file can be mounted on the link itself (move_mount(2)); the name is then no link inside.
+        let on_link = matches!(file.kind, FileKind::Link(_)) && !directory;
+        if let FileKind::Link(to) = &file.kind
+            && !on_link
+        {
             let help =
                 format!("name what it points at: {}", self.spelled_at(&meant(parent(path), to).0));
             return refuse(self.draft, format!("it is a symbolic link to {to}"), help);
         }
-        if directory != (file.kind == FileKind::Directory) {
+        if !on_link && directory != (file.kind == FileKind::Directory) {
             let wanted = if directory { "a directory" } else { "a file" };
             return refuse(
                 self.draft,
@@ -233,20 +237,21 @@ impl World<'_> {
 
     pub(super) fn absent(&mut self, path: &str, source: &str, errno: i32, at: Span) {
         let arrow = if path == source { String::new() } else { format!(" → {path}") };
+        let verb = match self.current {
+            Some(Mount::File(_)) => "copy",
+            _ => "bind",
+        };
         let problem = Problem::new(
             "mounts::source",
             at,
-            format!("cannot bind {source}{arrow}: {}", errno_words(errno)),
+            format!("cannot {verb} {source}{arrow}: {}", errno_words(errno)),
         );
-        let help = match &self.current {
-            Some(Mount::Bind(bind)) => {
-                let skip = Mount::Bind(Bind { missing: Missing::Skip, ..bind.clone() });
-                format!(
-                    "make it, or let the entry go where it is absent: {}",
-                    written::line(path, &skip)
-                )
-            }
-            _ => "make it, or leave the entry out".into(),
+        let help = match self.current.and_then(|mount| mount.kind().skipped()) {
+            Some(skip) => format!(
+                "make it, or let the entry go where it is absent: {}",
+                written::line(path, &skip)
+            ),
+            None => "make it, or leave the entry out".into(),
         };
         self.draft.problem(problem.label("asked for here").help(help));
     }

@@ -1,7 +1,7 @@
 //! A part of the host's tree.
 
 use super::super::names::ONE_LINE;
-use super::further::{Access, Broad, Further, Missing, Sockets};
+use super::further::{Access, Broad, Follow, Further, Missing, Sockets};
 use super::{Form, Kind, Makes, Mount, Word, form, said};
 use crate::language::fill::Fill;
 use crate::language::read::{Read, Why};
@@ -29,7 +29,7 @@ pub(super) const FORMS: &[Form] = &[form! {
     /// else.
     "bind": AbsolutePath = Fill { place: true, pattern: true, ..ONE_LINE }
         => |source| Mount::Bind(Bind::new(Some(source), Access::ReadOnly)),
-        ["access", "recursive", "exec", "missing", "broad", "sockets", "owner"]
+        ["access", "recursive", "exec", "missing", "broad", "sockets", "owner", "follow"]
 }];
 
 /// A part of the host's tree. Without `source` it is the one at the same path, and a symbolic link
@@ -52,6 +52,8 @@ pub struct Bind {
     pub sockets: Sockets,
     /// The word that lets a writable bind be the host root's when root started the sandbox.
     pub owner_root: bool,
+    /// Whether links are followed to it.
+    pub follow: Follow,
 }
 
 impl Bind {
@@ -76,6 +78,7 @@ impl Bind {
             broad: Broad::Refuse,
             sockets: Sockets::Refuse,
             owner_root: false,
+            follow: Follow::No,
         }
     }
 }
@@ -89,14 +92,21 @@ impl Kind for Bind {
         self.broad = further.broad.unwrap_or(self.broad);
         self.sockets = further.sockets.unwrap_or(self.sockets);
         self.owner_root = further.owner.is_some();
-        Ok(())
+        self.follow = Follow::of(further.follow);
+        match (&self.follow, self.missing) {
+            (Follow::Yes, Missing::Create) => {
+                Err(Why::new("what is made has no link to follow").help("leave `follow` out"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn spell(&self) -> Toml {
         if *self == Bind::new(None, self.access) {
             return self.access.spell();
         }
-        let Bind { source, access, recursive, exec, missing, broad, sockets, owner_root } = self;
+        let Bind { source, access, recursive, exec, missing, broad, sockets, owner_root, follow } =
+            self;
         said([
             ("bind", source.spell_key()),
             ("access", (*access == Access::ReadWrite).then(|| access.spell())),
@@ -106,6 +116,7 @@ impl Kind for Bind {
             ("broad", (*broad != Broad::Refuse).then(|| broad.spell())),
             ("sockets", (*sockets != Sockets::Refuse).then(|| sockets.spell())),
             ("owner", owner_root.then(|| Toml::word("root"))),
+            ("follow", (*follow != Follow::No).then(|| true.spell())),
         ])
     }
 
@@ -136,6 +147,27 @@ impl Kind for Bind {
         above.map(str::to_owned).collect()
     }
 
+    fn may_be_missing(&self) -> bool {
+        self.missing == Missing::Skip
+    }
+
+    fn skipped(&self) -> Option<Mount> {
+        Some(Mount::Bind(Bind { missing: Missing::Skip, ..self.clone() }))
+    }
+
+    fn follows<'a>(&'a self, path: &'a str) -> Option<&'a str> {
+        (self.follow != Follow::No).then(|| self.source.as_ref().map_or(path, |source| source))
+    }
+
+    fn of_place(&self, place: &str) -> Option<Mount> {
+        let source = Some(AbsolutePath(place.to_owned()));
+        Some(Mount::Bind(Bind { source, follow: Follow::No, ..self.clone() }))
+    }
+
+    fn lead(&mut self, end: String) {
+        self.follow = Follow::To(end);
+    }
+
     fn makes<'a>(&'a self, _: &'a str) -> Makes<'a> {
         Makes::Bind(self)
     }
@@ -148,6 +180,6 @@ impl Kind for Bind {
 impl Bind {
     /// Where it is on the host, for an entry at this path.
     pub fn source_at<'a>(&'a self, path: &'a str) -> &'a str {
-        self.source.as_ref().map_or(path, |source| source)
+        self.follow.source(self.source.as_ref().map_or(path, |source| source))
     }
 }

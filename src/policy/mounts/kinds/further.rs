@@ -135,6 +135,33 @@ or_word! {
     }
 }
 
+/// Whether the links that a source leads through are followed, and to where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Follow {
+    /// The last name of a source is no link.
+    #[default]
+    No,
+    /// They are followed. Where the machine was read, they lead where none may.
+    Yes,
+    /// They are followed, and lead here.
+    To(String),
+}
+
+impl Follow {
+    /// What the word in a profile means.
+    pub fn of(said: Option<bool>) -> Follow {
+        if said == Some(true) { Follow::Yes } else { Follow::No }
+    }
+
+    /// The source that counts.
+    pub fn source<'a>(&'a self, written: &'a str) -> &'a str {
+        match self {
+            Follow::To(end) => end,
+            Follow::No | Follow::Yes => written,
+        }
+    }
+}
+
 /// The one owner of a writable bind that needs a word.
 pub(crate) struct Owner;
 
@@ -233,6 +260,10 @@ further! {
     /// How many files and directories a tmpfs has room for; default: 65536.
     inodes: Inodes,
     /// The mode of its top; default: 0755 for a tmpfs (1777 for /tmp, /var/tmp and /dev/shm), 0644
-    /// for a file, 0400 for one of `fd` or `env`.
+    /// for a file, 0400 for one of `fd` or `env`, the mode on the host for one of `file`.
     mode: Mode,
+    /// Whether the host's symbolic links are followed, at the path outside and on the way to it;
+    /// default: `false`, the last name is no link. Each link must be root's or the caller's, and lie
+    /// where the target cannot write.
+    follow: bool,
 }

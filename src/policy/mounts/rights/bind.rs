@@ -1,7 +1,7 @@
 //! A bind as a grant on the host's tree: what it says beyond one is refused.
 
 use super::super::draft::bind_rights;
-use super::super::kinds::{Access, Bind, Missing, Mount, Socket};
+use super::super::kinds::{Access, Bind, Follow, Missing, Mount, Socket};
 use super::super::{checks, written};
 use super::Reading;
 use super::places::{place, redirected, wider};
@@ -13,7 +13,11 @@ use crate::text::source::Span;
 
 impl Reading<'_> {
     pub(super) fn bind(&mut self, path: &str, bind: &Bind, at: Span) {
-        let source = bind.source.as_ref().map_or(path, |source| source);
+        let source = bind.source_at(path);
+        if bind.follow != Follow::No {
+            let help = "write the path that the link leads to, without `follow`";
+            return self.refuse(path, "what a link leads to", help, at);
+        }
         if source != path {
             return self.renamed(path, source, at);
         }
@@ -30,7 +34,7 @@ impl Reading<'_> {
                 let help = format!("make it first: mkdir -p {path}");
                 return self.refuse(path, "a new directory", &help, at);
             }
-            Fact::Absent(errno) => return self.absent(path, Some(bind), *errno, at),
+            Fact::Absent(errno) => return self.absent(path, *errno, at),
         };
         if let Some(grant) = wider(self.places, path, place(path, file), bind_rights(bind, true)) {
             let read_only = bind.access == Access::ReadOnly && grant.writable;

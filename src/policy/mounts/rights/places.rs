@@ -56,7 +56,7 @@ pub(super) fn places<'a>(tree: &'a Tree, host: &'a Host) -> Places<'a> {
             | Makes::FileSystem(_)
             | Makes::Directory(_)
             | Makes::Link(_)
-            | Makes::File(..)
+            | Makes::File(_)
             | Makes::Cover(_) => continue,
         };
         // A link grants nothing: what it leads to has an entry of its own, or none.
