@@ -549,7 +549,7 @@ fn the_command_shows_it_and_the_steps_and_both_as_json() {
         "{json}"
     );
     assert!(
-        json["walls"].as_array().unwrap().len() > 5
+        json["protections"].as_array().unwrap().len() > 5
             && json["steps"].is_array()
             && json["not_granted"].is_string()
     );

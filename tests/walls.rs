@@ -847,7 +847,7 @@ fn the_order_of_lines_means_nothing() {
 fn forget(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::Object(map) => {
-            for key in ["at", "outside", "maps", "walls", "warnings"] {
+            for key in ["at", "outside", "maps", "protections", "warnings"] {
                 map.remove(key);
             }
             map.values_mut().for_each(forget);

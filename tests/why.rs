@@ -443,7 +443,9 @@ fn said(
     };
     records
         .iter()
-        .map(|record| (record["verdict"].as_str().unwrap().to_owned(), record["walls"].to_string()))
+        .map(|record| {
+            (record["verdict"].as_str().unwrap().to_owned(), record["protections"].to_string())
+        })
         .collect()
 }
 

@@ -101,6 +101,9 @@ pub(super) fn plain(blocks: &[Block], width: usize) -> String {
     out.trim_end().to_owned()
 }
 
+/// The day of the last change of the command or the language, for manual pages.
+const DATE: &str = "2026-11-29";
+
 /// The page for man(1).
 pub(super) fn roff(page: &Page) -> String {
     let mut out = String::new();
@@ -108,7 +111,7 @@ pub(super) fn roff(page: &Page) -> String {
     line(
         &mut out,
         format_args!(
-            ".TH \"{title}\" {} \"\" \"stockade {}\"",
+            ".TH \"{title}\" {} \"{DATE}\" \"stockade {}\"",
             page.section,
             env!("CARGO_PKG_VERSION")
         ),

@@ -59,7 +59,7 @@ struct Record<'a, W> {
     seccomp_of: BTreeMap<&'static str, &'a crate::policy::seccomp::Table>,
     notes: Vec<NoteRecord<'a>>,
     tree: Vec<view::tree::Record<'a>>,
-    walls: Vec<view::walls::Record>,
+    protections: Vec<view::walls::Record>,
     not_granted: String,
     exposure: view::plan::Record,
     warnings: W,
@@ -107,7 +107,7 @@ fn json(
             })
             .collect(),
         tree: view::tree::records(&world, profile, sources),
-        walls: view::walls::records(&world),
+        protections: view::walls::records(&world),
         not_granted: format!("not granted: {}", view::walls::not_granted(&world)),
         exposure: view::plan::record(profile, (host, settled), &world, sources),
         warnings: warnings.records(sources),

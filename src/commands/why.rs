@@ -30,7 +30,7 @@ pub(super) fn why(mut asking: Asking) -> u8 {
         .into_iter()
         .map(|query| {
             let answer = judge(&query, &planned.profile, &world, &eyes);
-            let tries = !asking.no_change && answer.verdict != Says::CannotTell;
+            let tries = !asking.no_change && answer.verdict != Says::Unknown;
             let lines = if tries {
                 candidates(&query, &answer, &planned.profile, &world, &eyes)
             } else {
@@ -49,10 +49,7 @@ pub(super) fn why(mut asking: Asking) -> u8 {
                 let doubted = |line: &Line| {
                     Some((
                         line.clone(),
-                        after(line, &query, &request, &eyes)?
-                            .reason(Says::CannotTell)?
-                            .words
-                            .clone(),
+                        after(line, &query, &request, &eyes)?.reason(Says::Unknown)?.words.clone(),
                     ))
                 };
                 (change, doubt) = lines.iter().find_map(doubted).unzip();
@@ -74,7 +71,7 @@ pub(super) fn why(mut asking: Asking) -> u8 {
         Format::Json => answer::json(&answers, &planned.sources),
     });
     let said = |says| answers.iter().any(|answered| answered.answer.verdict == says);
-    if said(Says::CannotTell) { FAILED } else { u8::from(said(Says::Denies)) }
+    if said(Says::Unknown) { FAILED } else { u8::from(said(Says::Denies)) }
 }
 
 /// A line in the words of the one whose place it takes. Programs lay it over the profile by
@@ -152,7 +149,7 @@ pub(super) fn line_for(
             judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes).verdict
         };
         let answer = judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes);
-        match answer.reason(Says::CannotTell) {
+        match answer.reason(Says::Unknown) {
             _ if answer.verdict == Says::Denies => {
                 never = never.or(answer.behind_an_open_filter(query))
             }

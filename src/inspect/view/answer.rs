@@ -110,7 +110,7 @@ fn said(wall: Wall, says: Says) -> &'static str {
     match (says, many) {
         (Says::Allows, true) => "allow it",
         (Says::Denies, true) => "deny it",
-        (Says::CannotTell, _) => "cannot decide",
+        (Says::Unknown, _) => "cannot decide",
         (says, false) => {
             if says == Says::Allows {
                 "allows it"
@@ -146,13 +146,13 @@ fn over(line: &Line, sources: &Sources) -> String {
 struct Record<'a> {
     query: String,
     verdict: &'static str,
-    walls: Vec<WallRecord<'a>>,
+    protections: Vec<ProtectionRecord<'a>>,
     change: Option<ChangeRecord<'a>>,
 }
 
 #[derive(Serialize)]
-struct WallRecord<'a> {
-    wall: Wall,
+struct ProtectionRecord<'a> {
+    protection: Wall,
     says: Says,
     text: &'a str,
     at: Option<Place>,
@@ -188,11 +188,11 @@ pub(crate) fn json(answers: &[Answered], sources: &Sources) -> String {
         .map(|Answered { query, answer, change, doubt, .. }| Record {
             query: query.to_string(),
             verdict: answer.verdict.verdict(),
-            walls: answer
+            protections: answer
                 .reasons
                 .iter()
-                .map(|reason| WallRecord {
-                    wall: reason.wall,
+                .map(|reason| ProtectionRecord {
+                    protection: reason.wall,
                     says: reason.says,
                     text: &reason.words,
                     at: place(reason.at),

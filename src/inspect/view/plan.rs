@@ -28,7 +28,7 @@ pub fn text(
     let mut head = |text: &str| out += &(paint.tone(Tone::Head, text) + "\n");
     head("files");
     out += &tree::text(world, profile, paint);
-    out += &format!("\n{}\n", paint.tone(Tone::Head, "walls"));
+    out += &format!("\n{}\n", paint.tone(Tone::Head, "protections"));
     out += &walls::text(world, paint);
     out.push('\n');
     out += &exposure(&weigh(profile, host, settled, world), sources, paint);

@@ -129,7 +129,7 @@ impl Question<'_> {
         };
         match ask.asked(arguments, self.eyes.sysctl) {
             (Asked::Yes, _) if has && joined => reason(
-                Says::CannotTell,
+                Says::Unknown,
                 format!(
                     "the kernel requires {wanted} over the joined namespace, whose owner is not known"
                 ),
@@ -143,7 +143,7 @@ impl Question<'_> {
             (Asked::No, _) if arguments.is_some() => None,
             (Asked::No, free) => reason(Says::Allows, format!("{free}; for the rest {lacks}"), at),
             (Asked::Hidden, free) => {
-                reason(Says::CannotTell, format!("{free}; for the rest {lacks}"), at)
+                reason(Says::Unknown, format!("{free}; for the rest {lacks}"), at)
             }
         }
     }

@@ -53,7 +53,7 @@ impl Walker<'_> {
         only_processes: bool,
     ) -> Result<Option<Thing>, Reason> {
         let cannot_tell =
-            |words: &str| Err(Reason::new(Wall::Processes, Says::CannotTell, words, thing.at));
+            |words: &str| Err(Reason::new(Wall::Processes, Says::Unknown, words, thing.at));
         let mut names = tail.split('/').skip(1);
         let Some(first) = names.next() else { return Ok(Some(thing)) };
         let rest: Vec<&str> = names.collect();
@@ -115,7 +115,7 @@ impl Walker<'_> {
             ["root"] => link("/"),
             ["exe"] | ["fd", _] | ["map_files", _] | ["ns", _] | ["task", ..] => Err(Reason::new(
                 Wall::Processes,
-                Says::CannotTell,
+                Says::Unknown,
                 "the running process decides what is there",
                 thing.at,
             )),
@@ -143,7 +143,7 @@ impl Walker<'_> {
     pub(super) fn sysfs(&self, thing: Thing, tail: &str) -> Result<Option<Thing>, Reason> {
         if tail.split('/').any(|name| name == "net") {
             let words = "it shows the sandbox's network, which is not known before the run";
-            return Err(Reason::new(Wall::Network, Says::CannotTell, words, thing.at));
+            return Err(Reason::new(Wall::Network, Says::Unknown, words, thing.at));
         }
         Ok(self.see_kernel(thing, &format!("/sys{tail}")))
     }

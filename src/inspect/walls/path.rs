@@ -105,7 +105,7 @@ impl<'a> Walker<'a> {
             );
             return Err(Reason::new(
                 Wall::Mounts,
-                Says::CannotTell,
+                Says::Unknown,
                 words,
                 world.plan.choice.at(Kind::Mount),
             ));
@@ -223,7 +223,7 @@ impl<'a> Walker<'a> {
                     "{mount} of the host is a mount that does not come along, and what is under it \
                      is not known"
                 );
-                return Err(Reason::new(Wall::Mounts, Says::CannotTell, words, at));
+                return Err(Reason::new(Wall::Mounts, Says::Unknown, words, at));
             }
         }
         let seen = match (self.eyes.see)(place) {
@@ -239,11 +239,11 @@ impl<'a> Walker<'a> {
                 let words = format!(
                     "the caller may not look at {place} of the host, and the target perhaps may"
                 );
-                return Err(Reason::new(Wall::Permissions, Says::CannotTell, words, at));
+                return Err(Reason::new(Wall::Permissions, Says::Unknown, words, at));
             }
             Err(errno) => {
                 let words = format!("cannot look at {place} of the host: {}", errno_words(errno));
-                return Err(Reason::new(Wall::Permissions, Says::CannotTell, words, at));
+                return Err(Reason::new(Wall::Permissions, Says::Unknown, words, at));
             }
         };
         let Seen { kind, inode, uid, gid, mode, attrs, list } = seen;
@@ -318,7 +318,7 @@ impl<'a> Walker<'a> {
                 if need == Need::Write && self.is_of_proc(thing) && thing.mode & 0o222 == 0 =>
             {
                 (
-                    Says::CannotTell,
+                    Says::Unknown,
                     format!(
                         "{} is written by virtue of a capability, and may refuse it",
                         thing.path
@@ -328,11 +328,9 @@ impl<'a> Walker<'a> {
             Some(true) => return None,
             Some(false) => (Says::Denies, words("")),
             None if thing.list => {
-                (Says::CannotTell, words(", by the mode; its access list may say otherwise"))
+                (Says::Unknown, words(", by the mode; its access list may say otherwise"))
             }
-            None => {
-                (Says::CannotTell, "the ids of a joined user namespace are not known here".into())
-            }
+            None => (Says::Unknown, "the ids of a joined user namespace are not known here".into()),
         };
         Some(Reason::new(Wall::Permissions, says.0, says.1, thing.at))
     }

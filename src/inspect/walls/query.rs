@@ -325,7 +325,7 @@ pub(crate) enum Says {
     /// It lets it pass.
     Allows,
     /// This model does not know.
-    CannotTell,
+    Unknown,
     Denies,
 }
 
@@ -334,7 +334,7 @@ impl Says {
     pub(crate) fn verdict(self) -> &'static str {
         match self {
             Says::Allows => "allowed",
-            Says::CannotTell => "unknown",
+            Says::Unknown => "unknown",
             Says::Denies => "denied",
         }
     }

@@ -35,7 +35,7 @@ impl Answer {
     fn new(reasons: Vec<Reason>) -> Answer {
         // One wall that stops it is enough; one that is not known leaves it open.
         Answer {
-            verdict: reasons.iter().map(|reason| reason.says).max().unwrap_or(Says::CannotTell),
+            verdict: reasons.iter().map(|reason| reason.says).max().unwrap_or(Says::Unknown),
             reasons,
         }
     }
@@ -49,7 +49,7 @@ impl Answer {
 
     /// Whether another is known, and is not the same.
     pub(crate) fn is_changed_by(&self, after: &Answer) -> bool {
-        after.verdict != Says::CannotTell && after.verdict != self.verdict
+        after.verdict != Says::Unknown && after.verdict != self.verdict
     }
 
     /// Why the kernel denies a call that the filter permits, where no line of a profile makes it do

@@ -150,7 +150,7 @@ impl Asked<'_> {
         }
         match network {
             Namespace::Join(_) => reason(
-                Says::CannotTell,
+                Says::Unknown,
                 format!("whether port {port} is free for all there is not known"),
             ),
             Namespace::New | Namespace::Host if has => reason(

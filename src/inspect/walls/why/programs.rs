@@ -26,7 +26,7 @@ impl Asked<'_> {
                 // Who may not read it may run it.
                 Err(_) => {
                     return reason(
-                        Says::CannotTell,
+                        Says::Unknown,
                         format!("{host} cannot be read here, so what runs it is not known"),
                     );
                 }
@@ -34,7 +34,7 @@ impl Asked<'_> {
             (None, Some(text)) => Script::read(text).map_or(Program::Other, Program::Script),
             (None, None) => {
                 return reason(
-                    Says::CannotTell,
+                    Says::Unknown,
                     format!("what {} holds is not known before the run", thing.path),
                 );
             }
@@ -69,7 +69,7 @@ impl Asked<'_> {
         };
         if !through.starts_with('/') {
             return reason(
-                Says::CannotTell,
+                Says::Unknown,
                 format!(
                     "{} is run by {through}, whose place depends on the working directory",
                     thing.path
@@ -82,7 +82,7 @@ impl Asked<'_> {
             .max_by_key(|reason| reason.says)
         {
             Some(Reason { says: Says::Denies, words, .. }) => denied(words),
-            Some(Reason { says: Says::CannotTell, words, .. }) => reason(Says::CannotTell, words),
+            Some(Reason { says: Says::Unknown, words, .. }) => reason(Says::Unknown, words),
             _ => reason(Says::Allows, format!("{} is run by {through}", thing.path)),
         }
     }
