@@ -295,7 +295,7 @@ pub(crate) fn open_pidfd(pid: i32) -> Result<RawFd> {
 /// A message of one byte and one descriptor (SCM_RIGHTS of unix(7)), all of it at addresses that
 /// are known before it is sent.
 #[derive(Debug)]
-pub(crate) struct Letter {
+pub(crate) struct FdMessage {
     /// `struct user_msghdr`.
     header: [u64; 7],
     /// `struct iovec`.
@@ -305,10 +305,10 @@ pub(crate) struct Letter {
     text: u64,
 }
 
-impl Letter {
+impl FdMessage {
     /// An empty one. It points at itself, so it stays where it is.
-    pub(crate) fn empty() -> Box<Letter> {
-        Box::new(Letter { header: [0; 7], part: [0; 2], control: [0; 3], text: 0 })
+    pub(crate) fn empty() -> Box<FdMessage> {
+        Box::new(FdMessage { header: [0; 7], part: [0; 2], control: [0; 3], text: 0 })
     }
 
     fn point_at_itself(&mut self) {

@@ -29,7 +29,7 @@ pub(crate) use group::Group;
 pub(super) use remove::{freezer_of, thaw_all};
 use std::os::fd::RawFd;
 use std::time::Instant;
-pub(super) use sweep::bury;
+pub(super) use sweep::reap;
 pub(super) use wrapped::State;
 
 /// How the name of every group of a launcher begins; its process id and the time of its making

@@ -170,7 +170,7 @@ impl<'t> Helpers<'t> {
     }
 
     /// Takes in one record of one of them; the error says why the sandbox cannot go on.
-    pub(super) fn hear(&mut self, place: usize) -> Result<Next, Failure> {
+    pub(super) fn receive(&mut self, place: usize) -> Result<Next, Failure> {
         let Some(running) = self.running.get_mut(place) else { return Ok(Next::GoOn) };
         if let Ok(Some(record)) = records::receive(running.records) {
             return Ok(running.helper.take(&record, self.tell));
@@ -189,7 +189,7 @@ impl<'t> Helpers<'t> {
             while self.running[place].has_last_words() {
                 let left = until.saturating_duration_since(Instant::now());
                 match sys::poll([self.running[place].records], left.as_millis() as i32) {
-                    Ok([true]) if !left.is_zero() => drop(self.hear(place)),
+                    Ok([true]) if !left.is_zero() => drop(self.receive(place)),
                     Ok(_) | Err(_) => break,
                 }
             }

@@ -32,7 +32,7 @@ pub(super) fn sweep(found: impl IntoIterator<Item = Leftover>) {
             Leftover::Group(group) => groups.push(group),
         }
     }
-    cgroup::bury(groups);
+    cgroup::reap(groups);
 }
 
 #[cfg(test)]

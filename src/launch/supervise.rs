@@ -127,7 +127,7 @@ impl Watch<'_, '_> {
         loop {
             let ready = self.wait().map_err(|errno| self.give_up("wait for the sandbox", errno))?;
             if ready.contains(&Source::Message) {
-                self.hear()?;
+                self.receive()?;
             } else if ready.contains(&Source::End) {
                 return self.finish();
             }
@@ -166,7 +166,7 @@ impl Watch<'_, '_> {
     }
 
     fn hear_of_helper(&mut self, place: usize) -> Result<(), Failure> {
-        match self.helpers.hear(place) {
+        match self.helpers.receive(place) {
             Ok(Next::GoOn) => Ok(()),
             Ok(Next::EndTheSandbox) => {
                 self.end_all();
@@ -179,7 +179,7 @@ impl Watch<'_, '_> {
         }
     }
 
-    fn hear(&mut self) -> Result<(), Failure> {
+    fn receive(&mut self) -> Result<(), Failure> {
         let message = Message::receive(self.pipes.report.0)
             .map_err(|errno| self.give_up("read from pid 1", errno))?;
         match message {

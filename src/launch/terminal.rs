@@ -155,7 +155,7 @@ impl OfInit {
 struct Shared {
     /// Each with the flags of its open file description (fcntl(2), F_GETFL).
     flags: Vec<(RawFd, i32)>,
-    screens: Vec<Screen>,
+    screens: Vec<TerminalState>,
     /// Where the target stays in the caller's session.
     share: Option<Share>,
 }
@@ -166,8 +166,12 @@ impl Shared {
         let (_, passed) = plan.passed();
         let kept = [0, 1, 2].iter().chain(passed).map(|fd| *fd as RawFd);
         let flags = kept.filter_map(|fd| Some((fd, sys::open_flags(fd).ok()?))).collect();
-        let screens =
-            plan.watch.terminals.iter().filter_map(|fd| Screen::save(*fd as RawFd)).collect();
+        let screens = plan
+            .watch
+            .terminals
+            .iter()
+            .filter_map(|fd| TerminalState::save(*fd as RawFd))
+            .collect();
         Shared {
             flags,
             screens,
@@ -188,7 +192,7 @@ impl Shared {
 
     /// The terminals alone, as the caller's shell takes over while the target is stopped.
     fn put_terminals_back(&self) {
-        self.screens.iter().for_each(Screen::put_back);
+        self.screens.iter().for_each(TerminalState::put_back);
         self.share.iter().for_each(Share::put_back);
     }
 }
@@ -239,7 +243,7 @@ fn nice_in(file: &File) -> Option<i32> {
 }
 
 /// A terminal, as it was.
-struct Screen {
+struct TerminalState {
     fd: RawFd,
     modes: libc::termios,
     /// Rows, columns, and both in pixels.
@@ -259,9 +263,9 @@ const COLUMNS: std::ops::RangeInclusive<u16> = 10..=2000;
 /// The line discipline of terminals (ldattach(8)).
 const N_TTY: i32 = 0;
 
-impl Screen {
-    fn save(fd: RawFd) -> Option<Screen> {
-        Some(Screen {
+impl TerminalState {
+    fn save(fd: RawFd) -> Option<TerminalState> {
+        Some(TerminalState {
             fd,
             modes: sys::terminal_modes(fd).ok()?,
             size: sys::terminal_size(fd).ok()?,

@@ -147,7 +147,7 @@ pub(crate) fn acts(
         if refused {
             return Ok(());
         }
-        found = hear(pipes, acts.iter().copied())?;
+        found = receive(pipes, acts.iter().copied())?;
         Ok(())
     });
     (if refused { Tried::Refused(libc::EPERM) } else { mapped.into() }, found)
@@ -187,7 +187,7 @@ fn act_anywhere(found: &mut [(Act, Tried); 3]) -> ! {
 }
 
 /// Lets the child go, and takes in what it reports of each act.
-fn hear(pipes: &Pipes, acts: impl Iterator<Item = Act>) -> Result<Vec<(Act, Tried)>> {
+fn receive(pipes: &Pipes, acts: impl Iterator<Item = Act>) -> Result<Vec<(Act, Tried)>> {
     sys::write_all(pipes.go.1, b"G")?;
     let mut found = vec![];
     for act in acts {

@@ -59,7 +59,7 @@ fn version_of(directory: &str) -> Version {
 }
 
 /// Ends what runs in the groups whose launcher is dead, and removes them.
-pub(crate) fn bury(groups: Vec<Group>) {
+pub(crate) fn reap(groups: Vec<Group>) {
     let mut by_name: BTreeMap<String, Vec<Group>> = BTreeMap::new();
     for group in groups {
         by_name.entry(group.name().to_owned()).or_default().push(group);

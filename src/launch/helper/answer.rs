@@ -77,7 +77,7 @@ impl Helper for Answer<'_> {
         sys::regardless(sys::wake_in_turn(listener));
         let Inside { records, directory, .. } = inside;
         let (filter, kinds) = (self.filter, &mut self.kinds);
-        Answerer { filter, listener, proc: *directory, records, kinds, more: 0 }.serve()
+        Supervisor { filter, listener, proc: *directory, records, kinds, more: 0 }.serve()
     }
 
     fn take(&mut self, record: &Record, tell: &mut dyn FnMut(&Denial)) -> Next {
@@ -98,7 +98,7 @@ impl Helper for Answer<'_> {
 }
 
 /// The process at its work.
-struct Answerer<'a> {
+struct Supervisor<'a> {
     filter: &'a Filter,
     listener: RawFd,
     proc: RawFd,
@@ -117,7 +117,7 @@ struct Seen {
     dies_of_sigsys: bool,
 }
 
-impl Answerer<'_> {
+impl Supervisor<'_> {
     /// Answers until nobody is left who could ask.
     fn serve(&mut self) -> sys::Result {
         loop {

@@ -12,13 +12,13 @@ use crate::kernel::syscalls;
 use crate::launch::proof::NOT_IN_FORCE;
 use crate::plan::Plan;
 use crate::policy::seccomp::{self, Exact, Verdict};
-use crate::sys::{self, Errno, Letter, Program, Result};
+use crate::sys::{self, Errno, FdMessage, Program, Result};
 use std::os::fd::RawFd;
 
 /// All that the hand-over needs, at addresses that the filter knows.
 pub(crate) struct Handover {
     socket: RawFd,
-    letter: Box<Letter>,
+    letter: Box<FdMessage>,
     answer: Box<[u8; 1]>,
     /// Takes the exceptions back.
     closing: Option<Box<Program>>,
@@ -32,7 +32,7 @@ const MOST_INTERRUPTIONS: usize = 100;
 impl Handover {
     /// Makes it, and the program of the filter.
     pub(crate) fn new(plan: &Plan, socket: RawFd, program: &mut Program) -> Handover {
-        let (letter, answer, mut closing) = (Letter::empty(), Box::new([0]), Program::empty());
+        let (letter, answer, mut closing) = (FdMessage::empty(), Box::new([0]), Program::empty());
         let call = |name, arguments| Exact {
             number: syscalls::number(name).unwrap_or_default(),
             arguments,
@@ -72,7 +72,7 @@ impl Handover {
     pub(crate) fn hand_over(&mut self, program: &Program) -> Result {
         let listener = sys::seccomp_listener(program)?;
         self.letter.send(self.socket, listener)?;
-        self.hear()?;
+        self.receive()?;
         if let Some(closing) = &self.closing {
             sys::seccomp_filter(closing)?;
         }
@@ -86,7 +86,7 @@ impl Handover {
 
     /// Waits for the answer. The socket waits for so long, and no longer; and where it does, a stop
     /// of this process, or a freezer, interrupts it (signal(7)), which is no answer.
-    fn hear(&mut self) -> Result {
+    fn receive(&mut self) -> Result {
         for _ in 0..MOST_INTERRUPTIONS {
             match sys::read(self.socket, self.answer.as_mut_slice()) {
                 Ok(1) => return Ok(()),

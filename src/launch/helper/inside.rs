@@ -3,7 +3,7 @@
 use super::records::{Writer, of_walls};
 use super::walls::{self, Calls, Walls};
 use super::{End, Helper};
-use crate::sys::{self, Letter, NoWayBack};
+use crate::sys::{self, FdMessage, NoWayBack};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
@@ -19,7 +19,7 @@ pub struct Inside {
     pub records: Writer,
     /// The directory whose files it may read; -1 where there is none, or no Landlock.
     pub directory: RawFd,
-    letter: Box<Letter>,
+    letter: Box<FdMessage>,
     socket: RawFd,
 }
 
@@ -60,7 +60,7 @@ fn restrict(
 impl Inside {
     fn new(socket: RawFd, records: RawFd, most_kept: usize) -> Inside {
         let records = Writer::new(records, most_kept);
-        Inside { records, directory: -1, letter: Letter::empty(), socket }
+        Inside { records, directory: -1, letter: FdMessage::empty(), socket }
     }
 
     /// What it calls from here on: its work's calls, and those by which it reports and ends.
