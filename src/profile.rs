@@ -187,6 +187,7 @@ mod installed;
 mod layer;
 mod load;
 mod params;
+mod slip;
 mod starters;
 mod variables;
 mod written;

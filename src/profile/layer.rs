@@ -3,6 +3,7 @@
 use crate::language::layers::Kind;
 use crate::language::read::Node;
 use crate::language::spelled::quoted;
+use crate::profile::slip::{Slip, slip};
 use crate::text::problem::{Problem, Problems};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
@@ -77,18 +78,32 @@ impl Layer {
                 lines.push(line);
                 let first = self.text.get(span.start..).and_then(|rest| rest.chars().next());
                 let end = span.end.max(span.start + first.map_or(1, char::len_utf8));
-                let problem = Problem::new(
-                    "profile::syntax",
-                    Span::from(span.start + self.base..end + self.base),
-                    format!("cannot read this TOML: {}", error.message()),
-                );
-                let quoted = (self.kind == Kind::Flag).then(|| with_quotes(&self.text)).flatten();
-                problems.push(problem.help_maybe(quoted));
+                problems.push(self.syntax(span.start..end, error.message()));
             }
         }
         match shift(Spanned::new(0..0, document), self.base).into_inner() {
             DeValue::Table(table) if errors.is_empty() => Some(table),
             _ => None,
+        }
+    }
+
+    /// A problem of what is no TOML, in plain words where it is known what is meant.
+    fn syntax(&self, span: std::ops::Range<usize>, words: &str) -> Problem {
+        let Slip { sentence, at, first, help } = slip(&self.text, span, words);
+        let place =
+            |at: std::ops::Range<usize>| Span::from(at.start + self.base..at.end + self.base);
+        let sentence = sentence.unwrap_or_else(|| words.to_owned());
+        let message = format!("cannot read this TOML: {sentence}");
+        let mut problem = Problem::new("profile::syntax", place(at), message);
+        if let Some(first) = first {
+            problem = problem.also(place(first), "given here first");
+        }
+        // What is meant by a flag needs the quotes of the shell, too.
+        let of_flag = || with_quotes(&self.text);
+        match help {
+            _ if self.kind == Kind::Flag => problem.help_maybe(of_flag()),
+            Some(help) => problem.help_lines(&help),
+            None => problem,
         }
     }
 

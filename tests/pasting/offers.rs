@@ -13,6 +13,8 @@ pub enum Offer {
     Word(String),
     /// A table in its place.
     Table(String),
+    /// Lines in the place of its line.
+    Lines(String),
 }
 
 /// The end of the value of TOML that a text begins with.
@@ -46,6 +48,11 @@ pub fn offers(help: &str) -> Vec<Offer> {
     if let Some(word) = help.strip_prefix("did you mean `").and_then(|rest| rest.strip_suffix("`?"))
     {
         return vec![Offer::Word(word.to_owned())];
+    }
+    let lines = help.strip_prefix("write it in two lines:\n");
+    if let Some(lines) = lines.or(help.strip_prefix("write ").filter(|line| line.starts_with('[')))
+    {
+        return vec![Offer::Lines(lines.replace("\n  ", "\n").trim().to_owned())];
     }
     // An example of a form is none of the line's own values.
     if help.contains("such as") {
@@ -139,6 +146,7 @@ pub fn pasted(text: &str, offer: &Offer, help: &str, span: std::ops::Range<usize
         Offer::Word(word) => {
             vec![put(span.clone(), &if quoted { format!("\"{word}\"") } else { word.clone() })]
         }
+        Offer::Lines(new) => vec![put(line, new)],
         Offer::Text(new) => vec![put(span.clone(), new)],
         Offer::Table(new) => match text[line.clone()].split_once(" = ") {
             Some((key, _)) => vec![put(line.clone(), &format!("{key} = {new}"))],
@@ -165,6 +173,15 @@ pub fn pasted(text: &str, offer: &Offer, help: &str, span: std::ops::Range<usize
                     ways.push(with_line(text, Some(section), key, value));
                 }
                 _ => ways.push(with_line(text, place.as_deref(), key, value)),
+            }
+            // In the place of a key of the line's own table, with its value.
+            let part = &text[line.clone()];
+            if let Some((before, after)) = part.split_at_checked(span.start - line.start)
+                && let Some(end) = after
+                    .find(" = ")
+                    .and_then(|at| value_end(&after[at + 3..]).map(|length| at + 3 + length))
+            {
+                ways.push(put(line.clone(), &format!("{before}{key} = {value}{}", &after[end..])));
             }
             // A key of the line's own table.
             if let Some((entry, table)) =

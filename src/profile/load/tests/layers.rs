@@ -154,7 +154,7 @@ fn syntax_errors_are_told_one_a_line_and_alone() {
     assert!(
         Place::main("[process]\nnice = 4\nnice = 5\n")
             .problem()
-            .starts_with("main.toml:4:1: cannot read this TOML: duplicate key")
+            .starts_with("main.toml:4:1: cannot read this TOML: this key is there already")
     );
 }
 
