@@ -174,10 +174,7 @@ pub(crate) fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
                     key.at,
                     format!("cannot expand {path}: nothing matches it, {what}"),
                 )
-                .help(
-                    "correct it, or say so: { hide = true, missing = \"skip\" }; with `bind` in \
-                     the place of `hide` for a grant",
-                ),
+                .help(format!("correct it, or say so: {}", skipping(path, &value.value))),
             );
         } else {
             let paths = |count: usize| {
@@ -196,6 +193,16 @@ pub(crate) fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
             draft.note(key.at, text);
         }
     }
+}
+
+/// The same entry for a pattern that may match nothing.
+fn skipping(path: &str, mount: &Mount) -> String {
+    let skip = match mount.clone() {
+        Mount::Hide(hide) => Mount::Hide(Hide { missing: Missing::Skip, ..hide }),
+        Mount::Bind(bind) => Mount::Bind(Bind { missing: Missing::Skip, ..bind }),
+        other => other,
+    };
+    written::line(path, &skip)
 }
 
 fn missing_of(mount: &Mount) -> Missing {

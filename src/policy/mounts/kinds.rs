@@ -7,6 +7,7 @@ mod bind;
 mod dev;
 mod device;
 mod dir;
+mod elsewhere;
 mod file;
 mod further;
 mod hide;

@@ -4,9 +4,25 @@
 use super::tree::{Node, Tree, real};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::step::Kernel;
+use crate::text::shell::shell_word;
 use crate::tree::Source;
 use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, walk};
 use std::cmp::Reverse;
+
+/// What to do where the source of an entry cannot be used; `skip` is the entry for one that may
+/// be absent.
+pub(super) fn absent_help(source: &str, errno: i32, skip: Option<String>) -> String {
+    let first = match errno {
+        libc::EACCES | libc::EPERM => {
+            format!("the caller may not look at it: `namei -l {}` shows why", shell_word(source))
+        }
+        _ => "make it".to_owned(),
+    };
+    match skip {
+        Some(line) => format!("{first}, or let the entry go where it is absent: {line}"),
+        None => format!("{first}, or leave the entry out"),
+    }
+}
 
 /// Where a path leads, if an entry on its way, or at its end, is a link.
 pub(crate) fn behind_links(tree: &Tree, host: &Host, path: &str) -> Option<String> {

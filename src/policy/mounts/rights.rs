@@ -12,7 +12,7 @@ use super::draft::{DEVICE_RIGHTS, Drafted};
 use super::kinds::{Makes, Mount, NODE_PATHS, New};
 use super::settle::Settled;
 use super::tree::{Node, Tree};
-use super::written;
+use super::{place as looked_up, written};
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::proc::HidePid;
@@ -196,9 +196,7 @@ impl Reading<'_> {
         );
         let mount = self.tree.get(path).and_then(|node| node.mount.kind().skipped());
         let skip = mount.map(|mount| written::line(path, &mount));
-        let help = skip.map_or("make it, or leave the entry out".into(), |line| {
-            format!("make it, or let the entry go where it is absent: {line}")
-        });
+        let help = looked_up::absent_help(path, errno, skip);
         self.draft.problem(problem.help(help));
     }
 

@@ -246,13 +246,9 @@ impl World<'_> {
             at,
             format!("cannot {verb} {source}{arrow}: {}", errno_words(errno)),
         );
-        let help = match self.current.and_then(|mount| mount.kind().skipped()) {
-            Some(skip) => format!(
-                "make it, or let the entry go where it is absent: {}",
-                written::line(path, &skip)
-            ),
-            None => "make it, or leave the entry out".into(),
-        };
+        let skipped = self.current.and_then(|mount| mount.kind().skipped());
+        let skip = skipped.map(|skip| written::line(path, &skip));
+        let help = place::absent_help(source, errno, skip);
         self.draft.problem(problem.label("asked for here").help(help));
     }
 }

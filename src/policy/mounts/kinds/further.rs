@@ -1,6 +1,7 @@
 //! The further keys of an entry: what each says, and how it is read. Which kinds take which is
 //! with the kinds.
 
+use super::elsewhere;
 use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::shape::{Need, Shape, Shaped, Table};
 use crate::language::value::{Mode, Spelled, Written, bounded, only_true, words};
@@ -218,9 +219,13 @@ macro_rules! further {
                     return Err(Why::not(key, "` of a mount is not built yet").not_yet());
                 }
                 let known = [$(stringify!($field)),+].into_iter().chain(kinds);
+                let unknown = Why::unknown_key(key, "` of a mount");
+                if let Some(help) = elsewhere::meant(key, node) {
+                    return Err(unknown.help_of_value(help));
+                }
                 let help = suggestion(key, known)
                     .unwrap_or_else(|| "the reference lists what each kind takes".into());
-                Err(Why::unknown_key(key, "` of a mount").help(help))
+                Err(unknown.help(help))
             }
 
             /// Adds each key; `goes_with` says which kinds take it.
