@@ -94,7 +94,7 @@
 //   sys       the calls, and what is unsafe
 //   host      what is known of a machine, as data
 //   step      what a plan is made of
-//   tree      what stands where inside: one model, and one walker
+//   tree      what is where inside: one model, and one walker
 //   policy    one domain of the profile each
 //   profile   load: from text to a typed profile
 //   probe     reads the machine

@@ -34,10 +34,11 @@ impl Written for Capability {
     const WHAT: &'static str = "a capability such as \"net-bind-service\"";
     fn from_text(text: &str) -> Result<Capability, Why> {
         let written = text.to_ascii_lowercase().replace('_', "-");
-        if let Some((number, _)) = NAMES.iter().find(|(_, name)| **name == written) {
+        // The kernel's own spelling, and that of other launchers, is no other name.
+        let bare = written.strip_prefix("cap-").unwrap_or(&written);
+        if let Some((number, _)) = NAMES.iter().find(|(_, name)| **name == bare) {
             return Ok(Capability(*number));
         }
-        let bare = written.strip_prefix("cap-").unwrap_or(&written);
         let help = suggestion(bare, NAMES.values().map(String::as_str))
             .unwrap_or_else(|| "capabilities(7) lists them".into());
         Err(Why::of("unknown capability `", text, "`").help(help))

@@ -154,7 +154,8 @@ fn guesses(value: &DeValue<'_>, key: Option<&str>) -> Vec<String> {
             }
             vec![quoted(&words.join(sign))]
         }
-        DeValue::Table(_) | DeValue::Datetime(_) => vec![],
+        DeValue::Datetime(date) => vec![quoted(&date.to_string())],
+        DeValue::Table(_) => vec![],
     }
 }
 

@@ -45,6 +45,13 @@ pub enum Unit {
     },
 }
 
+/// Keys of `[limits]`, which hold for all processes together, and what comes near them here.
+const OF_GROUPS: &[(&str, &str)] = &[
+    ("memory", "`as`, of its address space"),
+    ("pids", "`nproc`, of all processes of the user"),
+    ("cpu-time", "`cpu`"),
+];
+
 /// Every limit: the profile's word, `RLIMIT_*`, its unit, and what it bounds.
 pub const TABLE: &[(&str, u32, Unit, &str)] = &[
     ("as", libc::RLIMIT_AS, Unit::Bytes, "The whole address space."),
@@ -124,6 +131,19 @@ impl Written for Value {
     }
     fn looks() -> Shape {
         Shape::Either(vec![Shape::names(["unlimited"]), Size::shape(), Time::shape()])
+    }
+}
+
+/// A limit in the kernel's unit, as people read it.
+pub(crate) fn shown(name: &str, raw: u64) -> String {
+    let unit = TABLE.iter().find(|(known, ..)| *known == name).map(|(_, _, unit, _)| *unit);
+    match unit {
+        _ if raw == libc::RLIM_INFINITY => "unlimited".into(),
+        Some(Unit::Bytes) => Size(raw).to_string(),
+        Some(Unit::Time { micros }) => {
+            Time(std::time::Duration::from_micros(raw.saturating_mul(micros))).to_string()
+        }
+        Some(Unit::Count) | None => raw.to_string(),
     }
 }
 
@@ -269,7 +289,11 @@ pub(crate) fn draft(rlimits: &Rlimits, host: &Host, draft: &mut Draft) {
     for (name, limit) in rlimits.iter() {
         let Some((word, resource, unit, _)) = TABLE.iter().find(|(known, ..)| *known == name.value)
         else {
-            let help = suggestion(name.value, names()).unwrap_or_else(|| {
+            let of_groups =
+                OF_GROUPS.iter().find(|(known, _)| *known == name.value).map(|(word, own)| {
+                    format!("`{word}` is a key of [limits]; for each process alone: {own}")
+                });
+            let help = of_groups.or_else(|| suggestion(name.value, names())).unwrap_or_else(|| {
                 format!("the limits are {}", names().collect::<Vec<_>>().join(", "))
             });
             draft.problem(

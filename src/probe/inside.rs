@@ -66,7 +66,13 @@ impl Host {
                 },
             );
         let useless = useless.collect();
-        self.inside = Some(Inside { command, cwd, dangling, unruled, useless });
+        let paths = sought.cwd.iter().chain(word.map(|word| &word.value));
+        let is_nowhere = |path: &&String| {
+            path.starts_with('/')
+                && matches!(look(path, false, false), Fact::Absent(libc::ENOENT | libc::ENOTDIR))
+        };
+        let nowhere = paths.filter(is_nowhere).cloned().collect();
+        self.inside = Some(Inside { command, cwd, nowhere, dangling, unruled, useless });
     }
 
     /// Reads what the profile's programs need, and the facts of those files.

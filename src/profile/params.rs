@@ -228,7 +228,7 @@ impl Params {
         let Some(param) = self.map.get_mut(name) else {
             let help = suggestion(name, self.map.keys().map(String::as_str)).unwrap_or_else(|| {
                 if self.map.is_empty() {
-                    "it has none".into()
+                    "it has no parameters: leave `--set` out".into()
                 } else {
                     format!("it has {}", self.map.keys().cloned().collect::<Vec<_>>().join(", "))
                 }

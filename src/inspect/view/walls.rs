@@ -12,6 +12,7 @@ use crate::language::value::{below, parent};
 use crate::plan::Plan;
 use crate::policy::env::Setting;
 use crate::policy::namespaces::Namespace;
+use crate::policy::rlimits;
 use crate::step::{GroupOp, ProcessOp, Stage};
 use crate::text::layout::{Paint, Tone, width, wrap};
 use crate::tree::{Ground, Stack};
@@ -197,12 +198,12 @@ impl Words {
 /// the others, or of what the whole plan says better, there is nothing here.
 fn words_of(op: &ProcessOp) -> Option<Words> {
     let process = |text: String| Some(Words { domain: "process", text });
-    let limit = |value: u64| if value == u64::MAX { "unlimited".into() } else { value.to_string() };
     match op {
         ProcessOp::Rlimit { name, soft, hard, .. } => {
-            let to = if soft == hard { String::new() } else { format!(" to {}", limit(*hard)) };
+            let limit = |raw: &u64| rlimits::shown(name, *raw);
+            let to = if soft == hard { String::new() } else { format!(" to {}", limit(hard)) };
             let unit = if *name == "core" { " (bytes of a core dump)" } else { "" };
-            Some(Words { domain: "rlimits", text: format!("{name} {}{to}{unit}", limit(*soft)) })
+            Some(Words { domain: "rlimits", text: format!("{name} {}{to}{unit}", limit(soft)) })
         }
         ProcessOp::WorkingDirectory { path } => process(format!("in {}", flat(path.text()))),
         ProcessOp::Umask { mask } => process(format!("umask {mask}")),

@@ -39,7 +39,14 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
             code: "process::unseen-directory",
             at: cwd.at,
             text: format!("cannot enter {}: it is not there inside", cwd.value),
-            help: Some(format!("grant it, in [mounts]: {}", granted(&cwd.value.0))),
+            help: Some(if inside.nowhere.contains(&cwd.value.0) {
+                let path = literal(&cwd.value);
+                format!(
+                    "the host has none, either; for an empty one, in [mounts]: {path} = \"tmpfs\""
+                )
+            } else {
+                format!("grant it, in [mounts]: {}", granted(&cwd.value.0))
+            }),
         });
     }
     out.extend(inside.dangling.iter().map(|(path, text, at)| dangling(path, text, *at)));
@@ -51,7 +58,11 @@ fn lacking(word: &At<String>, lack: &Lack, host: &Host) -> Unseen {
     let (_, text, help) = say(word, lack);
     let mut text = text.replacen("cannot show", "cannot run", 1);
     let help = match lack {
-        Lack::Program { name, near: Some(_), .. } if !SHELL_WORDS.contains(&name.as_str()) => help,
+        Lack::Program { name, near: Some(_), .. }
+            if !SHELL_WORDS.contains(&name.as_str()) && !name.contains(char::is_whitespace) =>
+        {
+            help
+        }
         // Here it is the tree that lacks it, not the machine.
         Lack::Program { .. } | Lack::Interpreter { .. } | Lack::Library { .. } => {
             text.push_str(" inside");
@@ -83,6 +94,9 @@ fn to_have_inside(word: &At<String>, lack: &Lack, host: &Host) -> String {
         }
         Ok(_) if word.starts_with('-') => {
             "if it is an option of stockade's, write it before PROFILE".into()
+        }
+        Ok(_) if host.inside.iter().any(|inside| inside.nowhere.contains(word)) => {
+            "the host has none, either: correct the path, or install it".into()
         }
         Ok(_) if is_nowhere(lack, whole) => {
             "install it, or name its absolute path and grant the directory that it is in".into()

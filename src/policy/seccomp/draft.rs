@@ -61,8 +61,32 @@ fn granted(seccomp: &Seccomp, draft: &mut Draft) -> Vec<Abi> {
     abis
 }
 
+/// What a dynamic loader (ld.so(8)) does before the program's own first instruction.
+const OF_LOADERS: &[&str] = &["openat", "read", "mmap", "mprotect", "close"];
+
+/// A loader that may not open a library ends with 127 and, where write(2) is refused, says nothing.
+fn note_of_libraries(filter: &Filter, seccomp: &Seccomp, draft: &mut Draft) {
+    let is_refused = |call: &&&str| {
+        Abi::Native
+            .number(call)
+            .and_then(|number| filter.rule(number))
+            .is_some_and(|rule| rule.cases.is_empty() && !rule.otherwise.permits())
+    };
+    let refused: Vec<&str> = OF_LOADERS.iter().filter(is_refused).copied().collect();
+    if !refused.is_empty() {
+        let at = seccomp.import.at().or(seccomp.policy.at());
+        let text = format!(
+            "a program with libraries ends with 127, and may say nothing, as the filter refuses {}; \
+             [seccomp] allow = [\"@default\", \"@file-system\", \"@basic-io\"] permits them",
+            refused.join(", ")
+        );
+        draft.note(at, text);
+    }
+}
+
 /// The target starts by execve(2) under the filter, and the kernel takes no program without end.
 fn check(filter: &Filter, seccomp: &Seccomp, draft: &mut Draft) {
+    let mut of_policy = false;
     for (call, does) in [("execve", "starts"), ("exit_group", "ends")] {
         let number = Abi::Native.number(call).unwrap_or_default();
         let open = filter
@@ -76,10 +100,12 @@ fn check(filter: &Filter, seccomp: &Seccomp, draft: &mut Draft) {
                 // What is denied no other word permits.
                 Source::Deny => format!("take {call}, or the group that it is in, out of `deny`"),
                 Source::Rules => format!("leave the rule for {call} out"),
-                _ => format!(
-                    "permit it, or what every program does, in [seccomp]: allow = [\"@default\", \
-                     \"{call}\"]"
-                ),
+                // One word is the cause of both, and one mends both.
+                _ if of_policy => continue,
+                _ => {
+                    of_policy = true;
+                    "permit what every program does, in [seccomp]: allow = [\"@default\"]".into()
+                }
             };
             draft.problem(
                 Problem::new(
@@ -91,6 +117,7 @@ fn check(filter: &Filter, seccomp: &Seccomp, draft: &mut Draft) {
             );
         }
     }
+    note_of_libraries(filter, seccomp, draft);
     let length = compile(filter).len();
     if length > super::LONGEST {
         draft.problem(
