@@ -321,10 +321,18 @@ pub(crate) struct Shown {
     pub given: Looked,
 }
 
+// What a check prints.
+const REPORT: &str = "Example:
+  stockade check --deny-warnings ./p.toml
+
+Problems, warnings, notes and the verdict go to standard output. With
+--format json each is a record; `less` of a note says that the sandbox is less
+than the profile asks for.";
+
 // A profile, and what is held against it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  stockade check --deny-warnings ./p.toml",
+    after_help = REPORT,
     override_usage = "stockade check [OPTIONS] PROFILE [--] [COMMAND [ARGS]...]"
 )]
 pub(crate) struct Checked {

@@ -41,7 +41,8 @@ use crate::text::source::{Sources, Span};
 use clap::Parser;
 use control::Deed;
 use std::ffi::{OsString, c_int};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::os::fd::AsRawFd;
 
 /// [`run()`] for a process that is the launcher's alone, by its C entry.
 pub fn start() -> c_int {
@@ -151,6 +152,19 @@ impl Failed {
         self.problems.extend(warnings.into_iter().filter(|warning| !wrong.contains(&warning.at)));
     }
 
+    /// The same where what is wrong is what was asked for: all of it on standard output.
+    fn report(&self, format: Format) -> u8 {
+        match format {
+            // What is wrong with the command line is no answer.
+            _ if self.problems.iter().any(|problem| problem.code.starts_with("cli::")) => {
+                return self.say(format);
+            }
+            Format::Text => print_report(&self.problems, &self.sources),
+            Format::Json => print_line(&self.problems.json(&self.sources)),
+        }
+        FAILED
+    }
+
     /// Says what is wrong: to people on standard error, to programs on standard output.
     fn say(&self, format: Format) -> u8 {
         match format {
@@ -167,18 +181,52 @@ const NARROWEST: usize = 40;
 
 /// Problems for people, on standard error.
 fn print_problems(problems: &Problems, sources: &Sources) {
-    let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    let ascii = utf8.is_some_and(|locale| !locale.to_ascii_lowercase().contains("utf"));
-    let style = match (Paint::of(&std::io::stderr()) == Paint::Colour, ascii) {
+    warn(&drawn(problems, sources, &std::io::stderr()));
+}
+
+/// The same on standard output, where they are a part of what was asked for.
+fn print_report(problems: &Problems, sources: &Sources) {
+    let text = drawn(problems, sources, &std::io::stdout());
+    if !text.is_empty() {
+        print_line(text.trim_end_matches('\n'));
+    }
+}
+
+/// Problems as the stream shows them.
+fn drawn(problems: &Problems, sources: &Sources, stream: &(impl IsTerminal + AsRawFd)) -> String {
+    let style = match (Paint::of(stream) == Paint::Colour, is_ascii()) {
         (_, true) => Style::Ascii,
         (true, false) => Style::Colour,
         (false, false) => Style::Plain,
     };
-    let width = sys::terminal_width(libc::STDERR_FILENO)
+    let width = sys::terminal_width(stream.as_raw_fd())
         .map_or(COLUMNS, |width| usize::from(width).clamp(NARROWEST, WIDEST));
-    warn(&problems.render_within(sources, style, width));
+    problems.render_within(sources, style, width)
+}
+
+/// Whether the locale (locale(7)) has no more signs than ASCII.
+fn is_ascii() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    locale.is_some_and(|locale| !locale.to_ascii_lowercase().contains("utf"))
+}
+
+/// A drawing in the signs of the locale.
+fn in_locale(text: String) -> String {
+    if !is_ascii() {
+        return text;
+    }
+    let signs = [
+        ("├── ", "|-- "),
+        ("└── ", "`-- "),
+        ("│", "|"),
+        ("→", "->"),
+        ("–", "-"),
+        ("…", "..."),
+        ("·", "."),
+    ];
+    signs.iter().fold(text, |text, (sign, ascii)| text.replace(sign, ascii))
 }
 
 /// Notes for people, on standard output.

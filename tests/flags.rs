@@ -156,7 +156,7 @@ fn what_is_wrong_with_a_flag_is_said_in_its_words() {
             .args(["base", "--", "true"])
             .output()
             .unwrap();
-        let err = errors(&output);
+        let err = unwrapped(&said(&output));
         assert!(
             output.status.code() == Some(125) && words.iter().all(|word| err.contains(word)),
             "{flags:?}: {err}"

@@ -128,10 +128,10 @@ fn a_rule_stands_where_a_link_leads() {
             .output()
             .unwrap();
         assert!(
-            text(&output.stderr)
+            text(&output.stdout)
                 .contains("no rule of landlock.paths lets /usr/bin/cat be executed"),
             "{}",
-            text(&output.stderr)
+            text(&output.stdout)
         );
     }
 }

@@ -1019,7 +1019,7 @@ fn a_profile_planted_in_the_current_folder_is_not_used() {
     place.file("planted.toml", evil);
     let who = support::As::all()[0];
     let output = place.stockade(who).args(["check", "planted"]).output().unwrap();
-    let said = support::text(&output.stderr);
+    let said = support::text(&output.stdout);
     assert!(output.status.code() == Some(125) && said.contains("write ./planted.toml"), "{said}");
     let output = place.stockade(who).args(["plan", "default", "true"]).output().unwrap();
     assert!(!support::text(&output.stdout).contains("evil"), "{}", support::text(&output.stdout));

@@ -1,6 +1,7 @@
-//! `stockade check`: everything up to the launch, without it.
+//! `stockade check`: everything up to the launch, without it. What it finds is what was asked for,
+//! so all of it goes to standard output.
 
-use super::{FAILED, Planned, prepare_and_lint, print_line, print_notes, print_problems, warn};
+use super::{FAILED, Planned, prepare_and_lint, print_line, print_notes, print_report};
 use crate::cli::{Checked, Format};
 use crate::inspect::view::Notes;
 use crate::plan::Plan;
@@ -14,7 +15,7 @@ pub(super) fn check(checked: Checked) -> u8 {
     match prepare_and_lint(checked.shown.given.into(), &mut warnings) {
         Err(mut failed) => {
             failed.add(warnings);
-            failed.say(format)
+            failed.report(format)
         }
         Ok(planned) => {
             let less = skipped(&planned.plan).next().is_some();
@@ -26,14 +27,11 @@ pub(super) fn check(checked: Checked) -> u8 {
                 Format::Text => {
                     // What fails is never silent about the reason.
                     if notes != Notes::None || denied {
-                        print_problems(&warnings, &planned.sources);
+                        print_report(&warnings, &planned.sources);
                     }
                     print_notes(notes, &planned.plan.notes, &planned.sources);
                     if denied {
-                        warn(&format!(
-                            "stockade: {}\n",
-                            refusal(&planned, warnings.iter().count())
-                        ));
+                        print_line(&refusal(&planned, warnings.iter().count()));
                     } else if notes != Notes::None {
                         print_line(&verdict(&planned));
                     }

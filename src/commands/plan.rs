@@ -1,7 +1,7 @@
 //! `stockade plan`: what `run` would make; with `--steps` what it would do, in its order, each step
 //! with the line that asked for it.
 
-use super::{Planned, prepare_and_lint, print_line, print_problems};
+use super::{Planned, in_locale, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Format, Planning};
 use crate::inspect::view::{self, Notes};
 use crate::inspect::walls::World;
@@ -26,16 +26,16 @@ pub(super) fn plan(planning: Planning) -> u8 {
             let Planned { sources, profile, host, settled, plan } = &planned;
             match format {
                 Format::Text if planning.steps => {
-                    print_line(view::steps::text(plan, sources).trim_end())
+                    print_line(&in_locale(view::steps::text(plan, sources).trim_end().to_owned()))
                 }
-                Format::Text => print_line(&view::plan::text(
+                Format::Text => print_line(&in_locale(view::plan::text(
                     profile,
                     (host, settled),
                     &World::new(plan, profile),
                     sources,
                     Paint::of(&std::io::stdout()),
                     notes,
-                )),
+                ))),
                 Format::Json => print_line(&quiet_json(json(&planned, &warnings))),
             }
             if format == Format::Text && notes != Notes::None {

@@ -53,7 +53,7 @@ fn refused(place: &Place, who: As, profile: &str, code: &str, words: &str) {
         .output()
         .unwrap();
     assert!(
-        checked.status.code() == Some(125) && text(&checked.stderr).contains(code),
+        checked.status.code() == Some(125) && text(&checked.stdout).contains(code),
         "{who:?}: {}",
         said(&checked)
     );

@@ -482,7 +482,7 @@ fn what_cannot_be_made_is_a_problem_before_the_run() {
         for command in ["check", "plan", "run"] {
             let output =
                 place.stockade(who).arg(command).arg(&profile).arg("/bin/true").output().unwrap();
-            let said = crate::support::errors(&output);
+            let said = crate::support::unwrapped(&crate::support::said(&output));
             assert_eq!(output.status.success(), good, "{command}: {said}");
             assert!(
                 good || said.contains("mounts::create") && said.contains("permission denied"),
