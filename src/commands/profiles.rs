@@ -143,7 +143,7 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
         grouped,
         private: _,
     } = plan;
-    let mut all: Vec<String> = steps.iter().map(step_words).collect();
+    let mut all = deeds_of_steps(steps);
     all.extend(groups.iter().map(|step| step.op.to_string()));
     // The maps are told with the ids.
     let is_map = |op: &OutsideOp| matches!(op, OutsideOp::MapIds(_));
@@ -167,6 +167,27 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
         *deeds.entry(deed).or_insert(0) += 1;
     }
     deeds
+}
+
+/// The steps, of which those that open a tree and attach it are one grant.
+fn deeds_of_steps(steps: &[Step]) -> Vec<String> {
+    let attached =
+        |step: &Step| step.tree().and_then(|op| op.facets().attached).map(|(slot, _)| slot);
+    let opened = |step: &Step| step.tree().and_then(|op| op.facets().source).map(|(slot, _)| slot);
+    let words = steps.iter().filter_map(|step| {
+        if opened(step).is_some_and(|slot| steps.iter().any(|one| attached(one) == Some(slot))) {
+            return None;
+        }
+        let words = step_words(step);
+        let source = attached(step)
+            .and_then(|slot| steps.iter().find(|one| opened(one) == Some(slot)).map(step_words));
+        let grant = source
+            .as_deref()
+            .and_then(|source| source.strip_prefix("open "))
+            .zip(words.strip_prefix("attach it "));
+        Some(grant.map_or(words.clone(), |(source, place)| format!("bind {source} {place}")))
+    });
+    words.collect()
 }
 
 fn step_words(step: &Step) -> String {
