@@ -464,7 +464,7 @@ fn parameters_refuse_what_is_not_of_their_type_at_its_place() {
     Desk::new(EVERY_TYPE)
         .set("nubmer", "1")
         .refuses("--set:1:1 params::unknown", "did you mean `number`?");
-    Desk::new("").set("x", "1").refuses("--set:1:1 params::unknown", "it has none");
+    Desk::new("").set("x", "1").refuses("--set:1:1 params::unknown", "it has no parameters");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! on purpose stands in a list, and its words say what is given up.
 
 mod grants;
+mod helps;
 mod lines;
 pub mod offers;
 mod secrets;

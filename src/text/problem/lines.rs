@@ -68,18 +68,20 @@ fn is_code(text: &str) -> bool {
         || COMMANDS.iter().any(|command| text.starts_with(command))
 }
 
-/// The words of a text; what stands in quotes or brackets is one with its neighbours, and so is a
+/// The words of a text; what stands in quotes, backticks or brackets is one with its neighbours, and so is a
 /// key with its value.
 fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = vec![];
-    let (mut start, mut quote, mut depth) = (0, false, 0usize);
+    let (mut start, mut quote, mut depth, mut tick) = (0, false, 0usize, false);
     let bytes = text.as_bytes();
     for (at, c) in text.char_indices() {
         match c {
             '"' if at == 0 || bytes[at - 1] != b'\\' => quote = !quote,
+            // A command between backticks is one word, too.
+            '`' if !quote => tick = !tick,
             '{' | '[' if !quote => depth += 1,
             '}' | ']' if !quote => depth = depth.saturating_sub(1),
-            ' ' if !quote && depth == 0 => {
+            ' ' if !quote && !tick && depth == 0 => {
                 let glued = text[at..].starts_with(" = ") || text[..at].ends_with(" =");
                 if !glued {
                     pieces.push(&text[start..at]);
@@ -90,7 +92,7 @@ fn pieces(text: &str) -> Vec<&str> {
         }
     }
     // A quotation mark without its fellow ties nothing together.
-    if quote || depth > 0 {
+    if quote || tick || depth > 0 {
         pieces.extend(text[start..].split(' '));
     } else {
         pieces.push(&text[start..]);
