@@ -34,7 +34,10 @@ section! {
         /// A name for the sandbox while it runs, for `ps`, `freeze`, `thaw` and `kill`.
         name: Key<SandboxName>,
         /// What this file is laid over, in this order: names of profiles, or paths from this file's
-        /// directory, with a `/` or the ending `.toml`.
+        /// directory, with a `/` or the ending `.toml`. `builtin:NAME` is the built-in profile of
+        /// that name. A file in /etc/stockade or in the user's directory that has the name of a
+        /// built-in profile takes its place where it extends that one as `builtin:NAME`; else the
+        /// name is ambiguous.
         extends: Early<Bases>,
         /// Protections that are skipped, with a warning, if the machine lacks them. Not inherited.
         optional: Set<Wall>,
@@ -156,7 +159,7 @@ pub struct Bases;
 impl Shaped for Bases {
     const NEED: Need = Need::Optional;
     fn shape() -> Shape {
-        Vec::<String>::shape()
+        Vec::<base::Base>::shape()
     }
 }
 
@@ -180,6 +183,7 @@ pub fn place_of_key(key: &str) -> Option<String> {
     (!sections.is_empty()).then(|| format!("`{key}` is a key of {}", sections.join(" and of ")))
 }
 
+mod base;
 mod builtin;
 mod files;
 mod fill;
@@ -189,6 +193,7 @@ mod load;
 mod params;
 mod slip;
 mod starters;
+mod trust;
 mod variables;
 mod written;
 

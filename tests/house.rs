@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("step", &["host", "kernel", "language", "text"]),
     ("tree", &["step", "host", "kernel", "language", "text"]),
     ("policy", &["tree", "step", "host", "kernel", "language", "text"]),
-    ("profile", &["policy", "host", "kernel", "language", "text"]),
+    ("profile", &["policy", "host", "kernel", "language", "text", "sys"]),
     ("probe", &["profile", "policy", "tree", "step", "host", "kernel", "language", "text", "sys"]),
     ("plan", &["profile", "policy", "step", "host", "kernel", "language", "text"]),
     (

@@ -164,6 +164,7 @@ fn said(line: &Line) -> String {
         Deed::Declared | Deed::Set | Deed::Replaced => format!("{key} = {}", clipped(&line.value)),
         Deed::Widened => format!("{key} with {}", clipped(&line.value)),
         Deed::Withdrew => key,
+        Deed::Skipped => format!("{key} {}: it is not there", clipped(&line.value)),
         Deed::NotInherited => {
             format!("{key} = {}: it counts in its own file alone", clipped(&line.value))
         }

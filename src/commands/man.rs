@@ -150,8 +150,9 @@ fn facts() -> Vec<Block> {
         Block::item(0, "/etc/stockade/NAME.toml", "Profiles of the machine."),
         Block::item(
             0,
-            "~/.config/stockade/NAME.toml",
-            "Profiles of the user; root has none. The home is that of the passwd entry.",
+            "$XDG_CONFIG_HOME/stockade/NAME.toml",
+            "Profiles of the user; root has none. Where XDG_CONFIG_HOME is not set to an absolute \
+             path, it is ~/.config, in the home of the passwd entry.",
         ),
         Block::heading(1, "See also"),
         Block::text(

@@ -27,7 +27,7 @@ impl Request {
     /// ends in `.toml`. `-` is standard input.
     ///
     /// A name is that of a built-in profile, or of a file in /etc/stockade or, for an ordinary
-    /// user, ~/.config/stockade. A path that is not absolute is taken from the current directory.
+    /// user, $XDG_CONFIG_HOME/stockade (~/.config/stockade). `builtin:NAME` is the built-in one. A path that is not absolute is taken from the current directory.
     pub fn new(profile: impl Into<String>) -> Request {
         Request(profile::Request { profile: profile.into(), ..profile::Request::default() })
     }

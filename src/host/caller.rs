@@ -19,8 +19,8 @@ pub struct Caller {
     pub env: BTreeMap<String, String>,
     /// Where the machine's profiles are.
     pub system_profiles: String,
-    /// Where the caller's profiles are; root has none, as an unprivileged program could have put
-    /// one there.
+    /// Where the caller's profiles are: $XDG_CONFIG_HOME/stockade, or ~/.config/stockade where that
+    /// is not set. Root has none, as an unprivileged program could have put one there.
     pub user_profiles: Option<String>,
 }
 

@@ -24,6 +24,8 @@ pub enum Deed {
     Withdrew,
     /// What it says counts in its own file alone.
     NotInherited,
+    /// It names a profile to extend that is not there, and need not be.
+    Skipped,
 }
 
 impl Deed {
@@ -36,6 +38,7 @@ impl Deed {
             Deed::Widened => "widened",
             Deed::Withdrew => "withdrew",
             Deed::NotInherited => "kept back",
+            Deed::Skipped => "skipped",
         }
     }
 }

@@ -16,8 +16,12 @@ impl Caller {
             std::env::vars_os().map(|(name, value)| (bytes::of(name), bytes::of(value))).collect();
         let (user, home) = passwd_entry(uid).unwrap_or_else(|| (uid.to_string(), NO_HOME.into()));
         let cwd = std::env::current_dir().map_or(String::new(), bytes::of);
-        let user_profiles =
-            (uid != 0 && home.starts_with('/')).then(|| format!("{home}/.config/stockade"));
+        // The XDG Base Directory Specification has a path that is not absolute ignored.
+        let config = env.get("XDG_CONFIG_HOME").filter(|path| path.starts_with('/')).cloned();
+        let config = config.or_else(|| home.starts_with('/').then(|| format!("{home}/.config")));
+        let user_profiles = config
+            .filter(|_| uid != 0)
+            .map(|config| format!("{}/stockade", config.trim_end_matches('/')));
         Caller {
             uid,
             gid,

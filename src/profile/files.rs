@@ -1,16 +1,18 @@
 //! Where a profile's text comes from, and which texts are refused: what another user could have
 //! written is not a profile.
 
-use super::BUILTIN;
+use super::{BUILTIN, trust};
 use crate::host::caller::Caller;
 use crate::text::bytes;
+use crate::language::value::parent;
 use crate::text::problem::{Problem, errno_words, suggestion};
 use crate::text::source::{Sources, Span};
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{Error, Read};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use toml::de::{DeTable, DeValue};
 
 /// A text with what messages call it and the directory that `${PROFILE_DIR}` means.
 #[derive(Debug)]
@@ -21,7 +23,12 @@ pub(super) struct Text {
     pub bytes: Vec<u8>,
     /// The directory, where it has one.
     pub directory: Option<String>,
+    /// Whether it comes with the binary.
+    pub is_builtin: bool,
 }
+
+/// What a built-in profile is called by where a file has its name, too.
+const BUILT_IN: &str = "builtin:";
 
 /// The largest profile: 1 MiB.
 const LARGEST: u64 = 1 << 20;
@@ -39,7 +46,7 @@ pub(super) fn find(word: &str, caller: &Caller) -> Result<Text, Problem> {
             .help("stockade run PROFILE [ARGS]; `default` is one for untrusted commands")),
         "-" => standard_input(at),
         word if is_path(word) => read(word, caller, at),
-        word => named(word, &caller.cwd, caller, at),
+        word => builtin(word, at).unwrap_or_else(|| named(word, &caller.cwd, caller, at)),
     }
 }
 
@@ -51,7 +58,8 @@ pub(super) fn given(name: &str, text: &str) -> Result<Text, Problem> {
         return Err(Problem::new("profile::read", Span::NOWHERE, message));
     }
     let (name, bytes) = (name.to_owned(), text.as_bytes().to_vec());
-    Ok(Text { identity: format!("the text {name}"), name, bytes, directory: None })
+    let identity = format!("the text {name}");
+    Ok(Text { identity, name, bytes, directory: None, is_builtin: false })
 }
 
 /// The text of PROFILE, for those who want to read it.
@@ -66,10 +74,11 @@ pub(crate) fn text_of(word: &str, caller: &Caller) -> Result<String, Problem> {
     })
 }
 
-/// Finds a word of `extends` in a profile of `directory`: a path, made absolute already, or a name.
+/// Finds a word of `extends` in a profile: a path, made absolute already, or a name. A built-in
+/// profile extends built-in ones, whatever files have their names: nobody changes what it says.
 pub(super) fn find_base(
     word: &str,
-    directory: Option<&str>,
+    (directory, is_builtin): (Option<&str>, bool),
     caller: &Caller,
     at: Span,
 ) -> Result<Text, Problem> {
@@ -82,8 +91,54 @@ pub(super) fn find_base(
         )
         .help("write a name, or a path from this file's directory")),
         word if is_path(word) => read(word, caller, at),
-        word => named(word, directory.unwrap_or_default(), caller, at),
+        word if is_builtin => comes_along(word).ok_or_else(|| unknown_builtin(word, at)),
+        word => builtin(word, at)
+            .unwrap_or_else(|| named(word, directory.unwrap_or_default(), caller, at)),
     }
+}
+
+/// Whether there is no file that a word of `extends` means, so that it can be skipped. A directory
+/// in which another user could have removed it is refused.
+pub(super) fn is_absent(word: &str, caller: &Caller, at: Span) -> Result<bool, Problem> {
+    let is_none = |path: &str| {
+        let looked = std::fs::symlink_metadata(bytes::path(path));
+        looked.is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT))
+    };
+    if word.is_empty() || word == "-" || word.starts_with(BUILT_IN) || comes_along(word).is_some() {
+        return Ok(false);
+    }
+    let paths: Vec<String> = if is_path(word) {
+        vec![word.to_owned()]
+    } else {
+        installed(caller).map(|directory| format!("{directory}/{word}.toml")).collect()
+    };
+    if !paths.iter().all(|path| is_none(path)) {
+        return Ok(false);
+    }
+    paths.iter().try_for_each(|path| trust::check_absent(path, parent(path), caller, at))?;
+    Ok(true)
+}
+
+/// The built-in profile of a name.
+fn comes_along(name: &str) -> Option<Text> {
+    let (name, text) = BUILTIN.iter().find(|(known, _)| *known == name)?;
+    let name = format!("<{name}>");
+    let bytes = text.as_bytes().to_vec();
+    Some(Text { identity: name.clone(), name, bytes, directory: None, is_builtin: true })
+}
+
+/// `builtin:NAME`: that one, whatever else has the name.
+fn builtin(word: &str, at: Span) -> Option<Result<Text, Problem>> {
+    let name = word.strip_prefix(BUILT_IN)?;
+    Some(comes_along(name).ok_or_else(|| unknown_builtin(name, at)))
+}
+
+fn unknown_builtin(name: &str, at: Span) -> Problem {
+    let message = format!("cannot find the profile `{name}`: none of that name is built in");
+    let known = || BUILTIN.iter().map(|(name, _)| *name);
+    let help = suggestion(name, known())
+        .unwrap_or_else(|| format!("there are {}", known().collect::<Vec<_>>().join(", ")));
+    Problem::new("profile::unknown", at, message).help(help)
 }
 
 fn standard_input(at: Span) -> Result<Text, Problem> {
@@ -103,40 +158,46 @@ fn standard_input(at: Span) -> Result<Text, Problem> {
             "cannot read the profile from standard input: it is larger than 1 MiB",
         ));
     }
-    Ok(Text { name: "<stdin>".into(), identity: "<stdin>".into(), bytes, directory: None })
+    let (name, identity) = ("<stdin>".into(), "<stdin>".into());
+    Ok(Text { name, identity, bytes, directory: None, is_builtin: false })
 }
 
-/// A bare name: of the machine's, the caller's or the built-in profiles; one that is in two places
-/// is ambiguous. A file of that name in the current directory is none of them: whoever can write
-/// there would choose the sandbox (firejail issue 7154).
+/// A bare name: of the machine's, the caller's or the built-in profiles. Two files of one name are
+/// ambiguous. A file takes the place of a built-in profile where it extends that one by its full
+/// name, so that it was written for that. A file of that name in the current directory is none of
+/// them: whoever can write there would choose the sandbox (firejail issue 7154).
 fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
     let files: Vec<String> = installed(caller)
         .map(|directory| format!("{directory}/{name}.toml"))
         .filter(|path| is_there(path))
         .collect();
-    let builtin = BUILTIN.iter().find(|(known, _)| *known == name);
-    let places: Vec<String> =
-        files.iter().cloned().chain(builtin.map(|_| "built in".to_owned())).collect();
-    match (files.first(), builtin) {
-        _ if places.len() > 1 => {
-            let message = format!(
-                "cannot find the profile `{name}`: the name is ambiguous: {}",
-                places.join(" and ")
-            );
-            Err(Problem::new("profile::ambiguous", at, message)
-                .help("give the path of the one that is meant, or rename one"))
+    let builtin = comes_along(name);
+    let ambiguous = |places: &[&str], help: String| {
+        let places = places.join(" and ");
+        let message = format!("cannot find the profile `{name}`: the name is ambiguous: {places}");
+        Problem::new("profile::ambiguous", at, message).help(help)
+    };
+    match (files.as_slice(), builtin) {
+        ([one, other, ..], _) => Err(ambiguous(
+            &[one, other],
+            "give the path of the one that is meant, or rename one".into(),
+        )),
+        ([path], None) => read(path, caller, at),
+        ([path], Some(_)) => {
+            let text = read(path, caller, at)?;
+            if replaces(&text, name) {
+                return Ok(text);
+            }
+            Err(ambiguous(
+                &[path, "built in"],
+                format!(
+                    "give the path of the file, or {BUILT_IN}{name}; the file takes the place of \
+                     the built-in profile where it has extends = [\"{BUILT_IN}{name}\"]"
+                ),
+            ))
         }
-        (Some(path), _) => read(path, caller, at),
-        (None, Some((name, text))) => {
-            let name = format!("<{name}>");
-            Ok(Text {
-                identity: name.clone(),
-                name,
-                bytes: text.as_bytes().to_vec(),
-                directory: None,
-            })
-        }
-        (None, None) => {
+        ([], Some(text)) => Ok(text),
+        ([], None) => {
             let known = known_names(caller);
             let here = is_there(&format!("{near}/{name}.toml"))
                 .then(|| format!("for the file in this directory write ./{name}.toml"));
@@ -153,13 +214,30 @@ fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Prob
     }
 }
 
+/// Whether a text says itself that it is laid over the built-in profile of its name.
+fn replaces(text: &Text, name: &str) -> bool {
+    let Ok(text) = std::str::from_utf8(&text.bytes) else { return false };
+    let (document, _) = DeTable::parse_recoverable(text);
+    let Some(DeValue::Array(bases)) = document.get_ref().get("extends").map(|node| node.get_ref())
+    else {
+        return false;
+    };
+    bases.iter().any(|base| {
+        let word = match base.get_ref() {
+            DeValue::Table(table) => table.get("profile").map(|node| node.get_ref()),
+            word => Some(word),
+        };
+        matches!(word, Some(DeValue::String(word)) if word.strip_prefix(BUILT_IN) == Some(name))
+    })
+}
+
 fn installed(caller: &Caller) -> impl Iterator<Item = &String> {
     [Some(&caller.system_profiles), caller.user_profiles.as_ref()].into_iter().flatten()
 }
 
 /// Whether something has the path. What cannot be looked at counts as there: reading it then says
 /// why, and a weaker profile of the same name is not taken in its place.
-fn is_there(path: &str) -> bool {
+pub(super) fn is_there(path: &str) -> bool {
     match std::fs::symlink_metadata(bytes::path(path)) {
         Ok(_) => true,
         Err(error) => !matches!(
@@ -217,16 +295,15 @@ fn read_trusted(what: &str, path: &str, caller: &Caller, at: Span) -> Result<Tex
         return Err(refuse("it is larger than 1 MiB"));
     }
     let (absolute, directory) = place_of(&file).map_err(|why| refuse(&why))?;
-    let directory_meta =
-        std::fs::metadata(bytes::path(&directory)).map_err(|error| refuse(&words(&error)))?;
-    let distrust = |(why, help): (String, String)| {
-        Problem::new("profile::trust", at, format!("cannot trust the profile {path}: {why}"))
-            .help(help)
-    };
-    trusted("it", &absolute, &meta, caller).map_err(distrust)?;
-    trusted("its directory", &directory, &directory_meta, caller).map_err(distrust)?;
+    trust::check(path, (&file, &meta), &directory, caller, at)?;
     let read = contents(file, meta.len()).map_err(|why| refuse(&why))?;
-    Ok(Text { name: path.to_owned(), identity: absolute, bytes: read, directory: Some(directory) })
+    Ok(Text {
+        name: path.to_owned(),
+        identity: absolute,
+        bytes: read,
+        directory: Some(directory),
+        is_builtin: false,
+    })
 }
 
 fn contents(mut file: File, length: u64) -> Result<Vec<u8>, String> {
@@ -253,31 +330,6 @@ fn place_of(file: &File) -> Result<(String, String), String> {
     Ok((bytes::of(&absolute), bytes::of(directory)))
 }
 
-/// A profile decides what the caller grants, so nobody else may be able to write it. Root trusts
-/// root alone.
-fn trusted(
-    what: &str,
-    path: &str,
-    meta: &Metadata,
-    caller: &Caller,
-) -> Result<(), (String, String)> {
-    let sticky = meta.is_dir() && meta.mode() & libc::S_ISVTX != 0;
-    if meta.uid() != 0 && (caller.uid == 0 || meta.uid() != caller.uid) {
-        let (who, help) = match caller.uid {
-            0 => ("root", format!("read it, and make it root's: chown root {path}")),
-            _ => ("root or the caller", "read it, and copy it to a directory of your own".into()),
-        };
-        return Err((format!("{what} belongs to user {}, not to {who}", meta.uid()), help));
-    }
-    if meta.mode() & 0o022 != 0 && !sticky {
-        return Err((
-            format!("{what} can be written by others (mode {:04o})", meta.mode() & 0o7777),
-            format!("chmod go-w {path}"),
-        ));
-    }
-    Ok(())
-}
-
 /// Adds a text to the sources and gives its offset there; what is not UTF-8 is a problem at its
 /// first wrong byte.
 pub(super) fn decode(text: &Text, sources: &mut Sources) -> Result<(usize, String), Problem> {
@@ -298,6 +350,6 @@ pub(super) fn decode(text: &Text, sources: &mut Sources) -> Result<(usize, Strin
     }
 }
 
-fn words(error: &Error) -> String {
+pub(super) fn words(error: &Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), errno_words)
 }

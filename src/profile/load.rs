@@ -10,12 +10,12 @@ use super::layer::{Document, Layer};
 use super::params::{Declared, Params};
 use super::variables::{MOST_PUT_IN, Variables};
 use crate::host::caller::Caller;
-use crate::language::layers::Layers;
+use crate::language::layers::{Deed, Layers};
 use crate::language::read::Node;
 use crate::text::problem::Problems;
 use crate::text::source::{At, Sources, Span};
 pub(super) use format::FORMAT;
-use gather::gather;
+use gather::{Gathered, gather};
 use merge::merge;
 use std::cell::Cell;
 
@@ -77,7 +77,7 @@ fn load_and_tell(
     mut told: Option<&mut Layers>,
 ) -> Result<Profile, Problems> {
     let room = Cell::new(Some(MOST_PUT_IN));
-    let (layers, mut problems) = gather(request, caller, sources, &room);
+    let Gathered { layers, skipped, mut problems } = gather(request, caller, sources, &room);
     let documents = parse(&layers, &mut problems);
     // A text that is no TOML has nothing more to say, and one that cannot be found would be missed
     // by others.
@@ -91,6 +91,9 @@ fn load_and_tell(
             .iter()
             .map(|layer| crate::language::layers::Layer { kind: layer.kind, start: layer.start() })
             .collect();
+        told.changes.enter("extends");
+        skipped.iter().for_each(|at| told.changes.record(Deed::Skipped, *at, Span::NOWHERE));
+        told.changes.leave();
     }
     let given = Given { request, caller, room: &room };
     merge(&layers, documents, &given, sources, problems, told.map(|told| &mut told.changes))
@@ -103,7 +106,7 @@ pub(crate) fn load_params(
     sources: &mut Sources,
 ) -> Result<Vec<Declared>, Problems> {
     let room = Cell::new(Some(MOST_PUT_IN));
-    let (layers, mut problems) = gather(request, caller, sources, &room);
+    let Gathered { layers, mut problems, .. } = gather(request, caller, sources, &room);
     let mut documents = parse(&layers, &mut problems);
     if !problems.is_empty() {
         return Err(problems);

@@ -183,7 +183,9 @@ const CRON: &str = "/var/spool/cron";
 /// later by the host.
 pub(crate) fn why_broad(source: &str, host: &Host) -> Option<String> {
     let holds = |path: &str| below(path, source).is_some();
+    // Another run may have another XDG_CONFIG_HOME, or none.
     let config = ["/etc/stockade".to_owned(), format!("{}/.config/stockade", host.caller.home)];
+    let mut config = config.iter().chain(&host.caller.user_profiles);
     if source == "/" {
         Some("it is the whole tree".into())
     } else if is_system(source) || lies_in_the_system(source) || STATE.contains(&source) {
@@ -200,7 +202,7 @@ pub(crate) fn why_broad(source: &str, host: &Host) -> Option<String> {
             "it holds a profile of this run, {profile}, which the target could widen for the next \
              one"
         ))
-    } else if config.iter().any(|path| holds(path)) {
+    } else if config.any(|path| holds(path)) {
         Some("it holds stockade's configuration".into())
     } else {
         // A target that writes there chooses whom `stockade kill` and the next run end.

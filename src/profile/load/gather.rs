@@ -5,6 +5,7 @@ use super::{Request, take};
 use crate::host::caller::Caller;
 use crate::language::layers::Kind;
 use crate::language::reader::{AsWritten, Reader};
+use crate::profile::base::Base;
 use crate::profile::files;
 use crate::profile::layer::{DEEPEST, Layer, MOST_TOKENS, Size};
 use crate::profile::variables::Variables;
@@ -19,13 +20,22 @@ const LARGEST_SUM: usize = 4 << 20;
 /// How many files may make one profile.
 const MOST_FILES: usize = 256;
 
+/// What was found.
+pub(super) struct Gathered {
+    /// The texts, the weakest first.
+    pub layers: Vec<Layer>,
+    /// Where an `extends` names what is skipped, as it is not there.
+    pub skipped: Vec<Span>,
+    pub problems: Problems,
+}
+
 /// The texts of a profile, the weakest first.
 pub(super) fn gather(
     request: &Request,
     caller: &Caller,
     sources: &mut Sources,
     room: &Cell<Option<usize>>,
-) -> (Vec<Layer>, Problems) {
+) -> Gathered {
     let mut loader = Loader {
         caller,
         sources,
@@ -34,6 +44,7 @@ pub(super) fn gather(
         read: Size::default(),
         room,
         problems: Problems::default(),
+        skipped: vec![],
     };
     let found = match &request.text {
         Some(text) => files::given(&request.profile, text),
@@ -57,7 +68,7 @@ pub(super) fn gather(
             });
         }
     }
-    (loader.layers, loader.problems)
+    Gathered { layers: loader.layers, skipped: loader.skipped, problems: loader.problems }
 }
 
 struct Loader<'a> {
@@ -71,6 +82,8 @@ struct Loader<'a> {
     /// How many bytes variables may still bring.
     room: &'a Cell<Option<usize>>,
     problems: Problems,
+    /// Where an `extends` names what is skipped, as it is not there.
+    skipped: Vec<Span>,
 }
 
 impl Loader<'_> {
@@ -110,9 +123,23 @@ impl Loader<'_> {
         }
         let layer = Layer { name: text.name, text: utf8, base, directory: text.directory, kind };
         chain.push(text.identity);
-        for word in self.extends(&layer) {
-            match files::find_base(&word, layer.directory.as_deref(), self.caller, word.at) {
-                Ok(text) => self.gather(text, word.at, chain),
+        let near = (layer.directory.as_deref(), text.is_builtin);
+        for base in self.extends(&layer) {
+            if base.is_optional {
+                match files::is_absent(&base.word, self.caller, base.at) {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        self.skipped.push(base.at);
+                        continue;
+                    }
+                    Err(problem) => {
+                        self.problems.push(problem);
+                        continue;
+                    }
+                }
+            }
+            match files::find_base(&base.word, near, self.caller, base.at) {
+                Ok(text) => self.gather(text, base.at, chain),
                 Err(problem) => self.problems.push(problem),
             }
         }
@@ -137,8 +164,8 @@ impl Loader<'_> {
         false
     }
 
-    /// The words of `extends`, with variables put in and paths made absolute.
-    fn extends(&mut self, layer: &Layer) -> Vec<At<String>> {
+    /// The items of `extends`, with variables put in and paths made absolute.
+    fn extends(&mut self, layer: &Layer) -> Vec<At<Base>> {
         // Most bases extend nothing, and need no parsing for that. A key can be spelt with escapes.
         if !layer.text.contains("extends") && !layer.text.contains('\\') {
             return vec![];
@@ -156,11 +183,11 @@ impl Loader<'_> {
             return vec![];
         }
         let mut reader = Reader { origin: &AsWritten, problems: &mut self.problems };
-        let Some(words) = reader.value::<Vec<At<String>>>(At::unsaid("extends"), &node) else {
+        let Some(bases) = reader.value::<Vec<At<Base>>>(At::unsaid("extends"), &node) else {
             return vec![];
         };
-        if words.len() > MOST_FILES {
-            self.problems.push(too_many_files(words[MOST_FILES].at));
+        if bases.len() > MOST_FILES {
+            self.problems.push(too_many_files(bases[MOST_FILES].at));
             return vec![];
         }
         let variables = Variables {
@@ -170,28 +197,26 @@ impl Loader<'_> {
             room: self.room,
         };
         let mut out = vec![];
-        for word in words {
-            let Some(text) =
-                variables.expand(&word.value, word.at, self.sources, &mut self.problems)
-            else {
+        for At { value: Base { word, is_optional }, at } in bases {
+            let Some(text) = variables.expand(&word, at, self.sources, &mut self.problems) else {
                 continue;
             };
             let relative = files::is_path(&text) && !text.starts_with('/');
             match (&layer.directory, relative) {
-                (Some(directory), true) => out.push(At::new(
-                    format!("{directory}/{}", text.trim_start_matches("./")),
-                    word.at,
-                )),
+                (Some(directory), true) => {
+                    let word = format!("{directory}/{}", text.trim_start_matches("./"));
+                    out.push(At::new(Base { word, is_optional }, at));
+                }
                 (None, true) => {
                     let problem = Problem::new(
                         "profile::extends",
-                        word.at,
+                        at,
                         format!("cannot extend `{text}`: {} is in no directory", layer.name),
                     );
                     self.problems
                         .push(problem.help("name a built-in profile, or an absolute path"));
                 }
-                (_, false) => out.push(At::new(text, word.at)),
+                (_, false) => out.push(At::new(Base { word: text, is_optional }, at)),
             }
         }
         out

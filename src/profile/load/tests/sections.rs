@@ -155,7 +155,8 @@ fn garden(text: &str) -> (Result<String, Vec<&'static str>>, Vec<String>, Option
     let request = Request { profile: "p".into(), text: Some(text), ..Request::default() };
     let room = Cell::new(Some(MOST_PUT_IN));
     let mut sources = Sources::default();
-    let (layers, mut problems) = gather(&request, &place.caller, &mut sources, &room);
+    let Gathered { layers, mut problems, .. } =
+        gather(&request, &place.caller, &mut sources, &room);
     let mut documents = parse(&layers, &mut problems);
     let given = Given { request: &request, caller: &place.caller, room: &room };
     let params = read_params(&layers, &mut documents, &given, &mut sources, &mut problems, false);

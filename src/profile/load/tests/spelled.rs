@@ -23,7 +23,7 @@ fn read(text: &str, caller: &Caller) -> Result<Profile, (Problems, Sources, usiz
     };
     let room = Cell::new(Some(MOST_PUT_IN));
     let mut sources = Sources::default();
-    let (layers, mut problems) = gather(&request, caller, &mut sources, &room);
+    let Gathered { layers, mut problems, .. } = gather(&request, caller, &mut sources, &room);
     let mut documents = parse(&layers, &mut problems);
     let given = Given { request: &request, caller, room: &room };
     let params = read_params(&layers, &mut documents, &given, &mut sources, &mut problems, false);
