@@ -231,44 +231,40 @@ impl Problems {
             .with_wrap_lines(false)
             .with_links(false);
         let (mut out, mut texts) = (String::new(), BTreeMap::new());
-        for problem in self.iter().take(MOST_SHOWN) {
-            let shown = Shown::new(problem, sources, width, &mut texts);
+        let causes = self.causes();
+        for cause in causes.iter().take(MOST_SHOWN) {
+            let shown = Shown::new(cause, sources, width, &mut texts);
             // Writing to a String cannot fail, and a diagnostic whose span is out of its text is
             // shown without it.
             if handler.render_report(&mut out, &shown).is_err() {
-                out.push_str(&format!("  × {}\n", escape(&problem.message)));
+                out.push_str(&format!("  × {}\n", escape(&cause.problem.message)));
             }
         }
-        if self.0.len() > 1 {
-            let first = if self.0.len() > MOST_SHOWN {
+        if causes.len() > 1 {
+            let first = if causes.len() > MOST_SHOWN {
                 format!("; the first {MOST_SHOWN} are shown")
             } else {
                 String::new()
             };
-            out.push_str(&format!("{}{first}\n", self.count()));
+            out.push_str(&format!("{}{first}\n", count(&causes)));
         }
         out
     }
 
-    /// How many there are, in words.
-    pub fn count(&self) -> String {
-        let of = |severity, one: &str| match self
-            .0
-            .iter()
-            .filter(|problem| problem.severity() == severity)
-            .count()
-        {
-            0 => None,
-            1 => Some(format!("1 {one}")),
-            more => Some(format!("{more} {one}s")),
-        };
-        let parts: Vec<String> = of(Severity::Error, "problem")
-            .into_iter()
-            .chain(of(Severity::Warning, "warning"))
-            .collect();
-        parts.join(" and ")
+    /// One by one as [`iter`](Self::iter) gives them, those of one cause as one.
+    fn causes(&self) -> Vec<Cause<'_>> {
+        let mut causes: Vec<Cause<'_>> = vec![];
+        for problem in self.iter() {
+            match causes.iter_mut().find(|cause| cause.is_said_by(problem)) {
+                Some(cause) => cause.places.push(problem.at),
+                None => match causes.iter_mut().find(|cause| cause.has_made(problem)) {
+                    Some(cause) => cause.others.push(problem),
+                    None => causes.push(Cause { problem, places: vec![], others: vec![] }),
+                },
+            }
+        }
+        causes
     }
-
     /// For programs: one JSON array.
     pub fn json(&self, sources: &Sources) -> String {
         quiet_json(
@@ -278,9 +274,8 @@ impl Problems {
 
     /// The same with what is not wrong and should be known, as records of severity `note`.
     pub fn json_with(&self, notes: &[Note], sources: &Sources) -> String {
-        let value = |record| serde_json::to_value(record).unwrap_or_default();
-        let mut all: Vec<serde_json::Value> =
-            self.iter().map(|problem| value(Record::new(problem, sources))).collect();
+        let value = |record: Record<'_>| serde_json::to_value(record).unwrap_or_default();
+        let mut all: Vec<serde_json::Value> = self.listed(sources).into_iter().map(value).collect();
         all.extend(notes.iter().map(|note| {
             let Somewhere { file, line, column } = Somewhere::of(note.at, sources);
             serde_json::json!({ "severity": "note", "message": note.text, "less": note.less, "file": file, "line": line, "column": column })
@@ -290,8 +285,93 @@ impl Problems {
 
     /// The same as a part of something larger.
     pub fn records<'a>(&'a self, sources: &Sources) -> impl Serialize + use<'a> {
-        self.iter().map(|problem| Record::new(problem, sources)).collect::<Vec<Record<'a>>>()
+        self.listed(sources)
     }
+
+    /// Those with the same words are one record, with all their places.
+    fn listed<'a>(&'a self, sources: &Sources) -> Vec<Record<'a>> {
+        let record = |problem, places: &[Span]| Record::new(problem, places, sources);
+        let all = self.causes().into_iter().flat_map(|cause| {
+            let others = cause.others.into_iter().map(|problem| record(problem, &[]));
+            std::iter::once(record(cause.problem, &cause.places)).chain(others).collect::<Vec<_>>()
+        });
+        all.collect()
+    }
+}
+
+/// Problems that one mistake makes: a variable that is not set is written in many places, and one
+/// line can grant many directories.
+struct Cause<'a> {
+    /// The first.
+    problem: &'a Problem,
+    /// Where else the same is wrong, in the same words.
+    places: Vec<Span>,
+    /// What the same line makes besides, refused for the same reason.
+    others: Vec<&'a Problem>,
+}
+
+impl Cause<'_> {
+    /// Whether a problem says the same of another place.
+    fn is_said_by(&self, problem: &Problem) -> bool {
+        let same = Problem { at: problem.at, guess: problem.guess, ..self.problem.clone() };
+        self.problem.at.is_somewhere() && problem.at.is_somewhere() && same == *problem
+    }
+
+    /// Whether a problem says the same of something else that this line makes. Only a line of
+    /// `[mounts]` makes many things.
+    fn has_made(&self, problem: &Problem) -> bool {
+        let why = |problem: &Problem| Some(problem.message.rsplit_once(": ")?.1.to_owned());
+        problem.code.starts_with("mounts::")
+            && (problem.code, problem.at) == (self.problem.code, self.problem.at)
+            && problem.at.is_somewhere()
+            && why(problem) == why(self.problem)
+    }
+
+    /// What is said of the further places and things.
+    fn more(&self, sources: &Sources) -> Option<String> {
+        let counted = |count: usize, one: &str| match count {
+            1 => format!("1 more {one}"),
+            count => format!("{count} more {one}s"),
+        };
+        let named: Vec<String> = self
+            .places
+            .iter()
+            .filter_map(|at| sources.place(*at))
+            .take(MOST_NAMED)
+            .map(|place| place.to_string())
+            .collect();
+        let left = self.places.len() - named.len();
+        let places = match (named.split_last(), left) {
+            (None, _) => None,
+            (Some(_), 1..) => Some(format!("{} and {}", named.join(", "), counted(left, "place"))),
+            (Some((last, [])), 0) => Some(last.clone()),
+            (Some((last, others)), 0) => Some(format!("{} and {last}", others.join(", "))),
+        };
+        let of_this_line = (!self.others.is_empty()).then(|| {
+            format!("the same of {}, which this line makes", counted(self.others.len(), "grant"))
+        });
+        places.map(|places| format!("the same at {places}")).or(of_this_line)
+    }
+}
+
+/// How many further places of a problem are named to people.
+const MOST_NAMED: usize = 2;
+
+/// How many there are, in words.
+fn count(causes: &[Cause<'_>]) -> String {
+    let of = |severity, one: &str| {
+        let is_one = |cause: &&Cause<'_>| cause.problem.severity() == severity;
+        match causes.iter().filter(is_one).count() {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            more => Some(format!("{more} {one}s")),
+        }
+    };
+    let parts: Vec<String> = of(Severity::Error, "problem")
+        .into_iter()
+        .chain(of(Severity::Warning, "warning"))
+        .collect();
+    parts.join(" and ")
 }
 
 impl From<Problem> for Problems {

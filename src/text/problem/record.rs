@@ -17,9 +17,19 @@ pub(super) struct Record<'a> {
     place: Somewhere,
     length: u32,
     label: &'a str,
+    /// Where else the same is wrong, in the same words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    places: Vec<Further>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     also: Vec<Also>,
     help: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Further {
+    #[serde(flatten)]
+    place: Somewhere,
+    length: u32,
 }
 
 #[derive(Serialize)]
@@ -49,7 +59,7 @@ impl Somewhere {
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn new(problem: &'a Problem, sources: &Sources) -> Record<'a> {
+    pub(super) fn new(problem: &'a Problem, further: &[Span], sources: &Sources) -> Record<'a> {
         Record {
             code: problem.code,
             number: explain::number(problem.code),
@@ -58,6 +68,10 @@ impl<'a> Record<'a> {
             place: Somewhere::of(problem.at, sources),
             length: problem.at.end - problem.at.start,
             label: &problem.label,
+            places: further
+                .iter()
+                .map(|at| Further { place: Somewhere::of(*at, sources), length: at.end - at.start })
+                .collect(),
             also: places(problem, sources)
                 .into_iter()
                 .map(|(at, label)| Also { place: Somewhere::of(at, sources), label })

@@ -3,7 +3,7 @@
 use crate::text::explain;
 use crate::text::problem::clipped::{Clipped, visible};
 use crate::text::problem::lines::fit;
-use crate::text::problem::{Problem, Severity, escape, places};
+use crate::text::problem::{Cause, Severity, escape, places};
 use crate::text::source::{Sources, Span};
 use miette::{
     Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents,
@@ -30,11 +30,12 @@ pub(super) struct Shown {
 impl Shown {
     /// Each text is made to be drawn once, for all its problems.
     pub(super) fn new(
-        problem: &Problem,
+        cause: &Cause<'_>,
         sources: &Sources,
         width: usize,
         texts: &mut BTreeMap<u32, Arc<Clipped>>,
     ) -> Shown {
+        let problem = cause.problem;
         // miette's own marks stand before the lines.
         let (of_message, of_help) = (width.saturating_sub(4), width.saturating_sub(8));
         let main = sources.source(problem.at);
@@ -86,6 +87,7 @@ impl Shown {
                 }
             }
         }
+        help.extend(cause.more(sources).map(|more| fit(&escape(&more), of_help)));
         Shown {
             code: explain::number(problem.code).map_or_else(
                 || problem.code.to_owned(),

@@ -69,3 +69,56 @@ fn control_characters_are_shown_not_sent() {
         "\u{202e}\u{9b}é\n"
     );
 }
+
+#[test]
+fn one_cause_is_one_problem() {
+    let mut sources = Sources::default();
+    let base = sources.add("p.toml", "a = 1\nb = 1\nc = 1\nd = 1\n");
+    let at = |line: u32| Span { start: base + line * 6, end: base + line * 6 + 1 };
+    let unset =
+        |line| Problem::new("variable::unset", at(line), "cannot put in `${X}`").help("set it");
+    let all = |problems: Vec<Problem>| {
+        let mut all = Problems::default();
+        all.extend(problems);
+        (
+            all.render(&sources, Style::Plain),
+            serde_json::from_str::<serde_json::Value>(&all.json(&sources)).unwrap(),
+        )
+    };
+    let (shown, json) = all((0..4).map(unset).collect());
+    assert_eq!(shown.matches("cannot put in").count(), 1, "{shown}");
+    assert!(shown.contains("the same at p.toml:2:1, p.toml:3:1 and 1 more place\n"), "{shown}");
+    assert!(!shown.contains("problem"), "one needs no count: {shown}");
+    let lines: Vec<_> =
+        json[0]["places"].as_array().unwrap().iter().map(|place| &place["line"]).collect();
+    assert_eq!((json.as_array().unwrap().len(), lines), (1, vec![&2.into(), &3.into(), &4.into()]));
+    let (two, _) = all((0..3).map(unset).collect());
+    assert!(two.contains("the same at p.toml:2:1 and p.toml:3:1\n"), "{two}");
+    // Another help, another reason, or no place: another cause.
+    let (apart, json) = all(vec![
+        unset(0),
+        unset(1).help("leave it out"),
+        Problem::new("variable::unset", at(2), "cannot put in `${Y}`"),
+    ]);
+    assert!(apart.ends_with("3 problems\n") && json.as_array().unwrap().len() == 3, "{apart}");
+    // A line that makes many grants, and one that has two faults.
+    let grant = |path: &str, why: &str| {
+        Problem::new("mounts::owner", at(1), format!("cannot grant {path}: {why}"))
+    };
+    let (line, json) = all(vec![
+        grant("/a", "it is root's"),
+        grant("/b", "it is root's"),
+        grant("/c", "it is root's"),
+        grant("/d", "it is a link"),
+    ]);
+    assert!(
+        line.contains("the same of 2 more grants, which this line makes")
+            && line.contains("2 problems"),
+        "{line}"
+    );
+    assert_eq!(json.as_array().unwrap().len(), 4);
+    let typo = |key: &str| {
+        Problem::new("profile::value", at(1), format!("cannot read `{key}`: there is no such key"))
+    };
+    assert!(all(vec![typo("x"), typo("y")]).0.contains("2 problems"));
+}
