@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Freeze(Running),
     /// Resume a frozen sandbox
     Thaw(Running),
+    /// Send a sandbox its stop signal, and kill it when its kill-after is over
+    Stop(Running),
     /// Kill a sandbox, and wait until nothing is left of it
     Kill(Running),
     /// Write a commented profile to start from

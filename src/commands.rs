@@ -93,6 +93,7 @@ fn dispatch(cli: Cli) -> u8 {
         Command::Ps(listing) => ps::ps(listing),
         Command::Freeze(running) => control::control(Deed::Freeze, running),
         Command::Thaw(running) => control::control(Deed::Thaw, running),
+        Command::Stop(running) => control::control(Deed::Stop, running),
         Command::Kill(running) => control::control(Deed::Kill, running),
         Command::New(what) => new::new(what),
         Command::Schema => schema::schema(),
@@ -242,7 +243,8 @@ fn warn(text: &str) {
     drop(std::io::stderr().write_all(text.as_bytes()));
 }
 
-/// The caller's running sandboxes that have a name; `None` where none ever had one.
+/// The caller's running sandboxes that have a name; `None` where none ever had one. They are where
+/// a run of this environment enters them, and nowhere else: only that place is kept from targets.
 fn registry() -> Result<Option<Registry>, Box<Problem>> {
     let caller = Caller::current();
     let cannot = |why: &str| {
@@ -252,9 +254,7 @@ fn registry() -> Result<Option<Registry>, Box<Problem>> {
             format!("cannot list running sandboxes: {why}"),
         ))
     };
-    let Some(directory) = caller.registry() else {
-        return Err(cannot("XDG_RUNTIME_DIR is not set"));
-    };
+    let directory = caller.registry();
     match Registry::open(&directory, caller.uid, false) {
         Ok(registry) => Ok(Some(registry)),
         Err(Refused::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -262,7 +262,10 @@ fn registry() -> Result<Option<Registry>, Box<Problem>> {
             "{directory}: {}",
             error.raw_os_error().map_or_else(|| error.to_string(), errno_words)
         ))),
-        Err(_) => Err(cannot(&format!("{directory} is not the caller's alone"))),
+        Err(_) => {
+            let problem = cannot(&format!("{directory} is not the caller's alone"));
+            Err(Box::new(problem.help(format!("see who made it: ls -ld {directory}"))))
+        }
     }
 }
 

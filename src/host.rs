@@ -129,6 +129,9 @@ pub struct Host {
     pub read_only_sysctls: bool,
     /// The text that `[seccomp]` imports, or why there is none.
     pub import: Option<Result<String, Problem>>,
+    /// Whether the directory of sandboxes with a name is another user's, or others may enter it; read
+    /// only where the sandbox has one.
+    pub foreign_registry: bool,
 }
 
 /// What is at a path.

@@ -42,7 +42,7 @@ use crate::text::problem::{Note, Problem};
 pub(crate) use calling::{Mask, Process, caller};
 pub(crate) use cgroup::Account;
 use cgroup::Groups;
-pub(crate) use control::{Denied, freeze, go_on, kill, usage};
+pub(crate) use control::{Denied, freeze, go_on, kill, stop, usage};
 use helper::answer::Answer;
 pub(crate) use helper::denial::{Act, Call, Denial, Denials, Then, Who};
 use helper::{Helper, Helpers};

@@ -70,6 +70,11 @@ pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> (Host, Set
         host.privileged = privileged::look(&settled.tree, &host, set_id);
     }
     let paths = profile.landlock.paths.get();
+    if profile.name.get().is_some() {
+        let alone = caller::is_alone(&caller.registry(), caller.uid);
+        host.foreign_registry =
+            alone.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+    }
     let is_ruled = matches!(paths.map(|paths| &paths.value), Some(Paths::Table(_)));
     if is_ruled || !profile.programs.items.is_empty() {
         let sought = ask::sought(profile, &host.caller);

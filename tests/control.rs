@@ -1,4 +1,4 @@
-//! Running sandboxes that have a name: what `ps` lists, what `freeze`, `thaw` and `kill` do, and
+//! Running sandboxes that have a name: what `ps` lists, what `freeze`, `thaw`, `stop` and `kill` do, and
 //! what is left of a launcher that was killed.
 
 use crate::support::ground::Ground;
@@ -134,6 +134,123 @@ fn a_sandbox_with_a_name_is_listed_and_ended() {
             text(&again.stderr)
         );
     }
+}
+
+/// The stop signal first; and the end where the target does not heed it.
+#[test]
+fn a_sandbox_is_asked_to_end_and_then_ended() {
+    let polite = "trap 'exit 7' USR1; while :; do sleep 0.01; done";
+    let alone = "trap 'exit 9' TERM; while :; do sleep 0.01; done";
+    let stubborn = "trap '' TERM; while :; do sleep 0.01; done";
+    // Pid 1 passes this one on to nobody by itself.
+    let other = "trap 'exit 8' ABRT; while :; do sleep 0.01; done";
+    for who in As::all() {
+        let run = Running::new(*who);
+        for (end, keys, line, status) in [
+            ("polite", "stop-signal = \"USR1\"\n", polite, 7),
+            ("alone", "init = false\n", alone, 9),
+            ("other", "stop-signal = \"ABRT\"\n", other, 8),
+            ("stubborn", "kill-after = \"100ms\"\n", stubborn, 137),
+        ] {
+            let name = run.name(end);
+            let mut child = run.start(&name, &format!("[process]\n{keys}"), line);
+            let ready = run.row(&name).unwrap()["pid"].as_i64().unwrap();
+            if end != "stubborn" {
+                // The trap is set once the shell has a child.
+                until(|| has_child(ready));
+            }
+            let stopped = run.stockade(&["stop", &name]);
+            assert!(stopped.status.success(), "{who:?} {end}: {}", text(&stopped.stderr));
+            assert_eq!(child.wait().unwrap().code(), Some(status), "{who:?} {end}");
+            assert!(run.row(&name).is_none(), "{who:?} {end}: it waits until it is gone");
+        }
+        let again = run.stockade(&["stop", &run.name("polite")]);
+        assert!(errors(&again).contains("no sandbox of that name runs"), "{}", text(&again.stderr));
+    }
+}
+
+/// Whether `sleep` runs below a process, or below its first child.
+fn has_child(pid: i64) -> bool {
+    let children = |pid: &str| {
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default()
+    };
+    let mut left = vec![pid.to_string()];
+    while let Some(pid) = left.pop() {
+        if std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "sleep\n")
+        {
+            return true;
+        }
+        left.extend(children(&pid).split_whitespace().map(str::to_owned));
+    }
+    false
+}
+
+/// Without XDG_RUNTIME_DIR an ordinary user's names are in a directory of /tmp, which another user
+/// may have made first.
+#[test]
+fn names_have_a_place_without_a_runtime_directory() {
+    if !is_root() {
+        return support::skip("it takes a user whose directories no other test has");
+    }
+    let ids = [61_201, 61_202];
+    let place = |id: u32| PathBuf::from(format!("/tmp/stockade-{id}"));
+    let away = || ids.iter().for_each(|id| drop(std::fs::remove_dir_all(place(*id))));
+    away();
+    let run = Running::new(As::Root);
+    let profile = run.place.file("p.toml", &format!("name = \"lonely\"\n{}", system("")));
+    let command = |words: &[&str]| {
+        let mut command = run.place.outside_with(Some(ids[0]), run.place.path.join("stockade"));
+        command.env_remove("XDG_RUNTIME_DIR").args(words);
+        command
+    };
+    let output = |words: &[&str]| command(words).output().unwrap();
+    let profile = profile.to_str().unwrap();
+    let checked = output(&["check", profile, "true"]);
+    let note = "is entered in /tmp/stockade-61201, as XDG_RUNTIME_DIR is not set";
+    assert!(text(&checked.stdout).contains(note), "{}", support::said(&checked));
+    assert!(!place(ids[0]).exists(), "a look makes nothing");
+    let mut child =
+        command(&["run", profile, "/bin/sleep", "600"]).stdin(Stdio::null()).spawn().unwrap();
+    until(|| text(&output(&["ps"]).stdout).contains("lonely"));
+    let mode = std::fs::symlink_metadata(place(ids[0])).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o700);
+    assert!(output(&["stop", "lonely"]).status.success());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    // Another's directory, one that others may enter, and a link to one of the user's own.
+    let own = |path: &Path, id: u32| std::os::unix::fs::lchown(path, Some(id), Some(id)).unwrap();
+    let hostile: [(&str, &dyn Fn()); 3] = [
+        ("another's", &|| own(&place(ids[0]), ids[1])),
+        ("open", &|| {
+            own(&place(ids[0]), ids[0]);
+            std::fs::set_permissions(place(ids[0]), PermissionsExt::from_mode(0o755)).unwrap();
+        }),
+        ("a link", &|| {
+            std::fs::rename(place(ids[0]), place(ids[1])).unwrap();
+            std::fs::set_permissions(place(ids[1]), PermissionsExt::from_mode(0o700)).unwrap();
+            symlink(place(ids[1]), place(ids[0])).unwrap();
+            own(&place(ids[0]), ids[0]);
+        }),
+    ];
+    for (what, make) in hostile {
+        make();
+        for words in [
+            &["check", profile, "true"][..],
+            &["run", profile, "true"],
+            &["ps"],
+            &["stop", "lonely"],
+        ] {
+            let refused = output(words);
+            let said = support::unwrapped(&text(&refused.stderr));
+            let words_said = "/tmp/stockade-61201 is not the caller's alone";
+            assert!(
+                refused.status.code() == Some(125) && said.contains(words_said),
+                "{what} {words:?}: {said}"
+            );
+        }
+        assert_eq!(std::fs::read_dir(place(ids[0])).unwrap().count(), 0, "{what}");
+    }
+    drop(std::fs::remove_file(place(ids[0])));
+    away();
 }
 
 #[test]
@@ -371,7 +488,7 @@ fn a_folder_that_others_could_write_is_refused() {
     let elsewhere = run.place.folder("elsewhere", As::User);
     std::fs::set_permissions(&elsewhere, PermissionsExt::from_mode(0o700)).unwrap();
     symlink(&elsewhere, &folder).unwrap();
-    refused("not a directory");
+    refused("is not the caller's alone");
     std::fs::remove_file(&folder).unwrap();
     if is_root() {
         std::fs::create_dir(&folder).unwrap();
@@ -380,13 +497,6 @@ fn a_folder_that_others_could_write_is_refused() {
         let output = run.stockade(&["run", profile.to_str().unwrap(), "true"]);
         assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
     }
-    let output =
-        run.place.stockade(As::User).arg("run").arg(&profile).arg("true").output().unwrap();
-    assert!(
-        text(&output.stderr).contains("the caller has no runtime directory"),
-        "{}",
-        text(&output.stderr)
-    );
 }
 
 #[test]

@@ -216,10 +216,10 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
             ruled: [("/srv/nowhere".to_owned(), Err(libc::ENOENT))].into_iter().collect(),
             ..machine::for_user(profile)
         },
-        Some("where XDG_RUNTIME_DIR is not set") => {
+        Some("where another user has made /tmp/stockade-UID") => {
             let mut host = machine::for_user(profile);
             host.caller.runtime_dir = None;
-            host
+            Host { foreign_registry: true, ..host }
         }
         Some("where descriptor 5 is a UDP socket") => {
             Host { passed: [(5, Stream::Socket(Socket::Udp))].into(), ..machine::for_user(profile) }

@@ -236,7 +236,7 @@ fn words_of_other_tools_lead_to_a_line_that_runs() {
             (&["run", "--", "ls"], "stockade run default -- ls"),
             (&["run"], "profiles: base, build, default"),
             (&["ls", "-a"], "stockade ps"),
-            (&["stop", "box"], "stockade kill box"),
+            (&["rm", "box"], "stockade kill box"),
             (&["profiles", "new", "x"], "stockade new x"),
             (&["exec", "box", "sh"], "no command joins a running sandbox yet"),
             (&["run", "--dry-run", "base", "true"], "stockade plan base -- true"),

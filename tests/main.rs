@@ -20,7 +20,7 @@ mod attacks;
 mod capabilities;
 // The profile `landlock` works in a container that lets no namespace be made.
 mod containers;
-// `ps`, `freeze`, `thaw` and `kill` do what they say to a sandbox with a name.
+// `ps`, `freeze`, `thaw`, `stop` and `kill` do what they say to a sandbox with a name.
 mod control;
 // What `missing = "create"` makes is made where it was looked for, and whose it should be.
 mod creation;

@@ -113,6 +113,7 @@ fn loads(text: &str) -> Result<(), String> {
         cwd: "/work".into(),
         user: "ann".into(),
         runtime_dir: Some("/run/user/1000".into()),
+        session_dir: None,
         env: [("X".to_owned(), "x".to_owned())].into(),
         system_profiles: "/nonexistent".into(),
         ..Caller::default()

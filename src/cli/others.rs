@@ -162,7 +162,7 @@ pub(crate) enum Answer {
 /// Every command that is known of others.
 pub(crate) const COMMANDS: &[(&[&str], Answer)] = &[
     (&["list", "ls", "status", "top"], Answer::Command("ps")),
-    (&["stop", "rm", "delete", "terminate"], Answer::Command("kill")),
+    (&["rm", "delete", "terminate"], Answer::Command("kill")),
     (&["pause", "suspend"], Answer::Command("freeze")),
     (&["unpause", "resume", "continue"], Answer::Command("thaw")),
     (&["init", "create", "add", "generate"], Answer::Command("new")),

@@ -1,9 +1,9 @@
-//! `stockade freeze`, `thaw` and `kill`: what is done to a running sandbox by its name.
+//! `stockade freeze`, `thaw`, `stop` and `kill`: what is done to a running sandbox by its name.
 
 use super::{FAILED, print_problems, registry};
 use crate::cli::Running;
 use crate::launch::registry::{Live, Registry};
-use crate::launch::{Denied, freeze, go_on, kill};
+use crate::launch::{Denied, freeze, go_on, kill, stop};
 use crate::text::problem::{Problem, Problems, errno_words, suggestion};
 use crate::text::source::Sources;
 
@@ -12,6 +12,8 @@ pub(super) enum Deed {
     /// All its processes stand still.
     Freeze,
     Thaw,
+    /// Its target is asked to end, and after a time all of it is ended.
+    Stop,
     Kill,
 }
 
@@ -20,6 +22,7 @@ impl Deed {
         match self {
             Deed::Freeze => "freeze",
             Deed::Thaw => "thaw",
+            Deed::Stop => "stop",
             Deed::Kill => "kill",
         }
     }
@@ -49,8 +52,8 @@ fn one(deed: Deed, registry: Option<&Registry>, name: &str) -> Result<(), Box<Pr
     };
     // A name is a name, and no way to another directory.
     let known = |live: &Live| live.name == name;
-    let all = registry.map_or(vec![], Registry::list);
-    let Some(live) = all.iter().find(|live| known(live)) else {
+    let mut all = registry.map_or(vec![], Registry::list);
+    let Some(live) = all.iter_mut().find(|live| known(live)) else {
         let help = suggestion(name, all.iter().map(|live| live.name.as_str()))
             .unwrap_or("stockade ps".into());
         return Err(cannot("cli::sandbox", "no sandbox of that name runs").help(help).into());
@@ -58,6 +61,7 @@ fn one(deed: Deed, registry: Option<&Registry>, name: &str) -> Result<(), Box<Pr
     let done = match deed {
         Deed::Freeze => freeze(live),
         Deed::Thaw => go_on(live),
+        Deed::Stop => stop(live),
         Deed::Kill => kill(live),
     };
     done.map_err(|denied| {

@@ -144,7 +144,8 @@ fn facts() -> Vec<Block> {
             0,
             "`XDG_RUNTIME_DIR`",
             "The directory in which running sandboxes with a name are kept for `ps`, `freeze`, \
-             `thaw` and `kill`, and what `${RUNTIME_DIR}` means.",
+             `thaw`, `stop` and `kill`, and what `${RUNTIME_DIR}` means. Where it is not set, they \
+             are in /run/user/UID or /tmp/stockade-UID. Root's are in /run/stockade.",
         ),
         Block::heading(1, "Files"),
         Block::item(0, "/etc/stockade/NAME.toml", "Profiles of the machine."),

@@ -15,6 +15,9 @@ pub struct Caller {
     pub cwd: String,
     /// $XDG_RUNTIME_DIR, where it is set.
     pub runtime_dir: Option<String>,
+    /// The directory that a session of the user has, /run/user/UID; looked for only where
+    /// XDG_RUNTIME_DIR is not set, as in `su`, cron and services.
+    pub session_dir: Option<String>,
     /// The environment.
     pub env: BTreeMap<String, String>,
     /// Where the machine's profiles are.
@@ -27,10 +30,11 @@ pub struct Caller {
 impl Caller {
     /// The directory of the caller's running sandboxes that have a name. Root's is the machine's,
     /// whatever its environment says.
-    pub fn registry(&self) -> Option<String> {
-        match (self.uid, &self.runtime_dir) {
-            (0, _) => Some("/run/stockade".into()),
-            (_, dir) => dir.as_ref().map(|dir| format!("{dir}/stockade")),
+    pub fn registry(&self) -> String {
+        match (self.uid, self.runtime_dir.as_ref().or(self.session_dir.as_ref())) {
+            (0, _) => "/run/stockade".into(),
+            (_, Some(dir)) => format!("{dir}/stockade"),
+            (uid, None) => format!("/tmp/stockade-{uid}"),
         }
     }
 }

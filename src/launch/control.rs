@@ -1,11 +1,12 @@
-//! What another process of the caller does to a running sandbox: freeze it, let it continue, end it,
-//! ask what it uses.
+//! What another process of the caller does to a running sandbox: freeze it, let it continue, ask it
+//! to end, end it, ask what it uses.
 
 use super::cgroup::{Group, State, freezer_of, thaw_all};
-use super::supervise::ask_to_end;
+use super::supervise::{ask_to_end, ask_to_stop};
 use crate::launch::registry::{Entry, Live};
 use crate::launch::stat;
 use crate::sys::{self, Errno};
+use std::os::fd::RawFd;
 
 /// How long, in milliseconds, a sandbox may take to freeze, or to be gone.
 const PATIENCE: u64 = 10_000;
@@ -98,19 +99,38 @@ pub(crate) fn go_on(live: &Live) -> Result<(), Denied> {
     Ok(())
 }
 
-/// Has its launcher end all of it, and waits until that has put all away.
-pub(crate) fn kill(live: &Live) -> Result<(), Denied> {
+/// Has its launcher send the stop signal, and ends all of it where it still runs when its
+/// kill-after is over. One whose plan is not kept has the time that a profile has by default.
+pub(crate) fn stop(live: &mut Live) -> Result<(), Denied> {
+    let plan = live.plan().ok().flatten();
+    let grace = plan.map_or(PATIENCE, |plan| plan.watch.kill_after_ms);
+    ask(live, ask_to_stop)?;
+    let ended = until_over(grace, || (!live.still_lives()).then_some(Ok(())));
+    match ended {
+        // It may end by itself meanwhile.
+        Err(Denied::Late) => match kill(live) {
+            Err(Denied::Gone) => Ok(()),
+            killed => killed,
+        },
+        ended => ended,
+    }
+}
+
+/// Asks the launcher of a sandbox, and lets what is frozen go on: it takes no signal before.
+fn ask(live: &Live, how: fn(RawFd) -> sys::Result) -> Result<(), Denied> {
     let launcher = sys::open_pidfd(live.entry.launcher)?;
     // While its lock is held, the number is the launcher's.
-    let asked = if live.still_lives() {
-        ask_to_end(launcher).map_err(Denied::from)
-    } else {
-        Err(Denied::Gone)
-    };
+    let asked =
+        if live.still_lives() { how(launcher).map_err(Denied::from) } else { Err(Denied::Gone) };
     sys::regardless(sys::close(launcher));
     asked?;
-    // What is frozen dies when it goes on.
     thaw_all(&live.entry.groups());
+    Ok(())
+}
+
+/// Has its launcher end all of it, and waits until that has put all away.
+pub(crate) fn kill(live: &Live) -> Result<(), Denied> {
+    ask(live, ask_to_end)?;
     until(|| (!live.still_lives()).then_some(Ok(()))).map_err(|denied| {
         match stat::of(live.entry.launcher as u64) {
             Ok(Some(process)) if process.stopped => Denied::Stopped,
@@ -123,8 +143,16 @@ fn alive(live: &Live) -> Result<(), Denied> {
     if live.still_lives() { Ok(()) } else { Err(Denied::Gone) }
 }
 
-fn until(mut done: impl FnMut() -> Option<Result<(), Denied>>) -> Result<(), Denied> {
-    for _ in 0..PATIENCE / 2 {
+fn until(done: impl FnMut() -> Option<Result<(), Denied>>) -> Result<(), Denied> {
+    until_over(PATIENCE, done)
+}
+
+/// The same with another time, in milliseconds.
+fn until_over(
+    time: u64,
+    mut done: impl FnMut() -> Option<Result<(), Denied>>,
+) -> Result<(), Denied> {
+    for _ in 0..time / 2 {
         if let Some(result) = done() {
             return result;
         }

@@ -6,7 +6,7 @@
 //! descriptor of the host but its pipes and the terminal.
 
 use super::Pipes;
-use super::message::{Message, OWN, give_up};
+use super::message::{Message, OWN, STOP, give_up};
 use super::prepare::Prepared;
 use super::proof::NOT_IN_FORCE;
 use super::signals::{FORWARDED, PER_TURN, gone_is_fine};
@@ -147,6 +147,9 @@ impl Init {
             end_all(self.children);
             sys::exit(137);
         }
+        if byte[0] == STOP {
+            return self.stop();
+        }
         if self.terminal.obey(byte[0], self.target)? {
             self.to_group(libc::SIGCONT)
         } else {
@@ -218,10 +221,14 @@ impl Init {
         }
         self.timed_out = true;
         self.deadline = Some(deadline.saturating_add(self.kill_after));
-        gone_is_fine(sys::kill(self.target, self.stop_signal))?;
-        // A stopped process takes a signal only once it goes on.
-        gone_is_fine(sys::kill(self.target, libc::SIGCONT))?;
+        self.stop()?;
         Ok(None)
+    }
+
+    /// Asks the target to end. A stopped process takes a signal only once it goes on.
+    fn stop(&self) -> sys::Result {
+        gone_is_fine(sys::kill(self.target, self.stop_signal))?;
+        gone_is_fine(sys::kill(self.target, libc::SIGCONT))
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) const BACKGROUND: u8 = b'B';
 
 /// The target stays stopped: the launcher could not stop with it.
 pub(super) const STAY: u8 = b'S';
+/// The target is asked to end: it gets the stop signal.
+pub(super) const STOP: u8 = b'T';
 
 /// The step index of what no step stands for.
 pub(super) const OWN: u32 = 0x7fff_ffff;

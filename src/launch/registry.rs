@@ -117,7 +117,12 @@ impl Registry {
         let dir = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
-            .open(bytes::path(directory))?;
+            .open(bytes::path(directory))
+            .map_err(|error| match error.raw_os_error() {
+                // Another user's, or a link.
+                Some(libc::EACCES | libc::ELOOP | libc::ENOTDIR) => Refused::Foreign,
+                _ => Refused::Io(error),
+            })?;
         let meta = dir.metadata()?;
         if meta.uid() != uid || meta.mode() & 0o077 != 0 {
             return Err(Refused::Foreign);

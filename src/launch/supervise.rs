@@ -3,7 +3,7 @@
 
 use super::cgroup::Groups;
 use super::helper::{Helpers, Next};
-use super::message::Message;
+use super::message::{Message, STOP};
 use super::signals::{FORWARDED, PER_TURN};
 use super::terminal::{Inherited, Jobs};
 use super::{Failure, Outcome, Pipes, own, started, why};
@@ -81,8 +81,17 @@ pub(super) fn ask_to_end(launcher: RawFd) -> sys::Result {
     sys::queue_pidfd(launcher, libc::SIGTERM, THE_END)
 }
 
-fn is_the_end(signalled: sys::Signalled) -> bool {
-    (signalled.signal, signalled.code, signalled.number) == (libc::SIGTERM, libc::SI_QUEUE, THE_END)
+/// The same of `stockade stop`.
+const A_STOP: i32 = 0x5749_4b54;
+
+/// Asks a launcher to send its target the stop signal. A launcher that does not know the number
+/// passes SIGTERM on.
+pub(super) fn ask_to_stop(launcher: RawFd) -> sys::Result {
+    sys::queue_pidfd(launcher, libc::SIGTERM, A_STOP)
+}
+
+fn is_asked(signalled: sys::Signalled, number: i32) -> bool {
+    (signalled.signal, signalled.code, signalled.number) == (libc::SIGTERM, libc::SI_QUEUE, number)
 }
 
 /// What the launcher waits for.
@@ -291,7 +300,11 @@ impl Watch<'_, '_> {
     fn forward(&mut self) {
         for _ in 0..PER_TURN {
             let Ok(Some(signalled)) = sys::next_signal(self.signals.fd) else { return };
-            if is_the_end(signalled) {
+            if is_asked(signalled, A_STOP) {
+                self.ask_target();
+                continue;
+            }
+            if is_asked(signalled, THE_END) {
                 self.killed = true;
                 self.end_all();
                 // With pid 1 the kernel ends its namespace, though pid 1 may be stopped and read
@@ -307,6 +320,17 @@ impl Watch<'_, '_> {
             if sys::signal_pidfd(self.child.pidfd, signalled.signal).is_err() {
                 return;
             }
+        }
+    }
+
+    /// Has the target sent the stop signal, whichever it is: pid 1 passes not all of them on.
+    fn ask_target(&self) {
+        if self.plan.watch.init {
+            return self.say(STOP);
+        }
+        // A stopped process takes a signal only once it goes on.
+        for signal in [self.plan.watch.stop_signal, libc::SIGCONT] {
+            sys::regardless(sys::signal_pidfd(self.child.pidfd, signal));
         }
     }
 

@@ -47,16 +47,28 @@ impl Written for SandboxName {
 /// Drafts where the sandbox is entered, to be found while it runs.
 pub(crate) fn draft(name: &Key<SandboxName>, host: &Host, draft: &mut Draft) {
     let Some(name) = name.get() else { return };
-    let Some(directory) = host.caller.registry() else {
+    let caller = &host.caller;
+    let directory = caller.registry();
+    if host.foreign_registry {
         let message = format!(
-            "cannot name the sandbox `{}`: the caller has no runtime directory",
+            "cannot name the sandbox `{}`: {directory} is not the caller's alone",
             name.value.0
         );
-        return draft.problem(
-            Problem::new("name::directory", name.at, message)
-                .help("set XDG_RUNTIME_DIR to a directory of your own, or leave `name` out"),
-        );
-    };
+        let help = if caller.uid == 0 || caller.runtime_dir.is_some() {
+            format!("see who made it: ls -ld {directory}")
+        } else {
+            format!(
+                "see who made it (ls -ld {directory}), and set XDG_RUNTIME_DIR to a directory of \
+                 your own, of mode 0700"
+            )
+        };
+        return draft.problem(Problem::new("name::directory", name.at, message).help(help));
+    }
+    if caller.uid != 0 && caller.runtime_dir.is_none() {
+        let text =
+            format!("the sandbox's name is entered in {directory}, as XDG_RUNTIME_DIR is not set");
+        draft.note(name.at, text);
+    }
     let profile = host.profiles.first().cloned().unwrap_or("built-in".into());
     draft.outside(OutsideOp::EnterName { name: name.value.0.clone(), directory, profile }, name.at);
 }

@@ -3,6 +3,7 @@
 use crate::host::caller::Caller;
 use crate::text::bytes;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 
 /// The home of a user without an entry, as in containers with an arbitrary user: Debian's name for
 /// none.
@@ -22,6 +23,10 @@ impl Caller {
         let user_profiles = config
             .filter(|_| uid != 0)
             .map(|config| format!("{}/stockade", config.trim_end_matches('/')));
+        let runtime_dir = env.get("XDG_RUNTIME_DIR").filter(|path| path.starts_with('/')).cloned();
+        let session_dir = (uid != 0 && runtime_dir.is_none())
+            .then(|| format!("/run/user/{uid}"))
+            .filter(|path| is_alone(path, uid).is_ok());
         Caller {
             uid,
             gid,
@@ -29,11 +34,22 @@ impl Caller {
             home,
             // A directory that was removed, or lies outside of this process's root, has no path.
             cwd: if cwd.starts_with('/') { cwd } else { String::new() },
-            runtime_dir: env.get("XDG_RUNTIME_DIR").filter(|path| path.starts_with('/')).cloned(),
+            runtime_dir,
+            session_dir,
             env,
             system_profiles: "/etc/stockade".into(),
             user_profiles,
         }
+    }
+}
+
+/// Whether a path is a directory of the user's, and nobody else may enter it; or why not.
+pub(super) fn is_alone(path: &str, uid: u32) -> std::io::Result<()> {
+    let meta = std::fs::symlink_metadata(bytes::path(path))?;
+    if meta.is_dir() && meta.uid() == uid && meta.mode() & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(std::io::ErrorKind::PermissionDenied.into())
     }
 }
 

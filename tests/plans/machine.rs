@@ -190,6 +190,7 @@ pub fn caller() -> Caller {
         cwd: "/home/ann/work".into(),
         runtime_dir: Some("/run/user/1000".into()),
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
+        session_dir: None,
         system_profiles: "/nonexistent".into(),
         user_profiles: None,
     }

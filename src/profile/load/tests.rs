@@ -42,6 +42,7 @@ impl Place {
             home: "/home/ada".into(),
             cwd: "/work/site".into(),
             runtime_dir: Some("/run/user/1000".into()),
+            session_dir: None,
             env: [
                 ("TOKEN", "hunter2-hunter2"),
                 ("EMPTY", ""),
