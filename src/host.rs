@@ -110,6 +110,8 @@ pub struct Host {
     pub private: Vec<Span>,
     /// The files that the profile came from, in their real places.
     pub profiles: Vec<String>,
+    /// Names by which the next run could find another profile, and which no mount can keep.
+    pub loose_profiles: Vec<Loose>,
     /// What each item of `programs` needs, in their order.
     pub programs: Vec<Program>,
     /// What the command finds inside; read where it is asked for ([`Host::look_inside`]).
@@ -127,11 +129,21 @@ pub struct Host {
     /// Whether the limits of namespaces(7) cannot be written; read only where the profile lets them
     /// fall.
     pub read_only_sysctls: bool,
-    /// The text that `[seccomp]` imports, or why there is none.
-    pub import: Option<Result<String, Problem>>,
     /// Whether the directory of sandboxes with a name is another user's, or others may enter it; read
     /// only where the sandbox has one.
     pub foreign_registry: bool,
+    /// The text that `[seccomp]` imports, or why there is none.
+    pub import: Option<Result<String, Problem>>,
+}
+
+/// A name by which a profile is found, or would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loose {
+    /// Its place.
+    pub path: String,
+    /// Whether it is a symbolic link on the way to a profile; else an `extends` names it, and it is
+    /// not there.
+    pub is_link: bool,
 }
 
 /// What is at a path.

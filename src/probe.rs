@@ -27,7 +27,7 @@ use crate::host::caller::Caller;
 use crate::host::groups::Groups;
 use crate::host::mounted::Mounted;
 use crate::host::questions::Questions;
-use crate::host::{Fact, File, FileKind, Host};
+use crate::host::{Fact, File, FileKind, Host, Loose};
 use crate::kernel::name::Inode;
 use crate::language::value::{ancestors, parent};
 use crate::policy::landlock::Paths;
@@ -38,7 +38,7 @@ use crate::policy::mounts::tree::Tree;
 use crate::policy::namespaces::Namespace;
 use crate::policy::programs::implied;
 use crate::policy::{mounts, privilege};
-use crate::profile::{Profile, read_import};
+use crate::profile::{Profile, read_import, way};
 use crate::sys;
 use crate::text::bytes;
 use crate::text::source::Sources;
@@ -55,12 +55,27 @@ pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> (Host, Set
     let with_fs = caller.uid == 0;
     let mut host = Host {
         profiles: sources.files().map(str::to_owned).collect(),
+        loose_profiles: sources
+            .loose()
+            .map(|(path, is_link)| Loose { path: path.to_owned(), is_link })
+            .collect(),
         private: sources.private(),
         caller: caller.clone(),
         ..Host::default()
     };
     let asks = ask::questions(profile, &caller);
+    // What is imported says as much about the sandbox as the profile does.
+    if let Some(path) = &asks.import {
+        let (place, links) = way(path, &caller.cwd);
+        host.profiles.push(place);
+        host.loose_profiles.extend(links.into_iter().map(|path| Loose { path, is_link: true }));
+    }
     host.read_process(profile, &asks, &caller);
+    if profile.name.get().is_some() {
+        let alone = caller::is_alone(&caller.registry(), caller.uid);
+        host.foreign_registry =
+            alone.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+    }
     host.read_ids(&asks, &caller);
     let (expanded, tree) = host.read_mounts(profile, &caller);
     host.read_rest(&asks, &caller);
@@ -70,11 +85,6 @@ pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> (Host, Set
         host.privileged = privileged::look(&settled.tree, &host, set_id);
     }
     let paths = profile.landlock.paths.get();
-    if profile.name.get().is_some() {
-        let alone = caller::is_alone(&caller.registry(), caller.uid);
-        host.foreign_registry =
-            alone.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
-    }
     let is_ruled = matches!(paths.map(|paths| &paths.value), Some(Paths::Table(_)));
     if is_ruled || !profile.programs.items.is_empty() {
         let sought = ask::sought(profile, &host.caller);
@@ -139,6 +149,7 @@ impl Host {
             }
             self.paths.insert(path, fact);
         }
+        self.read_profiles(&tree, with_fs);
         if caller.uid == 0 && *profile.namespaces.tree() == Namespace::Host {
             self.read_above();
         }
@@ -151,6 +162,23 @@ impl Host {
         self.read_trails(&tree, with_fs);
         self.read_sockets(profile, &tree, &caller.home);
         (expanded, tree)
+    }
+
+    /// The profile's own files, where the target may write to them, and what is behind the entries
+    /// that keep them.
+    fn read_profiles(&mut self, tree: &Tree, with_fs: bool) {
+        let there: Vec<String> = mounts::profiles_beside(tree, self)
+            .flat_map(|(inside, _, profile)| {
+                let behind: Vec<String> = mounts::tree::behind(tree, &inside).collect();
+                behind.into_iter().chain([profile.to_owned()])
+            })
+            .filter(|path| !self.paths.contains_key(path))
+            .collect();
+        for path in there {
+            let fact = look(&path, false, with_fs);
+            self.read_way(&path, &fact);
+            self.paths.insert(path, fact);
+        }
     }
 
     /// What single keys ask for. Every question stands here, so one that nobody answers does not

@@ -198,7 +198,7 @@ mod variables;
 mod written;
 
 pub use builtin::BUILTIN;
-pub(crate) use files::{read_import, text_of};
+pub(crate) use files::{read_import, text_of, way};
 pub(crate) use installed::{Listed, installed};
 pub(crate) use load::load_params;
 pub use load::{Request, load, load_layers};

@@ -3,7 +3,7 @@
 
 use crate::plans::machine;
 use crate::support::{self, As, Place, USER, is_root, said, skip, system, text};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use stockade::internals::host::caller::Caller;
@@ -559,13 +559,13 @@ fn a_link_in_its_place_stops_nothing_and_is_kept() {
 #[test]
 fn a_folder_that_is_too_broad_takes_its_repository_with_it() {
     let place = Place::new();
-    // A folder that holds a profile of the run is too broad; its .git would show what the folder
-    // does not.
+    // A folder that holds a link to the profile of the run is too broad; its .git would show what
+    // the folder does not.
     let who = As::all()[0];
     let folder = place.folder("broad", who);
     place.file("broad/.git/config", "secret");
-    place.file("broad/mine.toml", "format = 1\nextends = [\"default\"]\n");
-    std::fs::set_permissions(folder.join("mine.toml"), PermissionsExt::from_mode(0o644)).unwrap();
+    place.file("mine.toml", "format = 1\nextends = [\"default\"]\n");
+    std::os::unix::fs::symlink("../mine.toml", folder.join("mine.toml")).unwrap();
     if is_root() && who == As::User {
         return skip("the profile must be the caller's");
     }
@@ -579,6 +579,9 @@ fn a_folder_that_is_too_broad_takes_its_repository_with_it() {
     assert!(
         !output.status.success()
             && words.contains("is left out")
+            && words.contains(
+                "found its profile, and which the target could replace; the command runs in /"
+            )
             && text(&output.stdout).is_empty(),
         "{}",
         said(&output)

@@ -16,6 +16,8 @@ mod support;
 mod at_work;
 // Attacks that once succeeded fail.
 mod attacks;
+// A profile in what its target may write stays what it is.
+mod beside;
 // The target's capability sets are those of capabilities(7).
 mod capabilities;
 // The profile `landlock` works in a container that lets no namespace be made.

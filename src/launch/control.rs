@@ -116,7 +116,7 @@ pub(crate) fn stop(live: &mut Live) -> Result<(), Denied> {
     }
 }
 
-/// Asks the launcher of a sandbox, and lets what is frozen go on: it takes no signal before.
+/// Asks the launcher of a sandbox, and thaws it: what is frozen takes no signal.
 fn ask(live: &Live, how: fn(RawFd) -> sys::Result) -> Result<(), Denied> {
     let launcher = sys::open_pidfd(live.entry.launcher)?;
     // While its lock is held, the number is the launcher's.

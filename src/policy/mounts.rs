@@ -2,13 +2,14 @@
 //! file.
 //!
 //! [`kinds`] are what an entry can be, a file for each, [`written`] is how one is read, [`pattern`]
-//! and [`glob`] are keys with stars, [`tree`] says what lies on what, [`settle`] which of it is left
-//! in the end, [`links`] keeps what an entry at a symbolic link means, [`follow`] finds what one
-//! leads to, [`sockets`] are what a bind
-//! says of sockets below it, [`place`] is for help that names the right line, [`mod@draft`] makes
+//! and [`glob`] are keys with stars, [`tree`] says what lies on what, [`settle`] which of it is
+//! left in the end, [`links`] keeps what an entry at a symbolic link means, [`follow`] finds what
+//! one leads to, [`sockets`] are what a bind says of sockets below it, [`beside`] keeps the profile
+//! itself from the target, [`place`] is for help that names the right line, [`mod@draft`] makes
 //! steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own,
 //! [`checks`] refuses grants that are too wide.
 
+mod beside;
 pub(crate) mod checks;
 pub(crate) mod draft;
 pub(crate) mod follow;
@@ -27,6 +28,7 @@ pub(crate) mod tree;
 pub(crate) mod written;
 
 use crate::language::section::Entries;
+pub(crate) use beside::writable as profiles_beside;
 pub(crate) use draft::{Drafted, Opened, Undone, What, draft, open};
 use kinds::Mount;
 pub(crate) use kinds::NODES as DEV_NODES;

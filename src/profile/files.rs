@@ -1,14 +1,15 @@
 //! Where a profile's text comes from, and which texts are refused: what another user could have
 //! written is not a profile.
 
-use super::{BUILTIN, trust};
+use super::BUILTIN;
+use super::trust::{self, is_there, words};
 use crate::host::caller::Caller;
+use crate::language::value::{join, parent};
 use crate::text::bytes;
-use crate::language::value::parent;
-use crate::text::problem::{Problem, errno_words, suggestion};
+use crate::text::problem::{Problem, suggestion};
 use crate::text::source::{Sources, Span};
 use std::fs::{File, OpenOptions};
-use std::io::{Error, Read};
+use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -25,6 +26,8 @@ pub(super) struct Text {
     pub directory: Option<String>,
     /// Whether it comes with the binary.
     pub is_builtin: bool,
+    /// The symbolic links by which it was found.
+    pub links: Vec<String>,
 }
 
 /// What a built-in profile is called by where a file has its name, too.
@@ -59,7 +62,7 @@ pub(super) fn given(name: &str, text: &str) -> Result<Text, Problem> {
     }
     let (name, bytes) = (name.to_owned(), text.as_bytes().to_vec());
     let identity = format!("the text {name}");
-    Ok(Text { identity, name, bytes, directory: None, is_builtin: false })
+    Ok(Text { identity, name, bytes, directory: None, is_builtin: false, links: vec![] })
 }
 
 /// The text of PROFILE, for those who want to read it.
@@ -124,7 +127,8 @@ fn comes_along(name: &str) -> Option<Text> {
     let (name, text) = BUILTIN.iter().find(|(known, _)| *known == name)?;
     let name = format!("<{name}>");
     let bytes = text.as_bytes().to_vec();
-    Some(Text { identity: name.clone(), name, bytes, directory: None, is_builtin: true })
+    let identity = name.clone();
+    Some(Text { identity, name, bytes, directory: None, is_builtin: true, links: vec![] })
 }
 
 /// `builtin:NAME`: that one, whatever else has the name.
@@ -159,7 +163,7 @@ fn standard_input(at: Span) -> Result<Text, Problem> {
         ));
     }
     let (name, identity) = ("<stdin>".into(), "<stdin>".into());
-    Ok(Text { name, identity, bytes, directory: None, is_builtin: false })
+    Ok(Text { name, identity, bytes, directory: None, is_builtin: false, links: vec![] })
 }
 
 /// A bare name: of the machine's, the caller's or the built-in profiles. Two files of one name are
@@ -235,18 +239,6 @@ fn installed(caller: &Caller) -> impl Iterator<Item = &String> {
     [Some(&caller.system_profiles), caller.user_profiles.as_ref()].into_iter().flatten()
 }
 
-/// Whether something has the path. What cannot be looked at counts as there: reading it then says
-/// why, and a weaker profile of the same name is not taken in its place.
-pub(super) fn is_there(path: &str) -> bool {
-    match std::fs::symlink_metadata(bytes::path(path)) {
-        Ok(_) => true,
-        Err(error) => !matches!(
-            error.raw_os_error(),
-            None | Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG)
-        ),
-    }
-}
-
 /// Every name that PROFILE may be, for suggestions.
 fn known_names(caller: &Caller) -> Vec<String> {
     let entries = installed(caller)
@@ -297,13 +289,51 @@ fn read_trusted(what: &str, path: &str, caller: &Caller, at: Span) -> Result<Tex
     let (absolute, directory) = place_of(&file).map_err(|why| refuse(&why))?;
     trust::check(path, (&file, &meta), &directory, caller, at)?;
     let read = contents(file, meta.len()).map_err(|why| refuse(&why))?;
+    let plain = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        join(&caller.cwd, &format!("/{}", path.trim_start_matches("./")))
+    };
+    let links = if plain == absolute { vec![] } else { way(path, &caller.cwd).1 };
     Ok(Text {
         name: path.to_owned(),
         identity: absolute,
         bytes: read,
         directory: Some(directory),
         is_builtin: false,
+        links,
     })
+}
+
+/// How many links a path may have (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+/// Where a path leads without links, and the links on the way, each in its place.
+pub(crate) fn way(path: &str, cwd: &str) -> (String, Vec<String>) {
+    let absolute = if path.starts_with('/') { path.to_owned() } else { format!("{cwd}/{path}") };
+    let plain = absolute.split('/').filter(|name| !name.is_empty() && *name != ".");
+    let mut left: Vec<String> = plain.rev().map(str::to_owned).collect();
+    let (mut place, mut links) = (String::new(), vec![]);
+    while let Some(name) = left.pop() {
+        if name == ".." {
+            place.truncate(place.rfind('/').unwrap_or(0));
+            continue;
+        }
+        let next = format!("{place}/{name}");
+        match std::fs::read_link(bytes::path(&next)) {
+            Ok(target) if links.len() < MOST_LINKS => {
+                let target = bytes::of(target);
+                if target.starts_with('/') {
+                    place.clear();
+                }
+                let names = target.split('/').filter(|name| !name.is_empty() && *name != ".");
+                left.extend(names.rev().map(str::to_owned));
+                links.push(next);
+            }
+            _ => place = next,
+        }
+    }
+    (place, links)
 }
 
 fn contents(mut file: File, length: u64) -> Result<Vec<u8>, String> {
@@ -348,8 +378,4 @@ pub(super) fn decode(text: &Text, sources: &mut Sources) -> Result<(usize, Strin
             Err(Problem::new("profile::text", Span::from(at..at + '\u{fffd}'.len_utf8()), message))
         }
     }
-}
-
-pub(super) fn words(error: &Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), errno_words)
 }

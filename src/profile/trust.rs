@@ -127,7 +127,8 @@ fn fault(Asked { open, meta, .. }: &Asked<'_>, caller: &Caller) -> Option<Fault>
 }
 
 fn has_acl(path: &str) -> bool {
-    CString::new(bytes::path(path).as_os_str().as_bytes()).is_ok_and(|path| sys::has_attribute(&path, c"system.posix_acl_access"))
+    CString::new(bytes::path(path).as_os_str().as_bytes())
+        .is_ok_and(|path| sys::has_attribute(&path, c"system.posix_acl_access"))
 }
 
 /// Why a group is not its owner's own, if it is not: it has the owner's name and is the owner's
@@ -194,7 +195,7 @@ fn install(path: &str, caller: &Caller) -> String {
 /// Whether something has the path. What cannot be looked at counts as there: reading it then says
 /// why, and a weaker profile of the same name is not taken in its place.
 pub(super) fn is_there(path: &str) -> bool {
-    match std::fs::symlink_metadata(path) {
+    match std::fs::symlink_metadata(bytes::path(path)) {
         Ok(_) => true,
         Err(error) => !matches!(
             error.raw_os_error(),

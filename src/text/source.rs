@@ -163,6 +163,7 @@ pub struct Sources {
     files: Vec<Source>,
     uses: Vec<Use>,
     brought: Vec<(Span, Brought)>,
+    loose: Vec<(String, bool)>,
 }
 
 /// How many words of a chain of `extends` are told.
@@ -212,6 +213,17 @@ impl Sources {
         if let Some(last) = self.files.last_mut() {
             last.brought = word;
         }
+    }
+
+    /// Takes note of a name that another file could be found by: a symbolic link on the way to a
+    /// text, or else a file that is not there.
+    pub fn found_by(&mut self, name: String, is_link: bool) {
+        self.loose.push((name, is_link));
+    }
+
+    /// Those names, and whether each is a link.
+    pub fn loose(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.loose.iter().map(|(name, is_link)| (name.as_str(), *is_link))
     }
 
     /// Takes note of where parameters were put in.

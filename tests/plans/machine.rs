@@ -89,6 +89,7 @@ const FILES: &[(&str, Thing, u32)] = &[
     ("/srv/data/sub", Folder, ANN),
     ("/srv/roots", Folder, ROOT),
     ("/srv/profiles", Folder, ANN),
+    ("/srv/profiles/this.toml", Regular, ANN),
     ("/srv/services", Sockets, ANN),
     ("/srv/rootfs", Folder, ROOT),
     ("/srv/rootfs/usr", Folder, ROOT),
@@ -189,8 +190,8 @@ pub fn caller() -> Caller {
         home: "/home/ann".into(),
         cwd: "/home/ann/work".into(),
         runtime_dir: Some("/run/user/1000".into()),
-        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
         session_dir: None,
+        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
         system_profiles: "/nonexistent".into(),
         user_profiles: None,
     }

@@ -5,7 +5,7 @@ use super::{Landlock, Paths};
 use crate::host::Host;
 use crate::kernel::rights::Rights;
 use crate::policy::mounts::Mounts;
-use crate::policy::mounts::checks::why_broad;
+use crate::policy::mounts::checks::{holds_profile, why_broad};
 use crate::policy::mounts::kinds::{Access, Bind, Broad, Mount};
 use crate::policy::mounts::written::line;
 use crate::step::draft::Draft;
@@ -25,7 +25,8 @@ pub(crate) fn refuse(landlock: &Landlock, mounts: &Mounts, host: &Host, draft: &
         let place =
             host.ruled.get(&path.0).and_then(|place| place.as_ref().ok()).unwrap_or(&path.0);
         let changes = rights.0.within(Rights::WRITE.and(Rights::CHANGE)) != Rights(0);
-        if let Some(why) = why_broad(place, host).filter(|_| changes) {
+        let why = || why_broad(place, host).or_else(|| holds_profile(place, host, false));
+        if let Some(why) = changes.then(why).flatten() {
             let message = format!("cannot grant {path} for writing: {why}");
             let said = Bind { broad: Broad::Allow, ..Bind::new(None, Access::ReadWrite) };
             let help = format!(

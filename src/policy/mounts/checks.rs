@@ -4,8 +4,8 @@
 use super::kinds::{Access, Bind, Broad, Dev, Device, Mount, Proc, Sockets, Sysfs};
 use super::system::{is_system, lies_in_the_system};
 use super::tree::Tree;
-use super::{sockets, written};
-use crate::host::{File, FileKind, Host};
+use super::{beside, sockets, written};
+use crate::host::{File, FileKind, Host, Loose};
 use crate::language::value::{AbsolutePath, below, parent};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
@@ -60,7 +60,7 @@ pub(crate) fn check(
         .or_else(|| no_sockets(path, place, bind, (file, around)))
         .or_else(|| {
             (bind.access == Access::ReadWrite && bind.broad == Broad::Refuse)
-                .then(|| refuse_broad(path, place, bind, around.host))
+                .then(|| refuse_broad(path, place, bind, around))
                 .flatten()
         })
 }
@@ -161,8 +161,9 @@ fn bound(path: &str, bind: Bind) -> String {
 }
 
 /// A writable grant that is wider than it looks.
-fn refuse_broad(path: &str, source: &str, bind: &Bind, host: &Host) -> Option<Refused> {
-    let why = why_broad(source, host)?;
+fn refuse_broad(path: &str, source: &str, bind: &Bind, around: Around<'_>) -> Option<Refused> {
+    let Around { host, can_cover, .. } = around;
+    let why = why_broad(source, host).or_else(|| holds_profile(source, host, can_cover))?;
     Some(Refused {
         code: BROAD,
         what: format!("cannot grant {source} for writing"),
@@ -178,6 +179,41 @@ fn refuse_broad(path: &str, source: &str, bind: &Bind, host: &Host) -> Option<Re
 const STATE: &[&str] = &["/var/lib", "/var/spool", "/var/cache"];
 /// Where users' jobs lie (cron(8)).
 const CRON: &str = "/var/spool/cron";
+
+/// Why the target could widen the next run by what it writes in a place, if it could: the profile
+/// of this run is there, or a name by which this run found it, and no entry keeps that.
+pub(crate) fn holds_profile(source: &str, host: &Host, can_cover: bool) -> Option<String> {
+    let holds = |path: &&String| below(path, source).is_some();
+    let loose = host.loose_profiles.iter().find(|loose| holds(&&loose.path));
+    let is_open = |profile: &&String| {
+        holds(profile) && !(can_cover && *profile != source && beside::can_be_kept(profile, host))
+    };
+    let open = || host.profiles.iter().find(is_open);
+    if let Some(Loose { path, is_link }) = loose {
+        return Some(match is_link {
+            true => format!(
+                "it holds the symbolic link {path}, by which this run found its profile, and which \
+                 the target could replace"
+            ),
+            false => format!(
+                "it has room for {path}, which this run's profile extends once it is there, and \
+                 which the target could make"
+            ),
+        });
+    }
+    let profile = open()?;
+    let names = host.present(profile).is_some_and(|file| file.names > 1);
+    Some(match names && can_cover {
+        true => format!(
+            "it holds a profile of this run, {profile}, of which there is another hard link that \
+             the target could write to"
+        ),
+        false => format!(
+            "it holds a profile of this run, {profile}, which the target could widen for the next \
+             one"
+        ),
+    })
+}
 
 /// Why a directory is too wide to be written to, if it is: what is written there is run or read
 /// later by the host.
@@ -197,11 +233,6 @@ pub(crate) fn why_broad(source: &str, host: &Host) -> Option<String> {
         || parent(source) == "/home"
     {
         Some("it is a home, or holds one".into())
-    } else if let Some(profile) = host.profiles.iter().find(|profile| holds(profile)) {
-        Some(format!(
-            "it holds a profile of this run, {profile}, which the target could widen for the next \
-             one"
-        ))
     } else if config.any(|path| holds(path)) {
         Some("it holds stockade's configuration".into())
     } else {

@@ -4,7 +4,7 @@
 use super::glob::expand;
 use super::kinds::{Access, Bind, Broad, Grant};
 use super::tree::{DATABASES, Node, Tree, behind, source_of, tree, with_root};
-use super::{Mounts, checks, follow, links, sockets};
+use super::{Mounts, beside, checks, follow, links, sockets};
 use crate::host::{Fact, FileKind, Host};
 use crate::language::value::below;
 use crate::text::problem::Note;
@@ -118,6 +118,7 @@ fn settle(mounts: &Mounts, mut all: Tree, mut out: Vec<Note>, host: &Host) -> (T
     leave_out_within(&mut all, mounts, &out);
     out.extend(links::extend(&mut all, host));
     out.extend(sockets::hide(&mut all, host));
+    out.extend(beside::keep(&mut all, host));
     (all, out)
 }
 

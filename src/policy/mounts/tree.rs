@@ -150,7 +150,7 @@ pub(crate) fn hidden(mounts: &Mounts) -> impl Iterator<Item = String> {
 }
 
 /// The host's paths under an entry, where the nearest entry above it grants a part of the host.
-pub(super) fn behind(tree: &Tree, path: &str) -> impl Iterator<Item = String> {
+pub(crate) fn behind(tree: &Tree, path: &str) -> impl Iterator<Item = String> {
     let name = &path[parent(path).len()..];
     all_bound_at(tree, parent(path)).into_iter().map(move |around| join(&around, name))
 }

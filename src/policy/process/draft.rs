@@ -6,14 +6,14 @@ use crate::host::Host;
 use crate::host::streams::Stream;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
-use crate::language::value::{Mode, Time, ancestors};
+use crate::language::value::{Mode, Time, ancestors, below};
 use crate::policy::bounds;
 use crate::policy::env::{Setting, search_path};
 use crate::policy::mounts::{Mounts, Opened, What};
 use crate::policy::namespaces::{Choice, Namespace};
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
-use crate::text::problem::{Problem, errno_words};
+use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::source::{At, Span};
 use serde::Serialize;
 
@@ -113,7 +113,17 @@ pub(crate) fn draft(
         None if hosts_tree || is_visible(&host.caller.cwd, mounts, opened) => {
             At::unsaid(Name::new(&host.caller.cwd))
         }
-        None => At::unsaid(Name::new("/")),
+        None => {
+            // A command that works on its directory should not find another one in silence.
+            let is_of_cwd = |note: &&mut Note| {
+                let path = note.left_out.as_deref().filter(|_| note.less);
+                path.is_some_and(|path| below(&host.caller.cwd, path).is_some())
+            };
+            if let Some(note) = draft.notes.iter_mut().find(is_of_cwd) {
+                note.text.push_str("; the command runs in /");
+            }
+            At::unsaid(Name::new("/"))
+        }
     };
     draft.step(Stage::Process, ProcessOp::WorkingDirectory { path: cwd.value }, cwd.at);
     draft.step(Stage::Process, ProcessOp::FreshState, Span::NOWHERE);

@@ -111,6 +111,7 @@ impl Loader<'_> {
         if self.loaded.len() > MOST_FILES {
             return self.problems.push(too_many_files(at));
         }
+        text.links.iter().for_each(|link| self.sources.found_by(link.clone(), true));
         let decoded = files::decode(&text, self.sources);
         self.sources.brought_by(at);
         let (base, utf8) = match decoded {
@@ -129,6 +130,11 @@ impl Loader<'_> {
                 match files::is_absent(&base.word, self.caller, base.at) {
                     Ok(false) => {}
                     Ok(true) => {
+                        if files::is_path(&base.word) {
+                            let (place, links) = files::way(&base.word, &self.caller.cwd);
+                            links.into_iter().for_each(|link| self.sources.found_by(link, true));
+                            self.sources.found_by(place, false);
+                        }
                         self.skipped.push(base.at);
                         continue;
                     }
