@@ -46,7 +46,8 @@ pub(crate) fn line_of(at: Span, sources: &Sources) -> Option<String> {
 pub enum Notes {
     /// Each.
     All,
-    /// Those of built-in profiles that leave out what is absent in one line.
+    /// Those of built-in profiles that leave out what is absent in one line, and none that counts
+    /// what their patterns match.
     Short,
     None,
 }
@@ -61,11 +62,12 @@ impl Notes {
         let mut absent: Vec<(Arc<str>, usize)> = vec![];
         let mut one_by_one = vec![];
         for note in all {
-            let built_in = sources
-                .source(note.at)
-                .filter(|source| note.left_out.is_some() && !note.less && source.is_built_in());
+            let built_in = sources.source(note.at).filter(|source| {
+                (note.left_out.is_some() || note.counts) && !note.less && source.is_built_in()
+            });
             match (self, built_in) {
                 (Notes::None, _) => {}
+                (Notes::Short, Some(_)) if note.counts => {}
                 (Notes::Short, Some(source)) => {
                     match absent.iter_mut().find(|(name, _)| *name == source.name) {
                         Some((_, count)) => *count += 1,

@@ -341,7 +341,7 @@ stored! {
     structure Exec { candidates, argv, env, at }
     structure Watch { init, terminal, terminals, timeout_ms, kill_after_ms, stop_signal }
     structure Grouped { group, directories, cpu_time_ms }
-    structure Note { less, left_out, text, what, at }
+    structure Note { less, left_out, counts, text, what, at }
     structure Span { start, end }
     structure Inode { dev, ino }
     structure Node { block, major, minor }

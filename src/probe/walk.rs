@@ -1,5 +1,5 @@
-//! Finds what the patterns of `[mounts]` match: each directory is listed once, no link is followed,
-//! and the names are bounded.
+//! Finds what the patterns of `[mounts]` match: each directory is listed once for all of them, no
+//! link is followed, and the names are bounded.
 //!
 //! A pattern that hides is walked in the tree as it will be inside, where a directory may be a bind
 //! of another; one that grants is walked on the host. It reads directories, and decides nothing:
@@ -15,9 +15,14 @@ use crate::policy::mounts::{MOST_ENTRIES, Mounts};
 use crate::text::bytes;
 use nix::unistd::{AccessFlags, access};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::{DirEntry, symlink_metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::rc::Rc;
+
+/// How many names are kept for the patterns that follow: some 10 MB.
+const MOST_KEPT: usize = 100_000;
 
 /// What each pattern matches. Where the profile has none, nothing is read.
 pub(super) fn globs(mounts: &Mounts, root_names: &[String], uid: u32) -> BTreeMap<String, Found> {
@@ -34,6 +39,8 @@ fn within(
     let mut found = BTreeMap::new();
     let mut entries = MOST_ENTRIES.saturating_sub(mounts.map.len());
     let mut written = None;
+    let is_shared = mounts.iter().filter(|(key, _)| is_pattern(key.value)).nth(1).is_some();
+    let mut lists = Lists { room: if is_shared { MOST_KEPT } else { 0 }, kept: BTreeMap::new() };
     for (key, value) in mounts.iter().filter(|(key, _)| is_pattern(key.value)) {
         let Some(dots) = dots_of(&value.value) else { continue };
         let pattern = Pattern::new(key.value);
@@ -48,8 +55,8 @@ fn within(
                 (tree(&plain, root_names), plain)
             })),
         };
-        let mut walk =
-            Walk { pattern: &pattern, dots, view, uid, names, entries, found: Found::default() };
+        let (pattern, lists, found_here) = (&pattern, &mut lists, Found::default());
+        let mut walk = Walk { pattern, dots, view, uid, names, entries, lists, found: found_here };
         walk.found.stop = walk.run().err();
         walk.found.looked_at = names - walk.names;
         (names, entries) = (walk.names, walk.entries);
@@ -111,6 +118,49 @@ impl View<'_> {
     }
 }
 
+/// The names in directories of the host that a pattern has looked at, for the next.
+struct Lists {
+    kept: BTreeMap<String, List>,
+    /// How many names more may be kept.
+    room: usize,
+}
+
+type List = Result<Rc<[Name]>, i32>;
+
+/// A name in a directory.
+struct Name {
+    name: OsString,
+    what: What,
+}
+
+impl Lists {
+    /// The names in a directory, and one more than `most` at most.
+    fn list(&mut self, host: &str, most: usize) -> List {
+        if let Some(list) = self.kept.get(host) {
+            return list.clone();
+        }
+        let list = read(host, most.saturating_add(1));
+        let size = list.as_ref().map_or(1, |names| names.len() + 1);
+        // A list that the bound cut short is the last that anybody looks at.
+        if let Some(room) = self.room.checked_sub(size) {
+            self.room = room;
+            self.kept.insert(host.to_owned(), list.clone());
+        }
+        list
+    }
+}
+
+fn read(host: &str, most: usize) -> List {
+    let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+    let names = std::fs::read_dir(bytes::path(host)).map_err(errno)?.take(most);
+    names
+        .map(|entry| {
+            let entry = entry.map_err(errno)?;
+            Ok(Name { what: what(&entry), name: entry.file_name() })
+        })
+        .collect()
+}
+
 struct Walk<'a> {
     pattern: &'a Pattern,
     dots: Dots,
@@ -120,6 +170,7 @@ struct Walk<'a> {
     names: usize,
     /// How many matches there may still be.
     entries: usize,
+    lists: &'a mut Lists,
     found: Found,
 }
 
@@ -182,34 +233,20 @@ impl Walk<'_> {
         progress: Progress,
         open: &mut Vec<(String, Progress)>,
     ) -> Result<(), Stop> {
-        let entries = match std::fs::read_dir(bytes::path(host)) {
-            Ok(entries) => entries,
-            Err(error) => {
-                return self.unlisted(directory, host, error.raw_os_error().unwrap_or(libc::EIO));
-            }
+        let names = match self.lists.list(host, self.names) {
+            Ok(names) => names,
+            Err(errno) => return self.unlisted(directory, host, errno),
         };
-        for entry in entries {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    return self.unlisted(
-                        directory,
-                        host,
-                        error.raw_os_error().unwrap_or(libc::EIO),
-                    );
-                }
-            };
+        for Name { name, what } in names.iter() {
             self.names = self.names.checked_sub(1).ok_or(Stop::Names)?;
-            let name = entry.file_name();
             let next = self.pattern.step(progress, name.as_bytes(), self.dots);
             if next.is_dead() {
                 continue;
             }
-            let what = what(&entry);
-            let path = join(directory, &format!("/{}", bytes::of(name)));
+            let path = join(directory, &format!("/{}", bytes::of(name.clone())));
             if self.pattern.accepts(next) && !self.view.is_written(&path) {
                 let link = matches!(what, What::Link)
-                    .then(|| std::fs::read_link(entry.path()).ok())
+                    .then(|| std::fs::read_link(bytes::path(host).join(name)).ok())
                     .flatten();
                 self.take(path, link.map(bytes::of))?;
             } else if !self.view.is_hidden(&path)
@@ -310,5 +347,22 @@ mod tests {
         assert_eq!(found[0], [Some(Stop::Names), Some(Stop::Names)]);
         assert_eq!(found[1], [None, Some(Stop::Names)]);
         assert_eq!(found[2], [None, None]);
+    }
+
+    #[test]
+    fn a_directory_is_listed_once_where_there_is_room() {
+        let place = std::env::temp_dir().join(format!("stockade-lists-{}", std::process::id()));
+        std::fs::create_dir(&place).unwrap();
+        (0..3).for_each(|name| std::fs::write(place.join(name.to_string()), "").unwrap());
+        let at = place.to_str().unwrap();
+        let mut lists = Lists { room: 4, kept: BTreeMap::new() };
+        let count = |lists: &mut Lists| lists.list(at, 9).map(|names| names.len());
+        let first = count(&mut lists);
+        std::fs::write(place.join("later"), "").unwrap();
+        let seen = [first, count(&mut lists), count(&mut Lists { room: 3, kept: BTreeMap::new() })];
+        let cut = Lists { room: 0, kept: BTreeMap::new() }.list(at, 1).map(|names| names.len());
+        std::fs::remove_dir_all(&place).unwrap();
+        assert_eq!((seen, cut), ([Ok(3), Ok(3), Ok(4)], Ok(2)));
+        assert_eq!((lists.list("/absent", 9).err(), lists.room), (Some(libc::ENOENT), 0));
     }
 }

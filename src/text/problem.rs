@@ -38,6 +38,9 @@ pub struct Note {
     /// The grant that is left out, where it is about one: the sandbox is no weaker for that.
     #[serde(skip)]
     pub left_out: Option<String>,
+    /// Whether it counts what a pattern matches.
+    #[serde(skip)]
+    pub counts: bool,
     pub text: String,
     /// How many bytes of the text, from its start, say what is so: the reason, where there is one,
     /// comes behind them.
@@ -51,7 +54,7 @@ impl Note {
     /// A note without a reason.
     pub(crate) fn new(at: Span, what: impl Into<String>) -> Note {
         let text = what.into();
-        Note { less: false, left_out: None, what: text.len(), text, at }
+        Note { less: false, left_out: None, counts: false, what: text.len(), text, at }
     }
 
     /// Adds the reason.

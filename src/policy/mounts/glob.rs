@@ -13,7 +13,7 @@ use crate::host::globs::{Found, Match, Stop};
 use crate::language::section::Entry;
 use crate::language::value::{AbsolutePath, ancestors, below, join, parent};
 use crate::step::draft::Draft;
-use crate::text::problem::{Problem, errno_words};
+use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::source::{At, Span};
 use crate::tree::walk::meant;
 use std::borrow::Cow;
@@ -162,6 +162,14 @@ pub(crate) fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
         let hides = matches!(value.value, Mount::Hide(_));
         if let Some(stop) = &found.stop {
             draft.problem(stopped(path, stop, hides, key.at));
+        } else if found.matches.is_empty()
+            && found.unread.is_none()
+            && missing_of(&value.value) == Missing::Skip
+            && !hides
+        {
+            let note = Note::new(key.at, format!("{path} is left out"));
+            let left_out = Some(path.to_owned());
+            draft.notes.push(Note { left_out, ..note.because("nothing matches it here") });
         } else if found.matches.is_empty() && missing_of(&value.value) != Missing::Skip {
             let what = if hides {
                 "so it hides nothing, and what appears there later would be seen"
@@ -190,7 +198,7 @@ pub(crate) fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
                 found.looked_at,
                 unread.unwrap_or_default()
             );
-            draft.note(key.at, text);
+            draft.notes.push(Note { counts: true, ..Note::new(key.at, text) });
         }
     }
 }
