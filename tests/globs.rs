@@ -91,6 +91,33 @@ fn what_a_pattern_hides_in_a_writable_tree_cannot_be_moved_into_sight() {
     assert_eq!(place.sh(who, &system(&mounts), line), "done");
 }
 
+/// What is pinned is a mount of its own, and so is a file that is granted by itself.
+#[test]
+fn what_a_mount_of_its_own_refuses_is_said() {
+    let place = Place::new();
+    let who = As::User;
+    let tree = project(&place, who);
+    let own = format!(
+        "\"/work/key.pem\" = {{ bind = \"{}/tree/key.pem\", access = \"rw\" }}\n",
+        place.path.display()
+    );
+    let line = "cd /work && touch a/new && ln a/new linked 2>&1 | grep -c cross-device; rm -f \
+                key.pem 2>&1 | grep -c busy; rm -f a/new linked; ls";
+    let mounts = format!("{tree}\"/work/**/.env\" = \"hide\"\n{own}");
+    assert_eq!(place.sh(who, &system(&mounts), line), "1\n1\na\nkey.pem");
+    let (_, said) = check(&place, who, &mounts);
+    for words in [
+        "3 directories are pinned for this, such as /work/a: rename and link",
+        "the target can write /work/key.pem, and not replace it",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    // The twin: nothing is hidden, and nothing granted by itself.
+    assert_eq!(place.sh(who, &system(&tree), line), "0\n0\na");
+    let (_, said) = check(&place, who, &tree);
+    assert!(!said.contains("pinned") && !said.contains("replace"), "{said}");
+}
+
 #[test]
 fn a_pattern_grants_read_only_and_no_dotfiles() {
     for who in As::all() {

@@ -54,7 +54,7 @@ pub(crate) fn draft(
         made: BTreeSet::new(),
         to_make: create::to_make(tree, host),
         made_on_host: BTreeMap::new(),
-        pinned: BTreeSet::new(),
+        pinned: BTreeMap::new(),
         seals: vec![],
         current: None,
         kept: vec![],
@@ -71,6 +71,7 @@ pub(crate) fn draft(
         }
     }
     world.pin_left();
+    world.note_pinned();
     // What follows protects nothing of the host's.
     world.current = None;
     world.databases();
@@ -99,7 +100,8 @@ struct World<'a> {
     to_make: BTreeSet<String>,
     /// Those of them that steps make so far, with their descriptors.
     made_on_host: BTreeMap<String, Slot>,
-    pinned: BTreeSet<String>,
+    /// The pinned directories, with the lines that they are pinned for.
+    pinned: BTreeMap<String, Span>,
     seals: Vec<(String, Attrs, Span)>,
     /// The entry that is drafted.
     current: Option<&'a Mount>,

@@ -58,6 +58,13 @@ impl World<'_> {
         }
         self.attach(slot, path, site.ground, bind_rights(bind, directory), at);
         self.note_git(source, at);
+        if file.kind == FileKind::Regular && bind.access == Access::ReadWrite {
+            let text = format!(
+                "the target can write {path}, and not replace it: rename and unlink of a file that \
+                 is granted by itself fail (EBUSY), as editors, `sed -i` and `mv` do them"
+            );
+            self.draft.note(at, text);
+        }
     }
 
     /// A `.git` that is a file names git's directory, without which git finds no repository.

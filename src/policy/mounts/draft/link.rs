@@ -58,7 +58,7 @@ impl World<'_> {
     /// Pins what kept links leave by `..`, once every mount is there.
     pub(super) fn pin_left(&mut self) {
         for Left { inside, over, at, path } in left(self.tree, self.host) {
-            if self.pinned.contains(&inside) {
+            if self.pinned.contains_key(&inside) {
                 continue;
             }
             self.pin(&inside, &over, at);

@@ -14,6 +14,7 @@ use crate::step::{Ground, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 use crate::tree::walk::meant;
+use std::collections::BTreeMap;
 
 /// A place to mount on.
 pub(super) struct Site {
@@ -172,9 +173,32 @@ impl World<'_> {
             ancestors(place).take_while(|directory| *directory != over).collect();
         between.reverse();
         for pin in between {
-            if !self.tree.contains_key(pin) && self.pinned.insert(pin.to_owned()) {
+            if !self.tree.contains_key(pin) && !self.pinned.contains_key(pin) {
+                self.pinned.insert(pin.to_owned(), at);
                 self.draft.step(Stage::World, TreeOp::Pin { path: Name::new(pin) }, at);
             }
+        }
+    }
+
+    /// Says, once for each line, that what is pinned is a mount of its own: rename(2) and link(2)
+    /// go from no mount to another, also where both are of one file system.
+    pub(super) fn note_pinned(&mut self) {
+        let mut lines: BTreeMap<Span, (&str, usize)> = BTreeMap::new();
+        for (directory, at) in &self.pinned {
+            lines.entry(*at).or_insert((directory, 0)).1 += 1;
+        }
+        for (at, (first, count)) in lines {
+            let text = match count {
+                1 => format!(
+                    "{first} is pinned for this: rename and link between it and another directory \
+                     fail (EXDEV)"
+                ),
+                _ => format!(
+                    "{count} directories are pinned for this, such as {first}: rename and link \
+                     between one of them and another directory fail (EXDEV)"
+                ),
+            };
+            self.draft.note(at, text);
         }
     }
 
