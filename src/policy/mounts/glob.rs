@@ -203,14 +203,9 @@ pub(crate) fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
     }
 }
 
-/// The same entry for a pattern that may match nothing.
+/// The same entry for a pattern that may match nothing, where its kind can say so.
 fn skipping(path: &str, mount: &Mount) -> String {
-    let skip = match mount.clone() {
-        Mount::Hide(hide) => Mount::Hide(Hide { missing: Missing::Skip, ..hide }),
-        Mount::Bind(bind) => Mount::Bind(Bind { missing: Missing::Skip, ..bind }),
-        other => other,
-    };
-    written::line(path, &skip)
+    mount.kind().skipped().map_or("leave it out".into(), |skip| written::line(path, &skip))
 }
 
 fn missing_of(mount: &Mount) -> Missing {
