@@ -1,7 +1,7 @@
 //! A profile that lies in what its target may write: it stays what it is, as root and as an
 //! ordinary user.
 
-use crate::support::{As, Place, USER, errors, is_root, system, text, unwrapped};
+use crate::support::{As, Place, USER, is_root, said, system, text, unwrapped};
 use std::os::unix::fs::{lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -103,7 +103,7 @@ fn a_profile_with_another_way_to_it_is_refused_in_a_writable_directory() {
     let project = Project::new(who, "");
     let refused = |words: &str| {
         let output = project.stockade(&["check", "conf/p.toml", "true"]);
-        let said = unwrapped(&errors(&output));
+        let said = unwrapped(&said(&output));
         assert!(output.status.code() == Some(125) && said.contains(words), "{words}: {said}");
     };
     // A second name, through which the target could write.
@@ -134,7 +134,7 @@ fn a_profile_with_another_way_to_it_is_refused_in_a_writable_directory() {
     refused("it has room for");
     project.write("conf/site.toml", "");
     let output = project.stockade(&["check", "conf/p.toml", "true"]);
-    assert!(output.status.success(), "the twin: {}", errors(&output));
+    assert!(output.status.success(), "the twin: {}", said(&output));
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn what_cannot_keep_a_profile_refuses_it() {
     let project = Project::new(who, "");
     let check = |config: &str| {
         let words = ["check", "--config", config, "conf/p.toml", "true"];
-        unwrapped(&errors(&project.stockade(&words)))
+        unwrapped(&said(&project.stockade(&words)))
     };
     let nested = check("namespaces.nested = [\"user\", \"mount\"]");
     assert!(nested.contains("makes mount namespaces, in which it undoes that"), "{nested}");

@@ -240,7 +240,7 @@ fn names_have_a_place_without_a_runtime_directory() {
             &["stop", "lonely"],
         ] {
             let refused = output(words);
-            let said = support::unwrapped(&text(&refused.stderr));
+            let said = support::unwrapped(&support::said(&refused));
             let words_said = "/tmp/stockade-61201 is not the caller's alone";
             assert!(
                 refused.status.code() == Some(125) && said.contains(words_said),
