@@ -52,6 +52,36 @@ fn warns(more: &str, expected: &[(&str, u32, &str)]) {
 }
 
 #[test]
+fn one_call_refused_of_some_that_do_the_same() {
+    let left = |words| [("seccomp::other-calls", 3, words)];
+    warns(
+        "[seccomp]\ndeny = ['symlink']\n",
+        &left("`deny` of `symlink` leaves what does the same: `symlinkat`"),
+    );
+    warns("[seccomp]\ndeny = ['symlink', 'symlinkat']\n", &[]);
+    warns(
+        "[seccomp]\ndeny = ['open', 'mkdir']\nrules.openat = 'kill'\nrules.mkdirat = 'kill'\n",
+        &left("`creat`, `openat2`"),
+    );
+    // Absent by default, until the profile opens it.
+    warns("[seccomp]\ndeny = ['clone', 'fork']\nrules.vfork = 'deny'\n", &[]);
+    warns("[seccomp]\ndeny = ['clone', 'fork', 'vfork']\nallow = ['clone3']\n", &left("`clone3`"));
+    warns("[seccomp]\ndeny = ['@file-system']\n", &[]);
+    warns("[seccomp.rules]\nunlink = 'errno:EROFS'\n", &left("the rule for `unlink` leaves"));
+    warns("[seccomp.rules]\nunlink = { deny-if = [{ arg0 = 0 }] }\n", &[]);
+    warns(
+        "[seccomp]\npolicy = 'none'\nallow = ['@default', 'mkdir']\ndeny = ['mkdirat']\n",
+        &left("`mkdir`").map(|(code, _, words)| (code, 5, words)),
+    );
+    warns("[seccomp]\ndefault = 'log'\n", &[("seccomp::logged", 3, "let through")]);
+    warns("[seccomp]\ndefault = 'kill'\n", &[]);
+    warns(
+        "[seccomp]\npolicy = 'off'\ndefault = 'kill'\n",
+        &[("seccomp::never", 4, "refuses nothing")],
+    );
+}
+
+#[test]
 fn a_grant_within_one_that_is_as_wide() {
     let redundant = |line| [("mounts::redundant", line, "adds nothing")];
     warns("[mounts]\n'/srv/data' = 'ro'\n'/srv/data/sub' = 'ro'\n", &redundant(4));

@@ -31,6 +31,9 @@ const PROFILES: &[(&str, &str)] = &[
          \"errno:EBADF\" }\nrules.mkdir = \"kill\"\n",
         "x86_64",
     ),
+    ("default = \"kill\"\n", "x86_64"),
+    ("default = \"log\"\npolicy = \"none\"\nallow = [\"execve\", \"exit_group\"]\n", "x86_64"),
+    ("default = \"errno:ENOENT\"\narchitectures = [\"x86\"]\n", "x86"),
     ("architectures = [\"x86\"]\n", "x86"),
     ("architectures = [\"x32\"]\n", "x32"),
 ];

@@ -48,6 +48,9 @@ const LINTS: &[fn(&Scene, &mut Problems)] = &[
     mounts::run_later,
     capabilities::without_effect,
     seccomp::without_effect,
+    seccomp::default_of_nothing,
+    seccomp::logged,
+    seccomp::others_alike,
 ];
 
 /// Everything that looks like a mistake.

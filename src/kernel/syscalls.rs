@@ -3,6 +3,7 @@
 //!
 //! Nothing here decides anything: that is [`crate::policy::seccomp`].
 
+mod alike;
 mod allowed;
 mod compat;
 pub(crate) mod constants;
@@ -11,6 +12,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use alike::ALIKE;
 pub(crate) use allowed::{ABSENT, ALLOWED, MODES, NESTED, OPENS};
 pub(crate) use compat::{BUNDLES, ONLY_X86, OTHER_ARGUMENTS};
 pub(crate) use table::TABLE;

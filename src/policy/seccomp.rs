@@ -33,7 +33,7 @@ pub(crate) use import::{Facts, Imported};
 pub use program::compile;
 pub(crate) use program::{LONGEST, compile_refusals, compile_telling};
 pub use section::Seccomp;
-pub(crate) use section::{Calls, Condition, Otherwise, Spec};
+pub(crate) use section::{Base, Calls, Condition, Otherwise, Spec};
 pub(crate) use told::{Exact, Told};
 
 use filter::{ENOSYS, EPERM};

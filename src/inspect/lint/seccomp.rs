@@ -2,10 +2,13 @@
 //! the same list is.
 
 use crate::inspect::lint::Scene;
+use crate::kernel::syscalls;
+use crate::language::read::Read;
 use crate::language::value::Written;
-use crate::policy::seccomp::{Calls, Condition, Is, Otherwise, Spec, is_particular};
+use crate::policy::seccomp::{Base, Calls, Condition, Is, Otherwise, Spec, is_particular};
 use crate::text::problem::{Problem, Problems};
 use crate::text::source::At;
+use std::collections::BTreeSet;
 
 /// `deny` beats `rules`, rules beat `allow`.
 pub(super) fn without_effect(scene: &Scene, found: &mut Problems) {
@@ -85,6 +88,107 @@ pub(super) fn without_effect(scene: &Scene, found: &mut Problems) {
                     .help("leave it out"),
             );
         }
+    }
+}
+
+/// `default` beside a policy that refuses nothing.
+pub(super) fn default_of_nothing(scene: &Scene, found: &mut Problems) {
+    let seccomp = &scene.profile.seccomp;
+    if let (Some(default), Some(policy)) = (seccomp.default.get(), seccomp.policy.get())
+        && policy.value == Base::Off
+    {
+        let text = "`default` never decides: the policy `off` refuses nothing";
+        found.push(
+            Problem::new("seccomp::never", default.at, text)
+                .also(policy.at, "this policy")
+                .help("leave one of the two out"),
+        );
+    }
+}
+
+/// What the policy refuses is let through.
+pub(super) fn logged(scene: &Scene, found: &mut Problems) {
+    let seccomp = &scene.profile.seccomp;
+    let is_off = seccomp.policy.get().is_some_and(|policy| policy.value == Base::Off);
+    if let Some(default) = seccomp.default.get()
+        && !default.value.0.refuses()
+        && !is_off
+    {
+        let text = "what the policy refuses is let through, and written into the kernel's log";
+        found.push(
+            Problem::new("seccomp::logged", default.at, text)
+                .help("that is for trials: for code that nobody trusts leave this line out"),
+        );
+    }
+}
+
+/// A call that is refused by its name, and another that does the same and is open.
+pub(super) fn others_alike(scene: &Scene, found: &mut Problems) {
+    let seccomp = &scene.profile.seccomp;
+    let denied: BTreeSet<&str> =
+        seccomp.deny.items.iter().flat_map(|calls| calls.members()).collect();
+    let allowed = || seccomp.allow.items.iter().flat_map(|calls| calls.members());
+    let is_open = |call: &str| match (seccomp.import.get(), seccomp.policy.get()) {
+        (Some(_), _) => true,
+        (None, Some(At { value: Base::None, .. })) => allowed().any(|open| open == call),
+        (None, Some(At { value: Base::Off, .. })) => true,
+        (None, None | Some(At { value: Base::Default, .. })) => {
+            syscalls::ALLOWED.iter().any(|(_, calls)| calls.contains(&call))
+                || allowed().any(|open| open == call)
+        }
+    };
+    let left = |call: &str| -> Vec<&'static str> {
+        let others = syscalls::ALIKE.iter().filter(|family| family.contains(&call));
+        let others: BTreeSet<&str> = others.flat_map(|family| family.iter().copied()).collect();
+        let is_left = |other: &&str| {
+            *other != call
+                && !denied.contains(other)
+                && !seccomp.rules.map.contains_key(*other)
+                && is_open(other)
+                && syscalls::number(other).is_some()
+        };
+        others.into_iter().filter(is_left).collect()
+    };
+    let names = |calls: &[&str], and: &str| {
+        calls.iter().map(|call| format!("`{call}`")).collect::<Vec<_>>().join(and)
+    };
+    let mut told: BTreeSet<Vec<&str>> = BTreeSet::new();
+    for calls in seccomp.deny.items.iter().filter(|calls| !calls.is_group()) {
+        let others = left(&calls.value.0);
+        if others.is_empty() || !told.insert(others.clone()) {
+            continue;
+        }
+        let own = seccomp.deny.items.iter().map(|calls| calls.value.0.as_str());
+        let list: Vec<String> =
+            own.chain(others.iter().copied()).map(|call| format!("\"{call}\"")).collect();
+        let text = format!(
+            "`deny` of `{}` leaves what does the same: {}",
+            calls.value,
+            names(&others, ", ")
+        );
+        found.push(
+            Problem::new("seccomp::other-calls", calls.at, text)
+                .help(format!("in [seccomp]: deny = [{}]", list.join(", "))),
+        );
+    }
+    for (name, spec) in seccomp.rules.iter() {
+        let refuses = spec.value.cases.is_empty()
+            && matches!(spec.value.otherwise, Some(Otherwise::Said(verdict)) if verdict.refuses());
+        let others = if refuses { left(name.value) } else { vec![] };
+        if others.is_empty() || !told.insert(others.clone()) {
+            continue;
+        }
+        let text = format!(
+            "the rule for `{}` leaves what does the same: {}",
+            name.value,
+            names(&others, ", ")
+        );
+        let lines: Vec<String> =
+            others.iter().map(|call| format!("{call} = {}", spec.value.spell())).collect();
+        found.push(
+            Problem::new("seccomp::other-calls", name.at, text)
+                .help(format!("below it, in [seccomp.rules]:\n{}", lines.join("\n"))),
+        );
     }
 }
 

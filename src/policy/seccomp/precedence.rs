@@ -2,9 +2,9 @@
 //! beats `policy`.
 
 use super::default::{self, Needs, guarded, injection, is_particular, refusal};
-use super::filter::{Case, Rule, Source, Verdict};
+use super::filter::{Case, EPERM, Rule, Source, Verdict};
 use super::import::Imported;
-use super::section::{Base, Calls, Condition, Otherwise, Seccomp, Spec};
+use super::section::{Base, Calls, Condition, Otherwise, Refusal, Seccomp, Spec};
 use super::{condition, shorthand};
 use crate::kernel::syscalls::counterpart;
 use crate::step::draft::Draft;
@@ -174,6 +174,17 @@ impl<'a> Words<'a> {
                 .help("leave one of them out; `allow`, `deny` and `rules` change either"),
             );
         }
+        if let (Some(default), Some(import)) =
+            (self.seccomp.default.get(), self.seccomp.import.get())
+        {
+            let message = "cannot set `default`: the imported policy says what becomes of calls \
+                           that it does not name";
+            draft.problem(
+                Problem::new("seccomp::import", default.at, message)
+                    .also(import.at, "this one")
+                    .help("leave one of them out"),
+            );
+        }
         if let (Some(At { value: true, at }), true) =
             (self.seccomp.set_id.get(), self.needs.deny_set_id)
         {
@@ -239,7 +250,9 @@ impl<'a> Words<'a> {
     /// `allow`.
     fn in_part(&self, call: &'static str, same: &'static str) -> Rule {
         match (self.below_rules(call, same), self.base) {
-            ((_, None), Ground::Words(Base::None)) => default::rule(same, self.needs),
+            ((_, None | Some((Source::Policy, _))), Ground::Words(Base::None)) => {
+                default::rule(same, self.needs)
+            }
             ((rule, _), _) => rule,
         }
     }
@@ -267,8 +280,10 @@ impl<'a> Words<'a> {
             return (rule, Some((Source::Allow, *at)));
         }
         let mut rule = match self.base {
-            Ground::Words(Base::Default) => return (default::rule(same, self.needs), None),
-            Ground::Words(Base::None) => return (Rule::always(refusal(same)), None),
+            Ground::Words(Base::Default) => {
+                return self.refused(default::rule(same, self.needs), same);
+            }
+            Ground::Words(Base::None) => return self.refused(Rule::always(refusal(same)), same),
             Ground::Words(Base::Off) => Rule::always(Verdict::Allow),
             Ground::Imported(imported) => imported.rule(call),
         };
@@ -276,6 +291,22 @@ impl<'a> Words<'a> {
             rule.refuse(injection());
         }
         (rule, None)
+    }
+}
+
+impl Words<'_> {
+    /// A call that the policy refuses as a whole, in the profile's word for those. What programs
+    /// understand as absent stays so: libraries try clone3(2) and others first, and go another way
+    /// after ENOSYS alone. `log` opens nothing that a group would not open.
+    fn refused(&self, rule: Rule, same: &str) -> (Rule, Option<(Source, Span)>) {
+        match self.seccomp.default.get() {
+            Some(At { value: Refusal(verdict), at })
+                if rule == Rule::always(EPERM) && (verdict.refuses() || !is_particular(same)) =>
+            {
+                (Rule::always(*verdict), Some((Source::Policy, *at)))
+            }
+            _ => (rule, None),
+        }
     }
 }
 

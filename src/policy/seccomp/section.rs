@@ -2,9 +2,11 @@
 //! [`mod@super::draft`].
 
 mod is;
+mod refusal;
 mod rule;
 mod shapes;
 
+pub(crate) use refusal::Refusal;
 pub(crate) use rule::{Condition, Otherwise, Spec};
 
 use super::filter::{EPERM, Verdict};
@@ -27,6 +29,12 @@ section! {
         policy: Key<Base>,
         /// Seccomp policy of docker or podman (OCI JSON) in the place of `policy`.
         import: Key<AbsolutePath>,
+        /// What becomes of a call that `policy` refuses: `errno:NAME`, `kill` (the process dies) or
+        /// `log` (the kernel does it and logs it). Default: `errno:EPERM`. Calls that the default
+        /// policy has as absent stay ENOSYS, and so do those that this version does not know:
+        /// programs have a way without them. `log` opens nothing that only the name of a call in
+        /// `allow` opens, and no arguments.
+        default: Key<Refusal>,
         /// Calls and groups that are permitted. Through a group a call keeps what the default
         /// policy says of its arguments.
         allow: Set<Calls>,
@@ -76,6 +84,7 @@ impl Seccomp {
         let Seccomp {
             policy,
             import,
+            default,
             allow,
             deny,
             rules,
@@ -94,6 +103,7 @@ impl Seccomp {
         let rules = rules.iter().next().is_none();
         policy.get().is_none()
             && import.get().is_none()
+            && default.get().is_none()
             && sets
             && rules
             && flags.iter().all(|flag| flag.get().is_none())

@@ -18,6 +18,15 @@ pub const ROWS: &[Row] = &[
         act("seccomp.import = \"{P}/import.json\"", "uname", "status 1", "Linux"),
     ),
     row(
+        "seccomp.default",
+        act(
+            "seccomp.default = \"errno:ENOENT\"",
+            "{P}/probe kcmp && echo ok",
+            "ENOENT status 1",
+            "EPERM status 1",
+        ),
+    ),
+    row(
         "seccomp.allow",
         act("seccomp.allow = [\"kcmp\"]", "{P}/probe kcmp && echo ok", "ok", "EPERM status 1"),
     ),

@@ -30,6 +30,7 @@ impl Asked<'_> {
         let rule = filter.rule(number);
         let says = |verdict: Verdict| if verdict.permits() { Says::Allows } else { Says::Denies };
         let policy = match because {
+            Some((Source::Policy, _)) => "`default` of [seccomp]".to_owned(),
             Some((source, _)) => format!("`{source}` of [seccomp]"),
             None if nested_at.is_somewhere() => "the policy for nested sandboxes".to_owned(),
             None => self.profile.seccomp.policy_in_words().to_owned(),

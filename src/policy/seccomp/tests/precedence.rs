@@ -40,10 +40,19 @@ const ACTIONS: [(&str, Verdict); 8] = [
 /// Without a pid 1 of stockade's, which scheduling calls must not reach.
 const UNGUARDED: Needs = Needs { target_is_init: true, ..NEEDS[0] };
 
+/// Words of `default`; the first is none.
+const DEFAULTS: [(&str, Verdict); 4] = [
+    ("", EPERM),
+    ("errno:EIO", Verdict::Errno(libc::EIO)),
+    ("kill", Verdict::KillProcess),
+    ("log", Verdict::Log),
+];
+
 /// A section as the reference knows it.
 #[derive(Default)]
 struct Model {
     policy: usize,
+    default: usize,
     allow: Vec<&'static str>,
     deny: Vec<&'static str>,
     rules: BTreeMap<&'static str, ModelRule>,
@@ -65,6 +74,7 @@ impl Model {
         };
         let mut model = Model {
             policy: dice.below(3) as usize,
+            default: dice.below(4) as usize,
             personality: dice.below(4) != 0,
             realtime: dice.below(4) != 0,
             ..Model::default()
@@ -99,6 +109,9 @@ impl Model {
             "policy = \"{}\"\nallow = [{allow}]\ndeny = [{deny}]\n",
             ["default", "none", "off"][self.policy]
         );
+        if self.default > 0 {
+            text += &format!("default = \"{}\"\n", DEFAULTS[self.default].0);
+        }
         text += &format!("personality = {}\nrealtime = {}\n", self.personality, self.realtime);
         for (name, rule) in &self.rules {
             let case = |(action, values): &(usize, Vec<u64>)| {
@@ -212,8 +225,13 @@ impl Model {
         if self.allow.iter().any(|word| means(word, call)) {
             return if looked_into { default() } else { Verdict::Allow };
         }
+        let (_, word) = DEFAULTS[self.default];
+        let word = if looked_into && word == Verdict::Log { EPERM } else { word };
         match self.policy {
+            // Of what is looked into a part alone is refused.
+            0 if !looked_into && default() == EPERM => word,
             0 => default(),
+            1 if refusal(call) == EPERM => word,
             1 => refusal(call),
             _ if call == "ioctl" && [0x5412, 0x541c].contains(&(arguments[1] & 0xffff_ffff)) => {
                 EPERM

@@ -459,3 +459,52 @@ fn every_place_that_decided_is_kept() {
     );
     assert!(filter.native.sources().keys().all(|(_, at)| *at != Span::NOWHERE));
 }
+
+#[test]
+fn what_the_policy_refuses_becomes_what_default_says() {
+    let errno = |errno| Verdict::Errno(errno);
+    for (word, verdict) in [
+        ("kill", Verdict::KillProcess),
+        ("log", Verdict::Log),
+        ("errno:ENOENT", errno(libc::ENOENT)),
+        ("errno:EPERM", EPERM),
+        ("errno:ENOSYS", ENOSYS),
+    ] {
+        let text = format!("default = \"{word}\"\n");
+        let none = format!("{text}policy = \"none\"\nallow = [\"@default\", \"execve\"]\n");
+        says(&text, "ptrace", &[], verdict);
+        says(&text, "read", &[], Verdict::Allow);
+        says(&none, "mkdir", &[], verdict);
+        // Programs go another way after ENOSYS alone.
+        says(&text, "clone3", &[], ENOSYS);
+        says(&none, "clone3", &[], ENOSYS);
+        assert_eq!(filter(&text).unwrap().judge(559, &[0; 6]), ENOSYS);
+        // What is looked into keeps its errnos, and is opened by its own name alone.
+        says(&text, "socket", &[40, 1], errno(libc::EAFNOSUPPORT));
+        says(&text, "ioctl", &[0, 0x5412], EPERM);
+        says(&text, "unshare", &[0x1000_0000], EPERM);
+        let whole = if word == "log" { EPERM } else { verdict };
+        says(&text, "setns", &[], whole);
+        says(&none, "socket", &[1, 1], whole);
+        // Stronger words.
+        says(&format!("{text}deny = [\"ptrace\", \"read\"]\n"), "ptrace", &[], EPERM);
+        says(&format!("{text}allow = [\"ptrace\"]\n"), "ptrace", &[], Verdict::Allow);
+        let ruled = format!("{text}rules.ptrace = {{ deny-if = [{{ arg0 = 1 }}] }}\n");
+        says(&ruled, "ptrace", &[1], EPERM);
+        says(&ruled, "ptrace", &[0], verdict);
+        let guarded = filter_with(&text, &NEEDS[4], None).unwrap();
+        let openat2 = Abi::Native.number("openat2").unwrap();
+        assert_eq!(guarded.judge(openat2, &[0; 6]), ENOSYS);
+    }
+    for (word, said) in [
+        ("allow", "policy = \"off\""),
+        ("deny", "errno:EPERM"),
+        ("trap", "a rule for single calls"),
+        ("errno:0", "seem to succeed"),
+        ("errno:EPREM", "EPERM"),
+        ("kil", "write \"errno:EPERM\""),
+    ] {
+        let found = section(&format!("default = \"{word}\"\n")).unwrap_err();
+        assert!(found.contains(said), "{word}: {found}");
+    }
+}
