@@ -39,6 +39,13 @@ pub struct Host {
     pub pid: u32,
     /// The NIS domain name (uname(2)).
     pub domain: String,
+    /// The host name (uname(2)).
+    pub node_name: String,
+    /// What /etc/resolv.conf holds, or why that is not known; read only where a sandbox with a tree
+    /// of its own shares a network.
+    pub resolver: Option<Result<Vec<u8>, String>>,
+    /// The same of /etc/hosts.
+    pub hosts: Option<Result<Vec<u8>, String>>,
     /// Major and minor version of the kernel.
     pub kernel: (u32, u32),
     /// The highest capability of the kernel, where the profile names one above `LAST_SURE`.

@@ -11,6 +11,7 @@ pub(crate) mod groups;
 mod inside;
 mod loader;
 mod mounted;
+mod names;
 mod nodes;
 mod privileged;
 pub(crate) mod script;
@@ -36,6 +37,7 @@ use crate::policy::mounts::kinds::Missing;
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::Tree;
 use crate::policy::namespaces::Namespace;
+use crate::policy::network::names::{HOSTS, RESOLVER};
 use crate::policy::programs::implied;
 use crate::policy::{mounts, privilege};
 use crate::profile::{Profile, read_import, way};
@@ -110,6 +112,7 @@ impl Host {
         if let Ok(name) = nix::sys::utsname::uname() {
             self.kernel = version(&name.release().to_string_lossy());
             self.domain = name.domainname().to_string_lossy().into_owned();
+            self.node_name = name.nodename().to_string_lossy().into_owned();
         }
     }
 
@@ -200,6 +203,7 @@ impl Host {
             sysctls,
             keyring,
             written,
+            names,
             import,
             opened,
         } = asks;
@@ -221,6 +225,10 @@ impl Host {
             let flags = nix::sys::statvfs::statvfs("/proc/sys/user").map(|fs| fs.flags());
             self.read_only_sysctls =
                 flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
+        }
+        if *names {
+            let [hosts, resolver] = [HOSTS, RESOLVER].map(|path| names::read(path, caller.uid));
+            (self.hosts, self.resolver) = (Some(hosts), Some(resolver));
         }
         self.bounds = Bounds::read(asks);
         self.import = import.as_ref().map(|path| read_import(path, caller, path.at));

@@ -233,6 +233,8 @@ pub(crate) const COPY_LIMIT: u64 = 1 << 20;
 pub enum Content {
     /// It stands in the profile.
     Text(Vec<u8>),
+    /// The launcher read it on the host when the plan was made.
+    OfHost(Vec<u8>),
     /// It must not be shown: it comes from the caller's environment.
     Secret(Vec<u8>),
     /// Such a text in a plan that was read back: it is not kept.
@@ -256,6 +258,7 @@ impl fmt::Display for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Content::Text(text) => write!(f, "{} bytes of the profile", text.len()),
+            Content::OfHost(text) => write!(f, "{} bytes, as the host has it", text.len()),
             Content::Secret(_) | Content::Withheld => f.write_str("a variable of the caller"),
             Content::Fd(fd) => write!(f, "descriptor {fd}"),
             Content::File(path) => write!(f, "{path}"),

@@ -82,6 +82,24 @@ fn one_call_refused_of_some_that_do_the_same() {
 }
 
 #[test]
+fn names_that_nobody_answers_for() {
+    let open = "[network]\nmode = 'host'\n";
+    let entry = |line: &str| format!("{open}[mounts]\n'/etc/resolv.conf' = {line}\n");
+    let none = [("network::no-names", 5, "names cannot be looked up: /etc/resolv.conf is")];
+    warns(&entry("'dir'"), &none);
+    warns(&entry("{ tmpfs = '1M' }"), &none);
+    warns(&entry("{ text = '' }"), &[]);
+    warns(&format!("{}[env]\n", entry("'dir'").replace("'host'", "'none'")), &[]);
+    warns(&entry("'dir'").replace("'host'", "'host'\ndns = 'none'"), &[]);
+    warns(open, &[]);
+    let deaf = |words| [("network::no-server", 3, words)];
+    warns("[network]\ndns = ['10.9.1.1']\n", &deaf("has loopback alone"));
+    warns("[network]\ndns = ['10.9.1.1', '127.0.0.1']\n", &[]);
+    warns("[network]\nmode = { join = '/run/netns/x' }\n", &deaf("127.0.0.53 is asked"));
+    warns("[network]\nmode = { join = '/run/netns/x' }\ndns = ['10.9.1.1']\n", &[]);
+}
+
+#[test]
 fn a_grant_within_one_that_is_as_wide() {
     let redundant = |line| [("mounts::redundant", line, "adds nothing")];
     warns("[mounts]\n'/srv/data' = 'ro'\n'/srv/data/sub' = 'ro'\n", &redundant(4));

@@ -76,6 +76,8 @@ mod lints;
 mod messages;
 // Every key does in every mode what docs/modes.md says.
 mod modes;
+// Names are looked up as the profile's network has it.
+mod names;
 // The help of a problem, pasted, mends it and grants no more.
 mod pasting;
 // Plans are their goldens, and every plan is in its order.

@@ -906,7 +906,7 @@ fn the_line_that_is_named_changes_what_the_probe_gets() {
             on_path("exec", "/usr/bin/env"),
             on_path("list", "/usr"),
             on_path("write", "/tmp/new"),
-            on_path("read", "/etc/hosts"),
+            on_path("read", "/etc/profile"),
             on_path("read", "/proc/meminfo"),
             call(syscalls::number("unshare").unwrap(), &[0x5000_0000, 0, 0, 0, 0, 0]),
             call(syscalls::number("unshare").unwrap(), &[0x1000_0000, 0, 0, 0, 0, 0]),

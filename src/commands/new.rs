@@ -47,10 +47,7 @@ fn write(new: &New, caller: &Caller) -> Result<String, Box<Problem>> {
             format!("cannot make the directory {directory}: {}", reason(&error)),
         ));
     }
-    let fit = Fit {
-        landlock: crate::sys::landlock_abi().ok().filter(|abi| *abi > 0),
-        resolv: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
-    };
+    let fit = Fit { landlock: crate::sys::landlock_abi().ok().filter(|abi| *abi > 0) };
     let text = starter(new.role, name, word, &fit);
     match place::write_new(&file, &text) {
         Ok(()) => Ok(closing(new.role, &file, word, is_path)),

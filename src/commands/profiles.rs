@@ -192,7 +192,9 @@ fn deeds_of_steps(steps: &[Step]) -> Vec<String> {
 
 fn step_words(step: &Step) -> String {
     match step.tree().and_then(TreeOp::content) {
-        Some(Content::Text(text)) => format!("{}: {}", step.op, shown(text)),
+        Some(Content::Text(text) | Content::OfHost(text)) => {
+            format!("{}: {}", step.op, shown(text))
+        }
         Some(Content::Secret(_) | Content::Withheld | Content::Fd(_))
         | Some(Content::File(_) | Content::Copy(..))
         | None => step.op.to_string(),

@@ -32,6 +32,8 @@ pub(crate) struct Questions {
     pub priorities: bool,
     /// What is mounted, and which of these descriptors are files that are open for writing.
     pub written: Option<Vec<u32>>,
+    /// How names are looked up.
+    pub names: bool,
     /// The text of this policy of system calls.
     pub import: Option<At<AbsolutePath>>,
     /// The links on the way to these files, which the launcher opens.

@@ -383,7 +383,7 @@ fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
         let name = setting.name.text();
         let at = profile.env.get(name).map_or(Span::NOWHERE, |value| value.at);
         match &setting.value {
-            Content::Text(_) => {}
+            Content::Text(_) | Content::OfHost(_) => {}
             Content::Secret(_) | Content::Withheld => {
                 bill.add(VARIABLE, format!("{name} of the caller is passed"), at)
             }

@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod mounts;
+mod network;
 mod seccomp;
 
 use crate::host::Host;
@@ -15,7 +16,7 @@ use crate::kernel::namespace::Kind;
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::{Tree, empty};
 use crate::policy::namespaces::Choice;
-use crate::policy::{network, programs};
+use crate::policy::programs;
 use crate::profile::Profile;
 use crate::text::problem::{Problem, Problems};
 use crate::text::source::{Sources, Span};
@@ -51,11 +52,13 @@ const LINTS: &[fn(&Scene, &mut Problems)] = &[
     seccomp::default_of_nothing,
     seccomp::logged,
     seccomp::others_alike,
+    network::no_names,
+    network::no_server,
 ];
 
 /// Everything that looks like a mistake.
 pub fn lint(profile: &Profile, host: &Host, settled: &Settled) -> Problems {
-    let net = network::namespace(&profile.network);
+    let net = crate::policy::network::namespace(&profile.network);
     let choice = Choice::new(&profile.namespaces, net, profile.network.mode.at());
     let none = empty();
     let is_joined = choice.of(Kind::Mount).joined().is_some();

@@ -21,7 +21,9 @@ const TEXT_LIMIT: u64 = 16 << 20;
 /// All of a content; the line is that which asks for it.
 pub(super) fn read(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
     let file = match content {
-        Content::Text(text) | Content::Secret(text) => return Ok(text.clone()),
+        Content::Text(text) | Content::OfHost(text) | Content::Secret(text) => {
+            return Ok(text.clone());
+        }
         Content::Withheld => {
             return Err(refuse(content, "the plan was kept without it", at).into());
         }
@@ -78,7 +80,8 @@ fn copy(path: &Name, inode: Inode) -> Result<Vec<u8>, Why> {
 fn refuse(content: &Content, why: &str, at: Span) -> Problem {
     let what = match content {
         Content::Copy(path, _) => format!("copy {path}"),
-        Content::Text(_) | Content::Secret(_) | Content::Withheld => format!("read {content}"),
+        Content::Text(_) | Content::OfHost(_) => format!("read {content}"),
+        Content::Secret(_) | Content::Withheld => format!("read {content}"),
         Content::Fd(_) | Content::File(_) => format!("read {content}"),
     };
     Problem::new("launch::content", at, format!("cannot {what}: {why}"))

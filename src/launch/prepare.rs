@@ -99,7 +99,8 @@ impl Prepared {
             let mut value = content::read(&setting.value, setting.at)?;
             let is_read = match setting.value {
                 Content::Fd(_) | Content::File(_) | Content::Copy(..) => true,
-                Content::Text(_) | Content::Secret(_) | Content::Withheld => false,
+                Content::Text(_) | Content::OfHost(_) => false,
+                Content::Secret(_) | Content::Withheld => false,
             };
             value.pop_if(|last| is_read && *last == b'\n');
             bytes.extend(value);

@@ -123,7 +123,8 @@ fn consume_nothing(plan: &mut Plan) {
         let once = match content {
             Content::Fd(_) => true,
             Content::File(_) | Content::Copy(..) => false,
-            Content::Text(_) | Content::Secret(_) | Content::Withheld => false,
+            Content::Text(_) | Content::OfHost(_) => false,
+            Content::Secret(_) | Content::Withheld => false,
         };
         if once {
             *content = Content::Text(vec![]);

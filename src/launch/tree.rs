@@ -303,7 +303,7 @@ fn put(prepared: &Prepared, directory: RawFd, path: &CStr, index: usize, mode: u
     sys::close(fd)
 }
 
-/// A file of the sandbox's own over one of a bound tree.
+/// A file of the sandbox's own over one of a bound tree, or over a link there.
 fn cover_file(
     prepared: &mut Prepared,
     path: &Name,
@@ -317,7 +317,18 @@ fn cover_file(
     let mount = sys::open_tree(prepared.backstage, name, false)?;
     let attrs = if mode & 0o111 == 0 { INERT } else { Attrs::NO_SUID.and(Attrs::NO_DEV) };
     cover_attrs(prepared, mount, attrs.and(Attrs::READ_ONLY))?;
-    attach(prepared, mount, path, ground, Rights(0))
+    match ground {
+        Ground::Own => sys::move_mount(mount, prepared.root, path.relative())?,
+        // On a link the mount stands on the link itself: what it leads to is not met again, and
+        // unlink(2) and rename(2) of the name give EBUSY.
+        Ground::Bound => {
+            let how = libc::O_PATH | libc::O_NOFOLLOW;
+            let place = sys::open_below(prepared.root, path.relative(), how)?;
+            sys::move_mount(mount, place, c"")?;
+            prepared.done_with(place)?;
+        }
+    }
+    prepared.done_with(mount)
 }
 
 /// Landlock's rule for a path inside.

@@ -11,7 +11,7 @@ use crate::policy::namespaces::Namespace;
 use crate::policy::privilege::{self, Standing};
 use crate::policy::process::Watch;
 use crate::policy::seccomp::{self, Facts, Filter, Imported, Needs};
-use crate::policy::{landlock, limits, name, programs, unnested, write_execute};
+use crate::policy::{landlock, limits, name, network, programs, unnested, write_execute};
 use crate::step::draft::Draft;
 use crate::step::{OutsideOp, ProcessOp, Slot, Stage, TreeOp};
 use crate::text::problem::Problem;
@@ -46,6 +46,8 @@ pub(super) fn files(settled: &Settled<'_>, ruled: Rights, draft: &mut Draft) -> 
     let Settled { profile, host, mounts: entries, choice, ids, settings, .. } = settled;
     if choice.of(Kind::Mount).joined().is_some() {
         refuse_mounts(settled, draft);
+        let (why, instead) = (choice.at(Kind::Mount), "leave namespaces.mount new");
+        network::names::refuse(&profile.network, why, instead, draft);
         return Drafted::default();
     }
     mounts::glob::draft(&profile.mounts, host, draft);
@@ -53,6 +55,7 @@ pub(super) fn files(settled: &Settled<'_>, ruled: Rights, draft: &mut Draft) -> 
     if !choice.is_new(Kind::Mount) {
         let help = format!("let it have one: {}", settled.own_tree());
         refuse_programs(settled, &help, draft);
+        network::names::refuse(&profile.network, choice.at(Kind::Mount), &help, draft);
         let ground = mounts::Ground {
             why: choice.at(Kind::Mount),
             own_tree: settled.own_tree(),
@@ -69,7 +72,9 @@ pub(super) fn files(settled: &Settled<'_>, ruled: Rights, draft: &mut Draft) -> 
     programs::draft(&profile.programs, &profile.process, host, draft);
     draft.notes.extend(entries.left_out.iter().cloned());
     let undone = mounts::Undone::by(&profile.namespaces, &profile.optional);
-    let drafted = mounts::draft(entries.whole(), (host, ids), ruled, undone, draft);
+    network::names::check(&profile.network, draft);
+    let names = network::names::made(&profile.network, &profile.namespaces, choice, host);
+    let drafted = mounts::draft(entries.whole(), (host, ids, &names), ruled, undone, draft);
     let held = landlock::holds_sockets(&profile.landlock, &profile.namespaces.nested, host);
     draft.notes.extend(mounts::sockets::deeper(&entries.tree, host, held));
     draft.step(Stage::Pivot, TreeOp::Pivot, Span::NOWHERE);

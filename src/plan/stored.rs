@@ -499,9 +499,13 @@ impl Stored for Content {
     fn store(&self, out: &mut Output<'_>) {
         match self {
             Content::Secret(_) | Content::Withheld => store_text("Withheld", out),
-            Content::Text(_) if out.is_private => store_text("Withheld", out),
+            Content::Text(_) | Content::OfHost(_) if out.is_private => store_text("Withheld", out),
             Content::Text(text) => {
                 store_text("Text", out);
+                text.store(out);
+            }
+            Content::OfHost(text) => {
+                store_text("OfHost", out);
                 text.store(out);
             }
             Content::Fd(fd) => {
@@ -524,6 +528,7 @@ impl Stored for Content {
         match from.text()? {
             "Withheld" => Some(Content::Withheld),
             "Text" => Stored::restore(from).map(Content::Text),
+            "OfHost" => Stored::restore(from).map(Content::OfHost),
             "Fd" => Stored::restore(from).map(Content::Fd),
             "File" => Stored::restore(from).map(Content::File),
             "Copy" => Some(Content::Copy(Stored::restore(from)?, Stored::restore(from)?)),

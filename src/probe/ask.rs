@@ -4,7 +4,7 @@
 use crate::host::caller::Caller;
 use crate::host::questions::{Questions, Sought};
 use crate::policy::{
-    capabilities, env, identity, landlock, namespaces, process, programs, rlimits, seccomp,
+    capabilities, env, identity, landlock, namespaces, network, process, programs, rlimits, seccomp,
 };
 use crate::profile::Profile;
 
@@ -16,6 +16,7 @@ pub(super) fn questions(profile: &Profile, caller: &Caller) -> Questions {
     env::ask(&profile.env, caller, &mut asks);
     identity::ask(&profile.identity, caller, &mut asks);
     namespaces::ask(&profile.namespaces, &profile.optional, caller, &mut asks);
+    network::names::ask(&profile.network, &profile.namespaces, &mut asks);
     capabilities::ask(&profile.capabilities, &mut asks);
     seccomp::ask(&profile.seccomp, profile.process.given(), &mut asks);
     asks

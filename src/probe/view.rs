@@ -204,7 +204,7 @@ impl Facts<Node> for View<'_> {
         let what = match (kind, spot.node.ground()) {
             (FileKind::Directory, _) => What::Directory,
             (FileKind::Regular, Ground::Own(Own::File(content))) => match content {
-                Content::Text(text) => What::Text(bytes::text(text)),
+                Content::Text(text) | Content::OfHost(text) => What::Text(bytes::text(text)),
                 Content::Secret(_) | Content::Withheld | Content::Fd(_) => What::Unknown,
                 Content::File(_) | Content::Copy(..) => What::Unknown,
             },

@@ -1,6 +1,6 @@
 //! Profiles to start from, by role: texts with a few places that the machine decides.
 
-use crate::language::value::{literal, words};
+use crate::language::value::words;
 use crate::text::problem::escape;
 use crate::text::shell::shell_word;
 
@@ -25,8 +25,6 @@ words! {
 pub(crate) struct Fit {
     /// Landlock's ABI, where there is one.
     pub landlock: Option<u32>,
-    /// The text of /etc/resolv.conf.
-    pub resolv: String,
 }
 
 /// The ABI from which Landlock has rules for ports (Linux 6.7).
@@ -58,12 +56,9 @@ pub(crate) fn starter(role: Role, name: &str, file: &str, fit: &Fit) -> String {
              connect to any.\n"
         }
     };
-    let servers = fit.resolv.lines().filter(|line| line.starts_with("nameserver "));
-    let servers: String = servers.map(|line| format!("{line}\n")).collect();
     let places = [
         ("#OPTIONAL\n", optional),
         ("#PORTS\n", ports),
-        ("\"RESOLV\"", &literal(&servers)),
         ("NAME", name),
         // It stands in comments, which end at a line break, in commands to paste.
         ("FILE", &escape(&shell_word(file))),
@@ -90,29 +85,23 @@ fn filled(text: &str, places: &[(&str, &str)]) -> String {
 mod tests {
     use super::*;
     use crate::host::caller::Caller;
-    use crate::language::read::Read;
     use crate::language::value::Written;
     use crate::profile::{Request, load};
     use crate::text::source::Sources;
 
-    /// Names and servers with all that a text of TOML, a variable or a place would end, or be.
+    /// Names with all that a comment or a place would end, or be.
     #[test]
     fn every_starter_is_read_whatever_is_put_in() {
         let landlock = [None, Some(3), Some(6)];
-        let nasty = "nameserver \"\\ ${x} NAME \"RESOLV\" \u{1b}\u{202e}\n";
         let roles = Role::WORDS.iter().map(|word| Role::from_text(word).unwrap());
         for (role, landlock) in roles.flat_map(|role| landlock.map(|abi| (role, abi))) {
-            let fit = Fit { landlock, resolv: format!("# x\nsearch y\n{nasty}") };
+            let fit = Fit { landlock };
             let text = starter(role, "FILE", "/a\n[mounts]\u{7f}/NAME #PORTS\n.toml", &fit);
             let params = vec![("data".to_owned(), "/srv".to_owned())];
             let params = if role == Role::Service { params } else { vec![] };
             let request = Request { text: Some(text.clone()), params, ..Request::default() };
             let profile = load(&request, &Caller::current(), &mut Sources::default());
-            let profile = profile.unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
-            let resolv = profile.mounts.get("/etc/resolv.conf");
-            let resolv = resolv.map(|mount| mount.value.spell().to_string()).unwrap_or_default();
-            let meant = r#"{ text = "nameserver \"\\ $${x} NAME \"RESOLV\" \u001b\u202e\n" }"#;
-            assert_eq!(resolv == meant, role == Role::NetworkClient, "{resolv} in {text}");
+            profile.unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
             assert!(text.starts_with("# FILE: "), "{text}");
         }
     }

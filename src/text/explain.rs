@@ -23,6 +23,7 @@ const TEXTS: &[(&[&str], &str)] = &[
     (&["launch"], include_str!("explain/launch.txt")),
     (&["seccomp"], include_str!("explain/seccomp.txt")),
     (&["limits"], include_str!("explain/limits.txt")),
+    (&["network"], include_str!("explain/network.txt")),
 ];
 
 /// What is to be said of a code.

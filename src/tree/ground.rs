@@ -72,11 +72,11 @@ impl Ground {
         }
     }
 
-    /// What a file holds, where the profile says it.
+    /// What a file of stockade's holds, where that is known.
     pub(crate) fn text(&self) -> Option<&[u8]> {
         match self {
             Ground::Own(Own::File(content)) => match content {
-                Content::Text(text) => Some(text),
+                Content::Text(text) | Content::OfHost(text) => Some(text),
                 Content::Secret(_) | Content::Withheld | Content::Fd(_) => None,
                 Content::File(_) | Content::Copy(..) => None,
             },

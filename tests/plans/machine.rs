@@ -101,6 +101,8 @@ const FILES: &[(&str, Thing, u32)] = &[
     ("/home/ann/linked", Folder, ANN),
     (LINKED, Link(".real"), ANN),
     ("/home/ann/linked/.real", Folder, ANN),
+    ("/etc/hosts", Regular, 0),
+    ("/etc/resolv.conf", Link("../run/systemd/resolve/stub-resolv.conf"), 0),
 ];
 
 pub fn fact(path: &str) -> Fact {
@@ -210,6 +212,9 @@ pub fn for_user(profile: &Profile) -> Host {
         caller: caller(),
         pid: 4242,
         kernel: (6, 12),
+        node_name: "box".into(),
+        resolver: Some(Ok(b"nameserver 127.0.0.53\n".to_vec())),
+        hosts: Some(Ok(b"127.0.0.1 localhost\n127.0.1.1 box\n".to_vec())),
         landlock: Some(6),
         root_names: match mounts::bound_root(&profile.mounts) {
             Some("/") => ["bin", "dev", "etc", "home", "proc", "run", "tmp", "usr"]

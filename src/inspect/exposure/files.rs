@@ -72,7 +72,8 @@ pub(super) fn files(
                     Content::Copy(source, _) => {
                         granted(path, source.text(), false, host, entry.at, bill)
                     }
-                    Content::Text(_) | Content::Secret(_) | Content::Withheld => {}
+                    Content::Text(_) | Content::OfHost(_) => {}
+                    Content::Secret(_) | Content::Withheld => {}
                     Content::Fd(_) | Content::File(_) => {}
                 },
                 Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) => {}

@@ -141,7 +141,7 @@ impl Asked<'_> {
         };
         let words = match &setting.value {
             // Its text may hold a variable of the caller's.
-            Content::Text(_) => "it is set".into(),
+            Content::Text(_) | Content::OfHost(_) => "it is set".into(),
             Content::Secret(_) | Content::Withheld => match &setting.by {
                 Some(by) => format!("it is the caller's, and passed by the prefix {by}"),
                 None => "it is the caller's, and passed".into(),

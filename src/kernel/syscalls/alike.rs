@@ -1,5 +1,5 @@
-//! Calls that do the same, for whoever refuses one of them: mostly an old one, one that takes a
-//! directory, and one that takes flags.
+//! Calls that do the same, so that refusing one of them refuses little: mostly an old one, one that
+//! takes a directory, and one that takes flags.
 
 /// Each family, in the order of the alphabet.
 #[rustfmt::skip]

@@ -20,6 +20,7 @@ use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
 use crate::policy::identity::Ids;
+use crate::policy::network::names::Made;
 use crate::step::draft::Draft;
 use crate::step::{Ground, Slot, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
@@ -40,7 +41,7 @@ const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
 /// that they give, Landlock makes rules of those in `ruled`.
 pub(crate) fn draft(
     tree: &Tree,
-    (host, ids): (&Host, &Ids),
+    (host, ids, names): (&Host, &Ids, &[Made]),
     ruled: Rights,
     undone: Option<Undone>,
     draft: &mut Draft,
@@ -75,6 +76,7 @@ pub(crate) fn draft(
     // What follows protects nothing of the host's.
     world.current = None;
     world.databases();
+    names.iter().for_each(|made| world.names(made));
     if undone.is_some() {
         world.cover_processes();
     }

@@ -245,7 +245,7 @@ fn wanted_of(tree: &Tree) -> Vec<String> {
             wanted.extend(with_root(tree, path).map(str::to_owned));
         }
     }
-    // The generated passwd and group cover the host's where /etc is bound.
+    // What is generated covers the host's where /etc is bound.
     wanted.extend(
         DATABASES
             .iter()

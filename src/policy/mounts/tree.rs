@@ -6,6 +6,7 @@ use super::kinds::{Access, Bind, Dir, Follow, Missing, Mount, Tmpfs};
 use crate::host::programs::Piece;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::language::value::{AbsolutePath, below, join, parent};
+use crate::policy::network::names;
 use crate::step::file_system::Facts;
 use crate::text::source::Span;
 use crate::tree::{Ground, Own, Stack, Stands};
@@ -236,7 +237,8 @@ pub(crate) enum Covered {
 }
 
 /// What stockade writes where the profile has no such entry.
-pub(crate) const DATABASES: &[&str] = &["/etc/passwd", "/etc/group"];
+pub(crate) const DATABASES: &[&str] =
+    &["/etc/passwd", "/etc/group", names::HOSTS, names::RESOLVER, names::SWITCH];
 
 /// What an entry at `path` covers, where [`base`] says that it lies on the sandbox's own ground;
 /// none: nothing would be there.

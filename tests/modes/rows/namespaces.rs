@@ -124,6 +124,25 @@ pub const ROWS: &[Row] = &[
         watched("network.mode = \"host\"", NET, "the host's", "another"),
         watched("network.mode = \"none\"", NET, "another", "the host's"),
     ),
+    row(
+        "network.dns",
+        act("network.dns = [\"10.9.8.7\"]", "grep -c 10.9.8.7 /etc/resolv.conf", "1", OTHER),
+    )
+    .but(Host, Refused("network::no-tree"))
+    .but(Alone, Refused("network::no-tree"))
+    .but(Joined, Refused("network::no-tree")),
+    row(
+        "network.hosts",
+        act(
+            "network.hosts.db = \"10.9.8.7\"",
+            "grep -c '10.9.8.7 db' /etc/hosts",
+            "1",
+            "0 status 1",
+        ),
+    )
+    .but(Host, Refused("network::no-tree"))
+    .but(Alone, Refused("network::no-tree"))
+    .but(Joined, Refused("network::no-tree")),
     // The filter is open: the kernel's limit on user namespaces is what holds.
     row(
         "namespaces.nested, seccomp.policy = \"off\"",

@@ -1,11 +1,12 @@
 //! Whether the network is reached, and an address listened on.
 
 use super::Asked;
-use crate::inspect::walls::query::{Port, Protocol, Reason, Says, Wall};
+use crate::inspect::walls::query::{Act, Port, Protocol, Reason, Says, Wall};
 use crate::kernel::capability::Capability;
 use crate::kernel::rights::port_words;
 use crate::kernel::syscalls;
 use crate::policy::namespaces::Namespace;
+use crate::policy::network::names;
 use crate::policy::seccomp::Verdict;
 use crate::text::source::Span;
 use landlock::AccessNet;
@@ -15,8 +16,11 @@ impl Asked<'_> {
     pub(super) fn connect(&self, peer: &Port) -> Vec<Reason> {
         let (network, at) = self.world.network();
         let mut reasons = vec![self.may_call("connect", peer)];
+        let listed = self.listed(&peer.host);
+        reasons.extend(self.looked_up(peer, &listed));
+        let is_loopback = peer.is_loopback() || listed.iter().any(IpAddr::is_loopback);
         reasons.push(match network {
-            Namespace::New if peer.is_loopback() => Reason::new(
+            Namespace::New if is_loopback => Reason::new(
                 Wall::Network,
                 Says::Allows,
                 "it is the sandbox's own loopback, where the target alone listens",
@@ -94,6 +98,53 @@ impl Asked<'_> {
         reasons
     }
 
+    /// The addresses that /etc/hosts inside has for a name, where its text is known.
+    fn listed(&self, name: &str) -> Vec<IpAddr> {
+        let text = self.world.tree.get(names::HOSTS).and_then(|entry| entry.ground.text());
+        names::addresses_of(text.unwrap_or_default(), name)
+    }
+
+    /// Whether a name is looked up inside, where a network is shared. That nobody answers stops no
+    /// connection: the target may have the address from elsewhere.
+    fn looked_up(&self, peer: &Port, listed: &[IpAddr]) -> Option<Reason> {
+        let name = &peer.host;
+        let (network, _) = self.world.network();
+        if peer.is_loopback() || name.parse::<IpAddr>().is_ok() || *network == Namespace::New {
+            return None;
+        }
+        if let Some(address) = listed.first() {
+            let words = format!("{} inside has {name}: {address}", names::HOSTS);
+            let at = self.world.tree.get(names::HOSTS).map_or(Span::NOWHERE, |entry| entry.at);
+            return Some(Reason::new(Wall::Network, Says::Allows, words, at));
+        }
+        let path = names::RESOLVER;
+        let entry = self.world.tree.get(path);
+        let at = entry.map_or(Span::NOWHERE, |entry| entry.at);
+        let reason = |says, words: String| Some(Reason::new(Wall::Network, says, words, at));
+        if let Some(text) = entry.and_then(|entry| entry.ground.text()) {
+            let servers = names::servers(text);
+            let Some(server) = servers.first() else {
+                let words = format!("{path} inside names no server, so {name} is not looked up");
+                return reason(Says::Unknown, words);
+            };
+            // The loopback of a joined network is another one than that of the host.
+            let is_there = *network == Namespace::Host || !server.is_loopback();
+            let says = if is_there { Says::Allows } else { Says::Unknown };
+            return reason(says, format!("{path} inside has {name} asked of {server}"));
+        }
+        let denied = match self.path(Act::Read, path) {
+            Ok(reasons) => reasons.into_iter().find(|reason| reason.says == Says::Denies),
+            Err(reason) => Some(reason),
+        };
+        match denied {
+            Some(why) => {
+                let words = format!("{name} is not looked up, for lack of {path}: {}", why.words);
+                Some(Reason { words, says: Says::Unknown, ..why })
+            }
+            None => reason(Says::Allows, format!("{name} is asked of whom {path} inside names")),
+        }
+    }
+
     /// Landlock's rules for ports, where there are any.
     fn ruled_port(&self, access: AccessNet, port: u16) -> Option<Reason> {
         let (allowed, at) = self.world.port(access as u64, port)?;
@@ -153,11 +204,13 @@ impl Asked<'_> {
                 Says::Unknown,
                 format!("whether port {port} is free for all there is not known"),
             ),
-            Namespace::New | Namespace::Host if has => reason(
+            // No line gives a power over the host to what has a user namespace of its own.
+            Namespace::Host if !over => reason(
                 Says::Denies,
                 format!(
-                    "port {port} requires net-bind-service over the host's network, not over the \
-                     sandbox's"
+                    "ports below {first} require net-bind-service over the host, which a user \
+                     namespace of the sandbox's own does not give; as root: sysctl \
+                     net.ipv4.ip_unprivileged_port_start={port}, or pass the socket"
                 ),
             ),
             Namespace::New | Namespace::Host => {

@@ -3,7 +3,7 @@
 use super::super::kinds::{
     Bind, Content as EntryContent, File as EntryFile, Follow, Hidden, Hide, Missing, Mount, Tmpfs,
 };
-use super::super::tree::{Base, Covered, base, covered};
+use super::super::tree::{Base, Covered, above, base, covered};
 use super::super::written;
 use super::World;
 use crate::host::{Fact, File, FileKind};
@@ -11,6 +11,7 @@ use crate::kernel::name::Name;
 use crate::kernel::rights::Rights;
 use crate::language::value::{Mode, below, parent};
 use crate::policy::identity::Ids;
+use crate::policy::network::names::{Made, On};
 use crate::step::{COPY_LIMIT, Content, Cover, Ground, TreeOp};
 use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words};
@@ -302,6 +303,52 @@ impl World<'_> {
                 // A bound /etc that has none is the profile's word.
                 _ => {}
             }
+        }
+    }
+}
+
+impl World<'_> {
+    /// A file of names, unless the profile brings its own. In a bound tree it is mounted over what
+    /// has its name there, a link too, and that is never followed.
+    pub(super) fn names(&mut self, made: &Made) {
+        let Made { path, content, at, ground, wanted } = made;
+        if self.tree.contains_key(*path) {
+            return;
+        }
+        let missed = |why: &str| format!("names cannot be looked up inside: {why}");
+        let content = match content {
+            Ok(content) => content.clone(),
+            Err(why) => return self.draft.note(*at, missed(why)),
+        };
+        match (base(self.tree, self.host, path), ground) {
+            (Base::Own { .. }, On::Both | On::Own) => {
+                self.put_file(path, content, Mode(0o644), *at);
+            }
+            (Base::Host { source, writable }, On::Both | On::Bound) => {
+                let covered = |file: &&File| {
+                    file.real.is_none()
+                        && matches!(file.kind, FileKind::Regular | FileKind::Link(_))
+                };
+                if self.host.present(&source).filter(covered).is_some() {
+                    if writable && let Some((over, _)) = above(self.tree, path) {
+                        let over = over.to_owned();
+                        self.pin_above(path, &over, *at);
+                    }
+                    let (path, ground) = (Name::new(path), Ground::Bound);
+                    let mode = Mode(0o644);
+                    self.step(TreeOp::CoverFile { path, ground, content, mode }, *at);
+                } else if *wanted {
+                    let why = format!(
+                        "{source} is not there, or no file, and stockade makes nothing in a tree of \
+                         the host"
+                    );
+                    self.draft.note(*at, missed(&why));
+                }
+            }
+            (Base::Kernel | Base::Nothing { .. }, _) if *wanted => {
+                self.draft.note(*at, missed(&format!("nothing can be made at {path}")));
+            }
+            (Base::Own { .. } | Base::Host { .. } | Base::Kernel | Base::Nothing { .. }, _) => {}
         }
     }
 }
