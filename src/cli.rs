@@ -396,7 +396,7 @@ pub(crate) enum ProfilesCommand {
         second: String,
         /// What both are given.
         #[command(flatten)]
-        given: Flags,
+        given: Box<Flags>,
     },
 }
 

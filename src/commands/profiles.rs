@@ -28,7 +28,7 @@ pub(super) fn profiles(profiles: Profiles) -> u8 {
         None => list(profiles.format),
         Some(ProfilesCommand::Show { name }) => show(&name),
         Some(ProfilesCommand::Diff { first, second, given }) => {
-            diff(given, first, second, profiles.format)
+            diff(*given, first, second, profiles.format)
         }
     }
 }

@@ -164,12 +164,11 @@ fn problem(error: &clap::Error, given: &[String]) -> Problem {
     {
         return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
     }
-    if error.kind() == ErrorKind::UnknownArgument {
-        if let Some(help) =
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(help) =
             with_dashes(&written, &argument).or_else(|| rewritten(&written, &is_installed))
-        {
-            return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
-        }
+    {
+        return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
     }
     let near =
         [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]

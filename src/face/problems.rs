@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Problems {
     pub(crate) problems: problem::Problems,
-    pub(crate) sources: Sources,
+    pub(crate) sources: Box<Sources>,
     pub(crate) status: u8,
 }
 
@@ -42,7 +42,7 @@ pub struct Place {
 
 impl Problems {
     pub(crate) fn new(problems: problem::Problems, sources: Sources) -> Problems {
-        Problems { problems, sources, status: FAILED }
+        Problems { problems, sources: Box::new(sources), status: FAILED }
     }
 
     /// One that is about no text.

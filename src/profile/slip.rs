@@ -105,7 +105,8 @@ fn twice(text: &str, start: usize, plain: Slip) -> Slip {
         let begin = at + one.len() - one.trim_start().len();
         at += one.len();
         let one = one.trim_start();
-        let known = if is_header {
+
+        if is_header {
             let inside = one.strip_prefix('[')?;
             let name = inside.split(']').next()?;
             let whole = line.trim_start().trim_start_matches('[').split(']').next()?;
@@ -114,8 +115,7 @@ fn twice(text: &str, start: usize, plain: Slip) -> Slip {
             let (key, _) = one.split_once('=')?;
             let key = key.trim_end();
             (bare(key) == bare(word)).then_some(begin..begin + key.len())
-        };
-        known
+        }
     });
     let first = in_line.map(|at| at..at + word.len()).or(lines);
     let help = match (&first, name) {
@@ -199,7 +199,7 @@ fn literal(line: &str) -> Option<Guess> {
 /// A quote that is missing.
 fn quotes(line: &str) -> Vec<Guess> {
     let found: Vec<usize> = line.match_indices('"').map(|(at, _)| at).collect();
-    if found.len() % 2 == 0 || found.len() > 32 {
+    if found.len().is_multiple_of(2) || found.len() > 32 {
         return vec![];
     }
     let trimmed = |at: usize| line.get(..at).unwrap_or_default().trim_end().len();

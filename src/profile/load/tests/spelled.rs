@@ -10,11 +10,11 @@ use toml::de::DeValue;
 
 /// What one text says, or what is wrong with it.
 fn layer(text: &str, caller: &Caller) -> Result<Profile, String> {
-    read(text, caller).map_err(|(problems, sources, _)| problems.render(&sources, Style::Plain))
+    read(text, caller).map_err(|wrong| wrong.0.render(&wrong.1, Style::Plain))
 }
 
 /// The same with the problems, and where the text begins.
-fn read(text: &str, caller: &Caller) -> Result<Profile, (Problems, Sources, usize)> {
+fn read(text: &str, caller: &Caller) -> Result<Profile, Box<(Problems, Sources, usize)>> {
     let request = Request {
         profile: "p.toml".into(),
         text: Some(text.into()),
@@ -37,7 +37,7 @@ fn read(text: &str, caller: &Caller) -> Result<Profile, (Problems, Sources, usiz
         Some(read) if problems.is_empty() => Ok(read),
         _ => {
             let base = layers.last().map_or(0, |layer| layer.base);
-            Err((problems, sources, base))
+            Err(Box::new((problems, sources, base)))
         }
     }
 }
@@ -462,8 +462,8 @@ fn profiles_of_the_language_to_come_are_written_as_they_are_read() {
             .map(|line| format!("{line}\n"))
             .collect();
         for _ in 0..200 {
-            let Err((problems, _, base)) = read(&text, &caller) else { break };
-            let at = problems.iter().next().unwrap().at.start as usize - base;
+            let Err(wrong) = read(&text, &caller) else { break };
+            let at = wrong.0.iter().next().unwrap().at.start as usize - wrong.2;
             text = without(&text, at);
         }
         round(&text, &caller).unwrap_or_else(|why| panic!("{}: {text}\n{why}", path.display()));
