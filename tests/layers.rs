@@ -28,6 +28,8 @@ keep = [\"chown\", \"kill\"]
 
 const MID: &str = "format = 1
 extends = [\"./base.toml\"]
+[mounts]
+\"/etc/hosts\" = { mode = \"0600\" }
 [capabilities]
 keep = [\"fowner\", \"chown\"]
 ";
@@ -96,6 +98,19 @@ fn each_layer_says_what_it_does() {
         "a line is longer than 80 columns:\n{said}"
     );
     assert!(!said.contains("hunter2") && !said.contains('\u{1b}'), "{said}");
+}
+
+#[test]
+fn a_changed_key_is_in_force() {
+    let place = Place::new();
+    for who in As::all() {
+        for (mounts, status) in [("", 126), ("[mounts]\n\"/tmp\" = { exec = true }\n", 0)] {
+            let profile = format!("format = 1\nextends = [\"base\"]\n{mounts}");
+            let line = "cp /bin/true /tmp/true; exec /tmp/true";
+            let output = place.run(*who, &profile, &["sh", "-c", line]);
+            assert_eq!(output.status.code(), Some(status), "{who:?}: {}", text(&output.stderr));
+        }
+    }
 }
 
 #[test]

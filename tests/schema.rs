@@ -295,7 +295,8 @@ const WRONG: &[&str] = &[
     "[identity]\nuser = \"0x0\"",
     "[namespaces]\nhostname = \"a b\"",
     // What does not go together, or is not whole.
-    "[mounts]\n\"/a\" = { access = \"rw\" }",
+    "[mounts]\n\"/a\" = {}",
+    "[mounts]\n\"/a\" = { accesss = \"rw\" }",
     "[mounts]\n\"/a\" = { bind = \"/a\", tmpfs = \"1M\" }",
     "[mounts]\n\"/a\" = { tmpfs = \"1M\", access = \"rw\" }",
     "[mounts]\n\"/a\" = { hide = false }",

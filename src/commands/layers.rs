@@ -162,7 +162,7 @@ fn said(line: &Line) -> String {
     let key = line.key.iter().map(|name| spelled::name(name)).collect::<Vec<_>>().join(".");
     match line.deed {
         Deed::Declared | Deed::Set | Deed::Replaced => format!("{key} = {}", clipped(&line.value)),
-        Deed::Widened => format!("{key} with {}", clipped(&line.value)),
+        Deed::Widened | Deed::Amended => format!("{key} with {}", clipped(&line.value)),
         Deed::Withdrew => key,
         Deed::Skipped => format!("{key} {}: it is not there", clipped(&line.value)),
         Deed::NotInherited => {

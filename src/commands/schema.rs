@@ -296,11 +296,20 @@ fn closed(table: &Table, fills: bool) -> Vec<Member> {
     if !required.is_empty() {
         out.push(member("required", Json::texts(required)));
     }
+    // Further keys alone: they change an entry that another layer has.
+    let alone = || Json::object([("not", Json::object([("anyOf", one_of(&kinds))]))]);
+    let or_alone = |names: &[&str]| match (one_of(names), table.amends) {
+        (Json::List(some), true) => Json::List(some.into_iter().chain([alone()]).collect()),
+        (some, _) => some,
+    };
     if !kinds.is_empty() {
-        out.push(member("oneOf", one_of(&kinds)));
+        out.push(member("oneOf", or_alone(&kinds)));
+    }
+    if table.amends {
+        out.push(member("minProperties", Json::Whole(1)));
     }
     let dependent = table.keys.iter().filter_map(|key| match &key.need {
-        Need::With(others) => Some(member(&key.name, Json::object([("anyOf", one_of(others))]))),
+        Need::With(others) => Some(member(&key.name, Json::object([("anyOf", or_alone(others))]))),
         Need::Optional | Need::Required | Need::Kind => None,
     });
     let dependent: Vec<Member> = dependent.collect();

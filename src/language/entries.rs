@@ -3,25 +3,44 @@
 use crate::language::field::{Field, nothing_to_withdraw, table};
 use crate::language::fill::{Fill, Names};
 use crate::language::layers::{Changes, Said};
-use crate::language::read::{Node, Read};
+use crate::language::read::{Node, Read, Wrongs};
 use crate::language::reader::Reader;
 use crate::language::shape::{Need, Shape, Shaped};
 use crate::language::spelled::Toml;
-use crate::text::problem::Problems;
+use crate::text::problem::{Problem, Problems, suggestion};
 use crate::text::source::{At, Span};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use toml::de::DeValue;
 
 /// A table whose keys are the user's own names; layers merge name by name, `false` withdraws an
-/// inherited entry.
+/// inherited entry. `K` are keys of an inherited value that a layer can change alone.
 #[derive(Debug, Clone)]
-pub struct Entries<V> {
+pub struct Entries<V, K = Infallible> {
     /// What is in it.
-    pub map: BTreeMap<String, Entry<V>>,
+    pub map: BTreeMap<String, Entry<V, K>>,
 }
 
 /// The value type of [`Entries`]: it says what the whole table looks like.
-pub(crate) trait EntryType {
+pub(crate) trait EntryType: Clone {
+    /// Keys of an inherited value, which take the place of its own.
+    type Keys;
+    /// Takes what says a few keys and not what the entry is; none where it is a whole value, or wrong.
+    fn keys(_: &Node<'_>) -> Option<Self::Keys> {
+        None
+    }
+    /// These keys, as a profile writes them.
+    fn spell_keys(_: &Self::Keys) -> Toml {
+        Toml::Table(vec![])
+    }
+    /// How an entry says what it is.
+    fn whole() -> Option<String> {
+        None
+    }
+    /// The value with these keys in the place of its own.
+    fn with_keys(&self, _: &Self::Keys) -> Result<Self, Wrongs> {
+        Ok(self.clone())
+    }
     /// What its names are, where variables are put into them.
     const NAMES: Option<&'static dyn Names> = None;
     /// A table of the user's own names, or of the names that the domain has.
@@ -45,7 +64,7 @@ pub(crate) trait EntryType {
     }
 }
 
-impl<V: EntryType> Shaped for Entries<V> {
+impl<V: EntryType, K> Shaped for Entries<V, K> {
     const NEED: Need = Need::Optional;
     fn shape() -> Shape {
         V::entries()
@@ -53,22 +72,33 @@ impl<V: EntryType> Shaped for Entries<V> {
 }
 
 #[derive(Debug, Clone)]
-pub struct Entry<V> {
+pub struct Entry<V, K = Infallible> {
     /// Where its name stands.
     pub key: Span,
     /// Its value with the value's place, or `None` where it is withdrawn.
     pub value: Option<At<V>>,
+    /// Keys that change the inherited value, until the layers merge.
+    pub(crate) keys: Option<At<K>>,
+    /// The names of stronger layers' entries that changed keys of the value.
+    pub amended: Vec<Span>,
     /// The inherited entry that it replaces, where its value may be left out.
-    pub under: Option<Box<Entry<V>>>,
+    pub under: Option<Box<Entry<V, K>>>,
 }
 
-impl<V> Default for Entries<V> {
-    fn default() -> Entries<V> {
+impl<V, K> Entry<V, K> {
+    /// One that says all of itself.
+    pub(crate) fn new(key: Span, value: Option<At<V>>) -> Entry<V, K> {
+        Entry { key, value, keys: None, amended: vec![], under: None }
+    }
+}
+
+impl<V, K> Default for Entries<V, K> {
+    fn default() -> Entries<V, K> {
         Entries { map: BTreeMap::new() }
     }
 }
 
-impl<V> Entries<V> {
+impl<V, K> Entries<V, K> {
     /// Name and value of every entry that is not withdrawn.
     pub fn iter(&self) -> impl Iterator<Item = (At<&str>, &At<V>)> {
         self.map.iter().filter_map(|(name, entry)| {
@@ -82,7 +112,7 @@ impl<V> Entries<V> {
     }
 }
 
-impl<V: Read + EntryType> Field for Entries<V> {
+impl<V: Read + EntryType> Field for Entries<V, V::Keys> {
     const FILL: Fill = Fill { names: V::NAMES, other: Some(&V::FILL), ..Fill::VALUE };
 
     fn read(&mut self, key: At<&str>, node: &Node<'_>, reader: &mut Reader<'_>) {
@@ -91,20 +121,25 @@ impl<V: Read + EntryType> Field for Entries<V> {
                 break;
             }
             let at = Span::from(node.span());
-            let value = match node.get_ref() {
-                DeValue::Boolean(false) => None,
-                _ => match reader.value(name, node) {
-                    Some(value) => Some(At::new(value, at)),
+            let entry = match (node.get_ref(), V::keys(node)) {
+                (DeValue::Boolean(false), _) => Entry::new(name.at, None),
+                (_, Some(keys)) => {
+                    Entry { keys: Some(At::new(keys, at)), ..Entry::new(name.at, None) }
+                }
+                (_, None) => match reader.value(name, node) {
+                    Some(value) => Entry::new(name.at, Some(At::new(value, at))),
                     None => continue,
                 },
             };
-            self.map.insert(name.value.to_owned(), Entry { key: name.at, value, under: None });
+            self.map.insert(name.value.to_owned(), entry);
         }
     }
 
     fn spell(&self) -> Option<Toml> {
-        let value = |entry: &Entry<V>| {
-            entry.value.as_ref().map_or(Toml::bare(false), |value| value.value.spell())
+        let value = |entry: &Entry<V, V::Keys>| match (&entry.value, &entry.keys) {
+            (Some(value), _) => value.value.spell(),
+            (None, Some(keys)) => V::spell_keys(&keys.value),
+            (None, None) => Toml::bare(false),
         };
         let lines: Vec<(String, Toml)> =
             self.map.iter().map(|(name, entry)| (V::spell_name(name), value(entry))).collect();
@@ -116,9 +151,14 @@ impl<V: Read + EntryType> Field for Entries<V> {
             let names = entries.iter().map(|(name, _)| name.value);
             names.filter(|name| V::covers(name, name)).map(str::to_owned).collect()
         };
-        let is_taken_from = upper.map.values().any(|entry| entry.value.is_none());
+        let is_taken_from =
+            upper.map.values().any(|entry| entry.value.is_none() && entry.keys.is_none());
         let all = if is_taken_from { [covering(self), covering(&upper)].concat() } else { vec![] };
         for (name, mut entry) in upper.map {
+            if let Some(keys) = entry.keys.take() {
+                amend(self, At::new(&name, entry.key), &keys, problems);
+                continue;
+            }
             let is_covered = || all.iter().any(|other| *other != name && V::covers(other, &name));
             // A misspelt withdrawal would leave the grant that it means.
             if entry.value.is_none()
@@ -142,11 +182,59 @@ impl<V: Read + EntryType> Field for Entries<V> {
 
     fn trace(&self, upper: &Self, changes: &mut Changes) {
         for (name, entry) in &upper.map {
+            if let (Some(keys), Some(value)) = (&entry.keys, self.get(name)) {
+                changes.amend(name, keys.at, value.at);
+                continue;
+            }
             let said = entry
                 .value
                 .as_ref()
                 .map_or(Said::Withdrawal(entry.key), |value| Said::Value(value.at));
             changes.lay(Some(name), said, self.get(name).map_or(Span::NOWHERE, |value| value.at));
+        }
+    }
+}
+
+/// Puts keys of a stronger layer in the place of the inherited value's own.
+fn amend<V: EntryType>(
+    all: &mut Entries<V, V::Keys>,
+    At { value: name, at: key }: At<&str>,
+    keys: &At<V::Keys>,
+    problems: &mut Problems,
+) {
+    if problems.is_full() {
+        return;
+    }
+    let inherited = all.map.get_mut(name).and_then(|entry| Some((entry.value.take()?, entry)));
+    let Some((value, entry)) = inherited else {
+        let near = suggestion(name, all.iter().map(|(name, _)| name.value));
+        let message = format!(
+            "cannot change keys of `{}`: no layer below has such an entry, and this one does not \
+             say what it is",
+            V::written(name)
+        );
+        return problems
+            .push(Problem::new("profile::amend", key, message).help_maybe(near.or_else(V::whole)));
+    };
+    match value.value.with_keys(&keys.value) {
+        Ok(changed) => {
+            if !changed.may_be_left_out() {
+                entry.under = None;
+            }
+            entry.value = Some(At::new(changed, value.at));
+            entry.amended.push(key);
+        }
+        Err(wrongs) => {
+            for wrong in wrongs.iter() {
+                let message =
+                    format!("cannot read `{}`: {}", V::written(name), wrong.why.sentence(None));
+                problems.push(
+                    Problem::new("profile::value", wrong.at, message)
+                        .also(entry.key, "the entry that it changes")
+                        .help_maybe(wrong.why.help_text(None)),
+                );
+            }
+            entry.value = Some(value);
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum Deed {
     Set,
     /// Its value takes the place of a weaker layer's, whole.
     Replaced,
+    /// It changes keys of a weaker layer's entry.
+    Amended,
     /// It adds an item to an inherited set.
     Widened,
     /// It takes back what a weaker layer said.
@@ -35,6 +37,7 @@ impl Deed {
             Deed::Declared => "declared",
             Deed::Set => "set",
             Deed::Replaced => "replaced",
+            Deed::Amended => "changed",
             Deed::Widened => "widened",
             Deed::Withdrew => "withdrew",
             Deed::NotInherited => "kept back",
@@ -106,6 +109,14 @@ impl Changes {
         if entry.is_some() {
             self.key.pop();
         }
+    }
+
+    /// Records keys that change an inherited entry.
+    #[inline(never)]
+    pub fn amend(&mut self, entry: &str, at: Span, before: Span) {
+        self.key.push(entry.to_owned());
+        self.record(Deed::Amended, at, before);
+        self.key.pop();
     }
 
     /// Records what items and withdrawals do to an inherited set, each by its name.

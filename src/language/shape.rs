@@ -57,6 +57,8 @@ pub struct Table {
     pub doc: &'static str,
     /// Its keys, in the order of their declaration.
     pub keys: Vec<KeyShape>,
+    /// Whether one without a key of the sort [`Need::Kind`] changes keys of an inherited one.
+    pub amends: bool,
 }
 
 /// A table whose keys are the user's own names.
@@ -163,7 +165,7 @@ impl Shape {
 impl Table {
     /// A table without keys.
     pub fn new(doc: &'static str) -> Table {
-        Table { doc, keys: vec![] }
+        Table { doc, keys: vec![], amends: false }
     }
 
     /// Adds a key, by the name of its Rust field.

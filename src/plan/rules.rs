@@ -43,6 +43,12 @@ pub(super) fn kernel_floor(host: &Host, draft: &mut Draft) {
 /// The file tree, where the sandbox has one of its own; in the host's, Landlock's rules for the
 /// same grants. Of the rights, those in `ruled` become rules.
 pub(super) fn files(settled: &Settled<'_>, ruled: Rights, draft: &mut Draft) -> Drafted {
+    let drafted = tree_or_rules(settled, ruled, draft);
+    mounts::show_changes(&settled.profile.mounts, &mut draft.problems);
+    drafted
+}
+
+fn tree_or_rules(settled: &Settled<'_>, ruled: Rights, draft: &mut Draft) -> Drafted {
     let Settled { profile, host, mounts: entries, choice, ids, settings, .. } = settled;
     if choice.of(Kind::Mount).joined().is_some() {
         refuse_mounts(settled, draft);
@@ -68,6 +74,9 @@ pub(super) fn files(settled: &Settled<'_>, ruled: Rights, draft: &mut Draft) -> 
     // The mounts of a new user namespace are copies that send nothing back (mount_namespaces(7)).
     if !choice.is_new(Kind::User) {
         draft.step(Stage::World, TreeOp::PrivateMounts, Span::NOWHERE);
+    }
+    if *choice.of(Kind::Net) == Namespace::Host && choice.is_new(Kind::User) {
+        mounts::checks::refuse_sysfs(&entries.tree, choice.at(Kind::Net), draft);
     }
     programs::draft(&profile.programs, &profile.process, host, draft);
     draft.notes.extend(entries.left_out.iter().cloned());

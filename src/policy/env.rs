@@ -134,6 +134,7 @@ impl Shaped for Variable {
 }
 
 impl EntryType for Variable {
+    type Keys = std::convert::Infallible;
     fn entries() -> Shape {
         let value = Shape::within(Shape::Entry, Variable::shape);
         let doc = "A text sets a variable, `true` passes the caller's where it is set, `false` \

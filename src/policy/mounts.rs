@@ -28,10 +28,11 @@ pub(crate) mod tree;
 pub(crate) mod written;
 
 use crate::language::section::Entries;
+use crate::text::problem::{Problem, Problems};
 pub(crate) use beside::writable as profiles_beside;
 pub(crate) use draft::{Drafted, Opened, Undone, What, draft, open};
-use kinds::Mount;
 pub(crate) use kinds::NODES as DEV_NODES;
+use kinds::{Further, Mount};
 #[cfg(not(face_alone))]
 pub use kinds::{KINDS, PROC_KEYS};
 pub(crate) use rights::{Ground, SOCKETS_ABI, draft as draft_rights};
@@ -40,7 +41,38 @@ pub use tree::bound_root;
 pub(crate) use tree::hidden;
 
 /// `[mounts]`: entries by the path inside; `false` removes an inherited one.
-pub(crate) type Mounts = Entries<Mount>;
+pub(crate) type Mounts = Entries<Mount, Further>;
+
+/// What is wrong with the keys of an entry, and not with what it is.
+const OF_KEYS: &[&str] = &[
+    "mounts::broad",
+    "mounts::idmap",
+    "mounts::kept",
+    "mounts::overlay",
+    "mounts::owner",
+    "mounts::sockets",
+];
+
+/// Shows, with what is wrong with an entry, the lines of stronger layers that changed keys of it.
+pub(crate) fn show_changes(mounts: &Mounts, problems: &mut Problems) {
+    let changed = |problem: Problem| {
+        let entry = mounts.map.values().find(|entry| entry.key == problem.at);
+        let lines = entry.filter(|_| problem.code.starts_with("mounts::"));
+        let Some((last, lines)) = lines.and_then(|entry| entry.amended.split_last()) else {
+            return problem;
+        };
+        let (first, at) = (problem.at, *last);
+        let problem = match OF_KEYS.contains(&problem.code) {
+            true => Problem { at, ..problem }.also(first, "this is the entry that it changes"),
+            false => problem.also(at, "its keys are changed here"),
+        };
+        lines.iter().fold(problem, |problem, at| problem.also(*at, "its keys are changed here"))
+    };
+    if mounts.map.values().any(|entry| !entry.amended.is_empty()) {
+        let all = std::mem::take(problems);
+        problems.extend(all.into_iter().map(changed));
+    }
+}
 
 /// How many entries a profile may have, once its layers are merged and its patterns are expanded.
 pub(crate) use crate::language::fill::MOST_ENTRIES;

@@ -211,6 +211,7 @@ impl Read for Addresses {
 }
 
 impl EntryType for Addresses {
+    type Keys = std::convert::Infallible;
     fn entries() -> Shape {
         Shape::Named(Named {
             doc: "The address of a name, or a list of them; `false` removes an inherited name.",

@@ -222,6 +222,7 @@ impl Shaped for Rlimit {
 }
 
 impl EntryType for Rlimit {
+    type Keys = std::convert::Infallible;
     fn entries() -> Shape {
         let mut table = Table::new("One value for both limits, or the two.");
         for (name, _, unit, doc) in TABLE {

@@ -333,7 +333,7 @@ mod tests {
         let mut mounts = Mounts::default();
         let mut put = |key: String, mount: Mount| {
             let value = Some(At::new(mount, Span::NOWHERE));
-            mounts.map.insert(key, Entry { key: Span::NOWHERE, value, under: None });
+            mounts.map.insert(key, Entry::new(Span::NOWHERE, value));
         };
         put(at.to_owned(), Mount::here(Access::ReadOnly));
         let patterns = ["1*/", "2*/"].map(|name| format!("{at}/{name}"));

@@ -65,6 +65,7 @@ const FILES: &[(&str, Thing, u32)] = &[
     ("/proc", Folder, ROOT),
     ("/proc/kallsyms", Regular, ROOT),
     ("/sys", Folder, ROOT),
+    ("/sys/class", Folder, ROOT),
     ("/dev", Folder, ROOT),
     ("/dev/null", Device, ROOT),
     ("/dev/urandom", Device, ROOT),

@@ -79,7 +79,7 @@ impl Line {
     fn entry<T: Read + EntryType>(
         section: &'static str,
         name: &str,
-        now: &Entries<T>,
+        now: &Entries<T, T::Keys>,
         value: Option<T>,
     ) -> Line {
         let over = now.map.get(name).map_or(Over::Nothing, |entry| Over::Replaces(entry.key));

@@ -7,6 +7,7 @@ use super::tree::Tree;
 use super::{beside, sockets, written};
 use crate::host::{File, FileKind, Host, Loose};
 use crate::language::value::{AbsolutePath, below, parent};
+use crate::step::draft::Draft;
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 
@@ -97,6 +98,24 @@ fn kernel_tree(path: &str, source: &str, file: &File) -> Option<Refused> {
         why: "it is a device, and bound trees have no devices".into(),
         help: format!("write {}", written::line(path, &Mount::Device(Device::of(source)))),
     })
+}
+
+/// A sysfs shows the devices of a network, and the kernel mounts it only for a user namespace that
+/// this network belongs to (sysfs(5)): not where the network, of this line, is the host's.
+pub(crate) fn refuse_sysfs(tree: &Tree, network: Span, draft: &mut Draft) {
+    for (path, node) in tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Sysfs(_))) {
+        let message = format!(
+            "cannot mount a sysfs at {path}: it shows the devices of the network, and that is the \
+             host's"
+        );
+        let help = "grant the parts of the host's that are needed in its place, such as /sys/class and \
+                    /sys/devices, each as \"ro\"";
+        draft.problem(
+            Problem::new("mounts::sysfs", node.at, message)
+                .also(network, "because of this")
+                .help(help),
+        );
+    }
 }
 
 /// A link that an ordinary user owns can have been put there by an earlier target that had the

@@ -4,7 +4,7 @@
 //! Who owns a link decides where it leads, so each must be root's or the caller's. What an earlier
 //! target could have put there, [`super::planted`] refuses.
 
-use super::kinds::Mount;
+use super::kinds::{Further, Mount};
 use super::{Mounts, written};
 use crate::host::Host;
 use crate::host::trail::Trail;
@@ -39,7 +39,7 @@ pub(super) fn settle<'m>(mounts: Cow<'m, Mounts>, host: &Host) -> Cow<'m, Mounts
     Cow::Owned(mounts)
 }
 
-fn lead(path: &str, entry: &mut Entry<Mount>, host: &Host) {
+fn lead(path: &str, entry: &mut Entry<Mount, Further>, host: &Host) {
     if let Some(under) = &mut entry.under {
         lead(path, under, host);
     }

@@ -65,10 +65,8 @@ pub fn expand<'m>(mounts: &'m Mounts, globs: &BTreeMap<String, Found>) -> Cow<'m
                     continue;
                 }
                 let mount = mount_of(&pattern, &value.value, found);
-                all.map.insert(
-                    found.path.clone(),
-                    Entry { key: key.at, value: Some(At::new(mount, value.at)), under: None },
-                );
+                all.map
+                    .insert(found.path.clone(), Entry::new(key.at, Some(At::new(mount, value.at))));
                 made.push(found);
                 if hides {
                     hidden.insert(found.path.clone());

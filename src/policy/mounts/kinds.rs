@@ -100,6 +100,9 @@ pub(crate) trait Kind {
     /// What is made for it.
     fn makes<'a>(&'a self, path: &'a str) -> Makes<'a>;
 
+    /// The key that a table of it has.
+    fn form(&self) -> &'static str;
+
     /// What it is, for a sentence that refuses it.
     fn what(&self) -> &'static str;
 }

@@ -3,7 +3,7 @@
 
 use super::glob::expand;
 use super::kinds::{Access, Bind, Broad, Grant};
-use super::tree::{DATABASES, Node, Tree, behind, source_of, tree, with_root};
+use super::tree::{DATABASES, Node, Tree, behind, of_the_kernel, source_of, tree, with_root};
 use super::{Mounts, beside, checks, follow, links, sockets};
 use crate::host::{Fact, FileKind, Host};
 use crate::language::value::below;
@@ -241,6 +241,7 @@ fn wanted_of(tree: &Tree) -> Vec<String> {
         wanted.extend(lower.into_iter().map(str::to_owned));
         wanted.extend(node.mount.kind().asks(path));
         wanted.extend(behind(tree, path));
+        wanted.extend(of_the_kernel(tree, path));
         if node.ground().nature().hidden {
             wanted.extend(with_root(tree, path).map(str::to_owned));
         }

@@ -7,6 +7,7 @@ use crate::host::programs::Piece;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::language::value::{AbsolutePath, below, join, parent};
 use crate::policy::network::names;
+use crate::step::Kernel;
 use crate::step::file_system::Facts;
 use crate::text::source::Span;
 use crate::tree::{Ground, Own, Stack, Stands};
@@ -124,6 +125,24 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
 /// The host's path that an entry grants, if it grants one.
 pub(crate) fn source_of<'a>(path: &'a str, mount: &'a Mount) -> Option<&'a str> {
     mount.kind().makes(path).source(path)
+}
+
+/// The host's path of a name in a file system of the kernel's, where every mount of that has the
+/// names that the host's has.
+pub(super) fn of_the_kernel(tree: &Tree, path: &str) -> Option<String> {
+    let (over, node) = tree.over(parent(path));
+    let tail = below(path, over)?;
+    let top = match &node.ground {
+        Ground::Kernel(Kernel::Sysfs) => "/sys",
+        Ground::Kernel(Kernel::Proc { .. }) => "/proc",
+        Ground::Kernel(Kernel::Devpts | Kernel::Mqueue) => return None,
+        Ground::Own(_) | Ground::Host(_) | Ground::Same => return None,
+    };
+    // Processes have other numbers inside.
+    let first = tail.split('/').nth(1).unwrap_or_default();
+    let of_a_process =
+        first.starts_with(|c: char| c.is_ascii_digit()) || ["self", "thread-self"].contains(&first);
+    (top == "/sys" || !of_a_process).then(|| join(top, tail))
 }
 
 /// The host's files that are copied.

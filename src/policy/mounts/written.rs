@@ -11,6 +11,7 @@ use crate::language::shape::{self, Named, Need, Shape, Shaped, Table};
 use crate::language::spelled::{Toml, quoted, without_variables};
 use crate::language::value::PATH_FORM;
 use crate::text::problem::suggestion;
+use crate::text::source::{At, Span};
 use toml::de::DeValue;
 
 fn all_words() -> impl Iterator<Item = &'static Word> {
@@ -30,12 +31,19 @@ fn kinds() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(|kind| kind.word)
 }
 
+fn one_of_the_kinds() -> String {
+    format!("give it one of the keys {}", kinds().collect::<Vec<_>>().join(", "))
+}
+
 impl Shaped for Mount {
     fn shape() -> Shape {
         let word = |word: &Word| shape::Word { word: word.word.into(), doc: word.doc };
         let words = all_words().map(word).collect();
-        let mut table =
-            Table::new("One of the keys that say what it is, and further keys that go with it.");
+        let mut table = Table::new(
+            "One of the keys that say what it is, and further keys that go with it. Without the first \
+             the further keys take the place of those of the inherited entry.",
+        );
+        table.amends = true;
         KINDS.iter().for_each(|kind| table.add(kind.word, kind.doc, kind.shape, Need::Kind));
         Further::add_to(&mut table, goes_with);
         Shape::Either(vec![Shape::Words(words), Shape::Table(table)])
@@ -43,6 +51,35 @@ impl Shaped for Mount {
 }
 
 impl EntryType for Mount {
+    type Keys = Further;
+
+    fn keys(node: &Node<'_>) -> Option<Further> {
+        let DeValue::Table(table) = node.get_ref() else { return None };
+        let mut further = Further::default();
+        for (key, value) in table {
+            let at = At::new(key.get_ref().as_ref(), key.span().into());
+            further.read(at, value, std::iter::empty()).ok()?.ok()?;
+        }
+        (!further.seen.is_empty()).then_some(further)
+    }
+
+    fn spell_keys(keys: &Further) -> Toml {
+        keys.spell()
+    }
+
+    fn whole() -> Option<String> {
+        Some(one_of_the_kinds())
+    }
+
+    fn with_keys(&self, keys: &Further) -> Result<Mount, Wrongs> {
+        let word = self.kind().form();
+        let at = keys.seen.first().map_or(Span::NOWHERE, |key| key.at);
+        match KINDS.iter().find(|form| form.word == word) {
+            Some(form) => with(self.clone(), keys, form, at),
+            None => Ok(self.clone()),
+        }
+    }
+
     const NAMES: Option<&'static dyn Names> = Some(&names::Paths { is_word });
 
     fn entries() -> Shape {
@@ -131,17 +168,18 @@ fn of_table(node: &Node<'_>) -> Result<Mount, Wrongs> {
                 mount = wrongs.take((form.read)(value));
             }
             None => {
-                let read = further.read(key.get_ref(), value, kinds());
+                let at = At::new(key.get_ref().as_ref(), key.span().into());
+                let read = further.read(at, value, kinds());
                 wrongs.take(read.unwrap_or_else(|why| Err(why.at_place(key.span().into()))));
             }
         }
     }
     match (named.as_slice(), mount) {
-        ([form], Some(mount)) if wrongs.len() == 0 => with(mount, &further, form, node),
+        ([form], Some(mount)) if wrongs.len() == 0 => {
+            with(mount, &further, form, place_of(node, form.word))
+        }
         ([], _) if wrongs.len() == 0 => {
-            let kinds: Vec<&str> = kinds().collect();
-            let help = format!("give it one of the keys {}", kinds.join(", "));
-            Err(Why::new("this entry does not say what it is").help(help).at(node))
+            Err(Why::new("this entry does not say what it is").help(one_of_the_kinds()).at(node))
         }
         ([other, form, ..], _) if wrongs.len() == 0 => {
             let (other, word) = (other.word, form.word);
@@ -156,19 +194,19 @@ fn with(
     mut mount: Mount,
     further: &Further,
     Form { word, takes, .. }: &Form,
-    node: &Node<'_>,
+    at: Span,
 ) -> Result<Mount, Wrongs> {
-    if let Some(stray) = further.seen.iter().find(|key| !takes.contains(key)) {
+    if let Some(stray) = further.seen.iter().find(|key| !takes.contains(&key.value)) {
         let help = match takes {
             [] => "it takes no further keys".to_owned(),
             takes => format!("it takes {}", takes.join(", ")),
         };
-        let why = Why::new(format!("`{stray}` does not go with `{word}`")).help(help);
-        return Err(why.at_place(place_of(node, stray)));
+        let why = Why::new(format!("`{}` does not go with `{word}`", stray.value)).help(help);
+        return Err(why.at_place(stray.at));
     }
     match mount.kind_mut().take(further) {
         Ok(()) => Ok(mount),
-        Err(why) => Err(why.at_place(place_of(node, word))),
+        Err(why) => Err(why.at_place(at)),
     }
 }
 

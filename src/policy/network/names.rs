@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(read("a#"), b"127.0.0.1 localhost\n::1 localhost\n");
         let addresses = super::super::Addresses(vec![super::super::Address([10, 9, 1, 2].into())]);
         let value = Some(crate::text::source::At::new(addresses, Span::NOWHERE));
-        let entry = crate::language::section::Entry { key: Span::NOWHERE, value, under: None };
+        let entry = crate::language::section::Entry::new(Span::NOWHERE, value);
         network.hosts.map.insert("db".into(), entry);
         let copied = b"127.0.0.1 localhost box\n10.0.0.1 db";
         let text = b"10.9.1.2 db\n127.0.0.1 localhost box\n10.0.0.1 db\n127.0.0.1 in\n";

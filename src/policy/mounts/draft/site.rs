@@ -1,7 +1,7 @@
 //! Where a mount can go: the place under it, what pins that, and what is said where there is none.
 
-use super::super::kinds::Mount;
-use super::super::tree::{Base, above, base, real};
+use super::super::kinds::{Mount, Proc};
+use super::super::tree::{Base, above, base, of_the_kernel, real};
 use super::super::{place, written};
 use super::World;
 use super::create::nearest;
@@ -37,7 +37,7 @@ impl World<'_> {
                 }
                 Some(Site { ground: Ground::Own })
             }
-            Base::Kernel => Some(Site { ground: Ground::Bound }),
+            Base::Kernel => self.site_of_the_kernel(path, directory, at),
             Base::Nothing { what } => {
                 let (over, node) = above(self.tree, path)
                     .map(|(over, node)| (over.to_owned(), node.at))
@@ -55,6 +55,33 @@ impl World<'_> {
                 self.site_in_host(path, &source, writable, directory, at)
             }
         }
+    }
+
+    /// Nothing can be made in a file system of the kernel's.
+    fn site_of_the_kernel(&mut self, path: &str, directory: bool, at: Span) -> Option<Site> {
+        let (over, node) = self.tree.over(parent(path));
+        let why = match of_the_kernel(self.tree, path) {
+            None => None,
+            Some(_) if matches!(node.mount, Mount::Proc(Proc { only_processes: true, .. })) => {
+                Some("it shows processes alone (subset = \"pid\")".to_owned())
+            }
+            Some(name) => match self.host.at(&name) {
+                Fact::Absent(errno) => Some(format!("{name}: {}", errno_words(*errno))),
+                Fact::Present(file) if directory != (file.kind == FileKind::Directory) => {
+                    let wanted = if directory { "a directory" } else { "a file" };
+                    Some(format!("{name} is {}, and this entry needs {wanted}", file.kind.word()))
+                }
+                Fact::Present(_) => None,
+            },
+        };
+        let Some(why) = why else { return Some(Site { ground: Ground::Bound }) };
+        let message = format!("cannot mount at {path}: nothing can be made in {over}, and {why}");
+        self.draft.problem(
+            Problem::new("mounts::below", at, message)
+                .also(node.at, "it is mounted here")
+                .help(format!("give it a path that is not below {over}")),
+        );
+        None
     }
 
     pub(super) fn site_in_host(

@@ -91,8 +91,8 @@ impl Kind for Bind {
         self.missing = further.missing.unwrap_or(self.missing);
         self.broad = further.broad.unwrap_or(self.broad);
         self.sockets = further.sockets.unwrap_or(self.sockets);
-        self.owner_root = further.owner.is_some();
-        self.follow = Follow::of(further.follow);
+        self.owner_root |= further.owner.is_some();
+        self.follow.say(further.follow);
         match (&self.follow, self.missing) {
             (Follow::Yes, Missing::Create) => {
                 Err(Why::new("what is made has no link to follow").help("leave `follow` out"))
@@ -170,6 +170,10 @@ impl Kind for Bind {
 
     fn makes<'a>(&'a self, _: &'a str) -> Makes<'a> {
         Makes::Bind(self)
+    }
+
+    fn form(&self) -> &'static str {
+        "bind"
     }
 
     fn what(&self) -> &'static str {

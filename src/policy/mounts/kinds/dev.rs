@@ -48,6 +48,10 @@ impl Kind for Dev {
         Makes::Devices(&self.extra)
     }
 
+    fn form(&self) -> &'static str {
+        "dev"
+    }
+
     fn what(&self) -> &'static str {
         "a /dev under another name"
     }

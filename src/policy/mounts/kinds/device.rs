@@ -94,6 +94,10 @@ impl Kind for Device {
         Makes::Device(self.source_at(path))
     }
 
+    fn form(&self) -> &'static str {
+        "device"
+    }
+
     fn what(&self) -> &'static str {
         "a device"
     }

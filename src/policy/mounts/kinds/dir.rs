@@ -46,6 +46,10 @@ impl Kind for Dir {
         Makes::Directory(self.mode.unwrap_or(Mode(0o755)))
     }
 
+    fn form(&self) -> &'static str {
+        "dir"
+    }
+
     fn what(&self) -> &'static str {
         "a directory of its own"
     }

@@ -68,9 +68,9 @@ pub enum Content {
 
 impl Kind for File {
     fn take(&mut self, further: &Further) -> Result<(), Why> {
-        self.mode = further.mode;
+        self.mode = further.mode.or(self.mode);
         self.missing = further.missing.unwrap_or(self.missing);
-        self.follow = Follow::of(further.follow);
+        self.follow.say(further.follow);
         if self.missing == Missing::Create {
             return Err(Why::new("`file` cannot make what it copies").help("missing = \"skip\""));
         }
@@ -128,6 +128,15 @@ impl Kind for File {
 
     fn makes<'a>(&'a self, _: &'a str) -> Makes<'a> {
         Makes::File(self)
+    }
+
+    fn form(&self) -> &'static str {
+        match self.content {
+            Content::Text(_) => "text",
+            Content::Fd(_) => "fd",
+            Content::Env(_) => "env",
+            Content::File(_) => "file",
+        }
     }
 
     fn what(&self) -> &'static str {

@@ -4,8 +4,10 @@
 use super::elsewhere;
 use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::shape::{Need, Shape, Shaped, Table};
+use crate::language::spelled::Toml;
 use crate::language::value::{Mode, Spelled, Written, bounded, only_true, words};
 use crate::text::problem::suggestion;
+use crate::text::source::At;
 use toml::de::DeValue;
 
 words! {
@@ -149,9 +151,13 @@ pub enum Follow {
 }
 
 impl Follow {
-    /// What the word in a profile means.
-    pub fn of(said: Option<bool>) -> Follow {
-        if said == Some(true) { Follow::Yes } else { Follow::No }
+    /// Takes the word of a profile.
+    pub(crate) fn say(&mut self, said: Option<bool>) {
+        match said {
+            Some(true) => *self = Follow::Yes,
+            Some(false) => *self = Follow::No,
+            None => {}
+        }
     }
 
     /// The source that counts.
@@ -164,6 +170,7 @@ impl Follow {
 }
 
 /// The one owner of a writable bind that needs a word.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner;
 
 impl Written for Owner {
@@ -195,11 +202,11 @@ pub(crate) const LATER: &[&str] = &["layers", "image", "cgroup", "upper"];
 macro_rules! further {
     ($( $(#[doc = $doc:literal])+ $field:ident: $type:ty, )+) => {
         /// What the further keys of an entry say.
-        #[derive(Default)]
-        pub(crate) struct Further {
+        #[derive(Debug, Clone, Default)]
+        pub struct Further {
             $( pub(crate) $field: Option<$type>, )+
             /// The keys that are there.
-            pub(crate) seen: Vec<&'static str>,
+            pub(crate) seen: Vec<At<&'static str>>,
         }
 
         impl Further {
@@ -207,12 +214,12 @@ macro_rules! further {
             /// other keys that an entry may have.
             pub(crate) fn read(
                 &mut self,
-                key: &str,
+                At { value: key, at }: At<&str>,
                 node: &Node<'_>,
                 kinds: impl Iterator<Item = &'static str>,
             ) -> Result<Result<(), Wrongs>, Why> {
                 $( if key == stringify!($field) {
-                    self.seen.push(stringify!($field));
+                    self.seen.push(At::new(stringify!($field), at));
                     return Ok(Read::read(node).map(|value| self.$field = Some(value)));
                 } )+
                 if LATER.contains(&key) {
@@ -226,6 +233,14 @@ macro_rules! further {
                 let help = suggestion(key, known)
                     .unwrap_or_else(|| "the reference lists what each kind takes".into());
                 Err(unknown.help(help))
+            }
+
+            /// The keys that are said, as a table has them.
+            pub(crate) fn spell(&self) -> Toml {
+                let said = [$( self.$field.as_ref().map(|value| {
+                    (stringify!($field).to_owned(), value.spell())
+                }) ),+];
+                Toml::Table(said.into_iter().flatten().collect())
             }
 
             /// Adds each key; `goes_with` says which kinds take it.

@@ -84,6 +84,10 @@ impl Kind for Hide {
         Makes::Cover(*self)
     }
 
+    fn form(&self) -> &'static str {
+        "hide"
+    }
+
     fn what(&self) -> &'static str {
         "a cover"
     }

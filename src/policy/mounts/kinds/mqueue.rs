@@ -35,6 +35,10 @@ impl Kind for Mqueue {
         Makes::FileSystem(New::of(Kernel::Mqueue, &[]))
     }
 
+    fn form(&self) -> &'static str {
+        "mqueue"
+    }
+
     fn what(&self) -> &'static str {
         "message queues of its own"
     }

@@ -87,6 +87,10 @@ impl Kind for Proc {
         Makes::FileSystem(New::of(self.kernel(), if self.only_processes { &[] } else { PARTS }))
     }
 
+    fn form(&self) -> &'static str {
+        "proc"
+    }
+
     fn what(&self) -> &'static str {
         "a proc of its own"
     }

@@ -118,6 +118,10 @@ impl Kind for Socket {
         Makes::Socket(self.source_at(path))
     }
 
+    fn form(&self) -> &'static str {
+        "socket"
+    }
+
     fn what(&self) -> &'static str {
         "a socket"
     }

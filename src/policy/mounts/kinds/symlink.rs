@@ -34,6 +34,10 @@ impl Kind for Symlink {
         Makes::Link(&self.text)
     }
 
+    fn form(&self) -> &'static str {
+        "symlink"
+    }
+
     fn what(&self) -> &'static str {
         "a symbolic link"
     }

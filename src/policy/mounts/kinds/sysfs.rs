@@ -35,6 +35,10 @@ impl Kind for Sysfs {
         Makes::FileSystem(New::of(Kernel::Sysfs, &[]))
     }
 
+    fn form(&self) -> &'static str {
+        "sysfs"
+    }
+
     fn what(&self) -> &'static str {
         "a sysfs of its own"
     }

@@ -47,7 +47,7 @@ impl Tmpfs {
 impl Kind for Tmpfs {
     fn take(&mut self, further: &Further) -> Result<(), Why> {
         self.inodes = further.inodes.map_or(self.inodes, |inodes| inodes.0);
-        self.mode = further.mode;
+        self.mode = further.mode.or(self.mode);
         self.exec = further.exec.unwrap_or(self.exec);
         // To the kernel 0 is no limit at all (tmpfs(5)).
         if self.size == Size(0) {
@@ -83,6 +83,10 @@ impl Kind for Tmpfs {
             rights: Tmpfs::RIGHTS.and_if(self.exec, Rights::EXECUTE),
             parts: &[],
         })
+    }
+
+    fn form(&self) -> &'static str {
+        "tmpfs"
     }
 
     fn what(&self) -> &'static str {

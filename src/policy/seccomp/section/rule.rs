@@ -74,6 +74,7 @@ impl Shaped for Spec {
 }
 
 impl EntryType for Spec {
+    type Keys = std::convert::Infallible;
     fn entries() -> Shape {
         let value = Shape::Entry(Box::new(Spec::shape()));
         let doc =

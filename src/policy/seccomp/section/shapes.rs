@@ -60,7 +60,7 @@ pub(super) fn is() -> Shape {
     let is = Shape::Either(vec![
         number(),
         Shape::Sequence(Box::new(number())),
-        Shape::Table(Table { doc: "A comparison.", keys }),
+        Shape::Table(Table { doc: "A comparison.", keys, amends: false }),
     ]);
     Shape::Part("argument", "", Box::new(is))
 }
@@ -86,7 +86,11 @@ fn conditions() -> Shape {
     Shape::Part(
         "conditions",
         "",
-        Box::new(Shape::Table(Table { doc: "Conditions that must all hold.", keys })),
+        Box::new(Shape::Table(Table {
+            doc: "Conditions that must all hold.",
+            keys,
+            amends: false,
+        })),
     )
 }
 
@@ -115,6 +119,6 @@ pub(super) fn rule() -> Shape {
     let doc = "What becomes of the call if no condition holds. By default it is refused; where \
                    every action refuses, `policy`.";
     keys.push(key("otherwise", doc, action(&policy)));
-    let rule = Shape::Table(Table { doc: "A rule.", keys });
+    let rule = Shape::Table(Table { doc: "A rule.", keys, amends: false });
     Shape::Either(vec![<super::Action as Written>::looks(), rule])
 }

@@ -205,6 +205,53 @@ fn a_withdrawal_needs_something_to_withdraw() {
 }
 
 #[test]
+fn keys_alone_change_the_inherited_entry() {
+    let place = Place::main(
+        "extends = ['b.toml']\n[mounts]\n'/t' = { exec = true }\n'/w' = { access = 'rw' }\n'/v' = \
+         { missing = 'error' }\n",
+    )
+    .config("mounts.'/w'.exec = false")
+    .config("mounts.'/t' = { mode = '0700' }");
+    place.file(
+        "b.toml",
+        "extends = ['a.toml']\n[mounts]\n'/w' = { bind = '/x', missing = 'skip' }\n'/v' = { bind = \
+         '/x', missing = 'skip' }\n",
+    );
+    place.file("a.toml", "[mounts]\n'/t' = 'tmpfs'\n'/w' = 'tmpfs'\n'/v' = 'tmpfs'\n");
+    let mounts = place.load().mounts;
+    let spelled = |path: &str| mounts.get(path).unwrap().value.kind().spell().to_string();
+    assert_eq!(spelled("/t"), "{ tmpfs = \"64M\", mode = \"0700\", exec = true }");
+    assert_eq!(
+        spelled("/w"),
+        "{ bind = \"/x\", access = \"rw\", exec = false, missing = \"skip\" }"
+    );
+    // What cannot be left out any more has nothing in its place.
+    assert!(mounts.map["/w"].under.is_some() && mounts.map["/v"].under.is_none());
+    assert_eq!((mounts.map["/w"].amended.len(), mounts.map["/t"].amended.len()), (2, 2));
+}
+
+#[test]
+fn keys_alone_need_an_inherited_entry_that_takes_them() {
+    let place = Place::main(
+        "extends = ['b.toml']\n[mounts]\n'/tt' = { exec = true }\n'/t' = { sockets = true }\n'/g' = \
+         { exec = true }\n",
+    );
+    place.file("b.toml", "extends = ['a.toml']\n[mounts]\n'/t' = 'tmpfs'\n'/g' = false\n");
+    place.file("a.toml", "[mounts]\n'/g' = 'tmpfs'\n");
+    let none = "no layer below has such an entry, and this one does not say what it is";
+    assert_eq!(
+        place.problems(),
+        [
+            format!("main.toml:4:1: cannot change keys of `/tt`: {none} (did you mean `/t`?)"),
+            "main.toml:5:10: cannot read `/t`: `sockets` does not go with `tmpfs` (it takes inodes, \
+             mode, exec)"
+                .to_owned(),
+            format!("main.toml:6:1: cannot change keys of `/g`: {none} (did you mean `/t`?)"),
+        ]
+    );
+}
+
+#[test]
 fn an_empty_set_over_an_inherited_one_is_an_error_also_between_flags() {
     let place = Place::main("")
         .config("capabilities.keep = ['kill', 'chown']")

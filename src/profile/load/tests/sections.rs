@@ -91,6 +91,7 @@ impl Read for Bed {
 }
 
 impl EntryType for Bed {
+    type Keys = std::convert::Infallible;
     const NAMES: Option<&'static dyn Names> = Some(&Rows);
     fn entries() -> Shape {
         Shape::Named(Named {
