@@ -145,6 +145,7 @@ const OF_PATTERNS: &[&str] = &[
     "\"ro\"",
     "{ bind = \"/srv/*\" }",
     "{ bind = \"/srv/**/*.x\" }",
+    "{ hide = true, missing = \"skip\", except = [\"**/b\", \"c\"] }",
 ];
 
 /// Paths inside; the more of them lie in each other, the better.

@@ -59,6 +59,14 @@ fn what_a_pattern_matches_is_hidden_at_every_depth() {
         );
         // A star hides what begins with a dot, too, and a folder with all that is in it.
         assert_eq!(shown(&place, *who, "\"/work/*\" = \"hide\"\n"), [""; 0]);
+        // What is not looked at stays in sight, and is relative to what comes before the stars.
+        let except = |except: &str| {
+            let line = "\"/work/**/.env\" = { hide = true, except = [";
+            let found = shown(&place, *who, &format!("{line}{except}] }}\n"));
+            found.into_iter().filter(|name| name.ends_with(".env")).collect::<Vec<_>>()
+        };
+        assert_eq!(except("\"**/c\""), ["a/b/c/.env"]);
+        assert_eq!(except("\"b\", \"a/b/*\""), ["a/b/c/.env"]);
         // An entry of its own wins.
         let own = format!(
             "\"/work/**/.env\" = \"hide\"\n\"/work/a/.env\" = {{ bind = \"{}/tree/a/.env\" }}\n",
@@ -196,6 +204,14 @@ fn what_cannot_be_a_pattern_is_refused_with_a_reason() {
     refused("\"/work/**x\" = \"hide\"", "`**` is a whole name between two");
     refused("\"/work/**/.nev\" = \"hide\"", "nothing matches it");
     refused("\"/nowhere/*\" = \"ro\"", "nothing matches it");
+    refused("\"/work/a\" = { hide = true, except = [\"b\"] }", "it is no pattern");
+    refused(
+        "\"/work/**/.env\" = { hide = true, except = [\"${USER}*\"] }",
+        "cannot put a variable into `except`",
+    );
+    let absolute = format!("{work}\"/work/**/.env\" = {{ hide = true, except = [\"/work/a\"] }}\n");
+    let (status, said) = check(&place, who, &absolute);
+    assert!(status == Some(125) && said.contains("is relative to"), "{said}");
     symlink("a", place.path.join("tree/link")).unwrap();
     refused(
         "\"/work/link/*\" = { hide = true, missing = \"skip\" }",

@@ -10,6 +10,8 @@ pub struct Found {
     /// Directories that the caller may not list, and that a grant therefore leaves out: the first,
     /// and how many.
     pub unread: Option<(String, usize)>,
+    /// How many names were not looked at, by `except`.
+    pub excepted: usize,
     /// Why the walk was given up.
     pub stop: Option<Stop>,
 }

@@ -55,8 +55,11 @@ fn within(
                 (tree(&plain, root_names), plain)
             })),
         };
+        let except = value.value.kind().except();
+        let except = except.iter().map(|below| Pattern::beneath(&below.0)).collect();
         let (pattern, lists, found_here) = (&pattern, &mut lists, Found::default());
-        let mut walk = Walk { pattern, dots, view, uid, names, entries, lists, found: found_here };
+        let mut walk =
+            Walk { pattern, except, dots, view, uid, names, entries, lists, found: found_here };
         walk.found.stop = walk.run().err();
         walk.found.looked_at = names - walk.names;
         (names, entries) = (walk.names, walk.entries);
@@ -161,8 +164,16 @@ fn read(host: &str, most: usize) -> List {
         .collect()
 }
 
+/// How far the names so far have come in a pattern, and in those of what it does not look at.
+#[derive(Clone)]
+struct Reached {
+    progress: Progress,
+    except: Vec<Progress>,
+}
+
 struct Walk<'a> {
     pattern: &'a Pattern,
+    except: Vec<Pattern>,
     dots: Dots,
     view: View<'a>,
     uid: u32,
@@ -185,15 +196,17 @@ impl Walk<'_> {
     fn run(&mut self) -> Result<(), Stop> {
         self.check_base()?;
         // Not by recursion: a tree may be as deep as a path is long.
-        let mut open = vec![(self.pattern.base.clone(), self.pattern.start())];
-        while let Some((directory, progress)) = open.pop() {
+        let except = self.except.iter().map(Pattern::start).collect();
+        let start = Reached { progress: self.pattern.start(), except };
+        let mut open = vec![(self.pattern.base.clone(), start)];
+        while let Some((directory, reached)) = open.pop() {
             let behind = self.view.behind(&directory);
             if behind.is_empty() {
-                self.own_ground(&directory, progress, &mut open)?;
+                self.own_ground(&directory, &reached, &mut open)?;
             }
             let mut further = vec![];
             for host in &behind {
-                self.list(&directory, host, progress, &mut further)?;
+                self.list(&directory, host, &reached, &mut further)?;
             }
             // Of several sources more than one may have a name.
             if behind.len() > 1 {
@@ -230,8 +243,8 @@ impl Walk<'_> {
         &mut self,
         directory: &str,
         host: &str,
-        progress: Progress,
-        open: &mut Vec<(String, Progress)>,
+        reached: &Reached,
+        open: &mut Vec<(String, Reached)>,
     ) -> Result<(), Stop> {
         let names = match self.lists.list(host, self.names) {
             Ok(names) => names,
@@ -239,12 +252,9 @@ impl Walk<'_> {
         };
         for Name { name, what } in names.iter() {
             self.names = self.names.checked_sub(1).ok_or(Stop::Names)?;
-            let next = self.pattern.step(progress, name.as_bytes(), self.dots);
-            if next.is_dead() {
-                continue;
-            }
+            let Some(next) = self.step(reached, name.as_bytes()) else { continue };
             let path = join(directory, &format!("/{}", bytes::of(name.clone())));
-            if self.pattern.accepts(next) && !self.view.is_written(&path) {
+            if self.pattern.accepts(next.progress) && !self.view.is_written(&path) {
                 let link = matches!(what, What::Link)
                     .then(|| std::fs::read_link(bytes::path(host).join(name)).ok())
                     .flatten();
@@ -263,21 +273,40 @@ impl Walk<'_> {
     fn own_ground(
         &mut self,
         directory: &str,
-        progress: Progress,
-        open: &mut Vec<(String, Progress)>,
+        reached: &Reached,
+        open: &mut Vec<(String, Reached)>,
     ) -> Result<(), Stop> {
         for name in self.view.entries_in(directory) {
             self.names = self.names.checked_sub(1).ok_or(Stop::Names)?;
-            let next = self.pattern.step(progress, &bytes::bytes(&name), self.dots);
+            let Some(next) = self.step(reached, &bytes::bytes(&name)) else { continue };
             let path = join(directory, &format!("/{name}"));
             let implied = matches!(&self.view, View::Inside((tree, written)) if tree.contains_key(&path) && !written.map.contains_key(&path));
-            if self.pattern.accepts(next) && implied {
+            if self.pattern.accepts(next.progress) && implied {
                 self.take(path, None)?;
-            } else if !next.is_dead() && !self.view.is_hidden(&path) {
+            } else if !self.view.is_hidden(&path) {
                 open.push((path, next));
             }
         }
         Ok(())
+    }
+
+    /// After one more name; `None` where nothing can match from there, or is not looked at.
+    fn step(&mut self, reached: &Reached, name: &[u8]) -> Option<Reached> {
+        let progress = self.pattern.step(reached.progress, name, self.dots);
+        if progress.is_dead() {
+            return None;
+        }
+        let except: Vec<Progress> = self
+            .except
+            .iter()
+            .zip(&reached.except)
+            .map(|(pattern, progress)| pattern.step(*progress, name, Dots::Matched))
+            .collect();
+        if self.except.iter().zip(&except).any(|(pattern, progress)| pattern.accepts(*progress)) {
+            self.found.excepted += 1;
+            return None;
+        }
+        Some(Reached { progress, except })
     }
 
     fn take(&mut self, path: String, link: Option<String>) -> Result<(), Stop> {

@@ -274,6 +274,7 @@ fn any_found(key: &str, dice: &mut Dice) -> Found {
         matches,
         looked_at: dice.throw(MOST_NAMES),
         unread: (dice.throw(9) == 0).then(|| ("/x".into(), 2)),
+        excepted: dice.throw(3),
         stop,
     }
 }

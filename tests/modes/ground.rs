@@ -101,6 +101,9 @@ impl Ground {
         place.file("import.json", r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["uname"],"action":"SCMP_ACT_ERRNO"}]}"#);
         place.folder("bin", As::Root);
         std::fs::copy(place.path.join("act"), place.path.join("bin/act")).unwrap();
+        place.folder("excepted/kept", As::Root);
+        place.file("excepted/kept/f", "kept\n");
+        place.file("excepted/f", "f\n");
         place.folder("sockets", As::Root);
         let socket = place.path.join("sockets/socket");
         let listener = UnixListener::bind(&socket).unwrap();

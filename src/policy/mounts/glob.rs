@@ -93,8 +93,9 @@ fn mount_of(pattern: &Pattern, mount: &Mount, Match { path, .. }: &Match) -> Mou
             let source = base
                 .zip(below(path, &pattern.base))
                 .map(|(base, tail)| AbsolutePath(join(&base, tail)));
-            Mount::Bind(Bind { source, ..bind.clone() })
+            Mount::Bind(Bind { source, except: vec![], ..bind.clone() })
         }
+        Mount::Hide(hide) => Mount::Hide(Hide { except: vec![], ..hide.clone() }),
         other => other.clone(),
     }
 }
@@ -150,6 +151,17 @@ fn settle_link(mounts: &mut Mounts, path: &str, text: &str) {
 
 /// Says what is wrong with the patterns, and how much each matches.
 pub(crate) fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
+    let looks = |mount: &Mount| !mount.kind().except().is_empty();
+    for (key, value) in
+        mounts.iter().filter(|(key, value)| !is_pattern(key.value) && looks(&value.value))
+    {
+        let message = format!("cannot leave out a part of {}: it is no pattern", key.value);
+        draft.problem(
+            Problem::new("mounts::glob", value.at, message).help(
+                "leave `except` out; an entry of its own for a path below says what is there",
+            ),
+        );
+    }
     for (key, value) in mounts.iter().filter(|(key, _)| is_pattern(key.value)) {
         let (pattern, path) = (Pattern::new(key.value), shown(key.value));
         if let Some(problem) = refuse(&pattern, path, &value.value, key.at) {
@@ -189,9 +201,13 @@ pub(crate) fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
             let unread = found.unread.as_ref().map(|(first, count)| {
                 format!("; {} cannot be listed, such as {first}", paths(*count))
             });
+            let alone = match found.excepted {
+                0 => String::new(),
+                count => format!("; {} not looked at (`except`)", paths(count)),
+            };
             let later = if hides { "; what appears later is not hidden" } else { "" };
             let text = format!(
-                "{path} matches {} among {} names{later}{}",
+                "{path} matches {} among {} names{alone}{later}{}",
                 paths(found.matches.len()),
                 found.looked_at,
                 unread.unwrap_or_default()

@@ -24,7 +24,7 @@ pub(crate) use device::Device;
 pub(crate) use dir::Dir;
 pub(crate) use file::{Content, File};
 pub use further::{Access, Sockets};
-pub(crate) use further::{Broad, Follow, Further, LATER, Missing};
+pub(crate) use further::{Beneath, Broad, Follow, Further, LATER, Missing};
 pub(crate) use hide::{Hidden, Hide};
 pub(crate) use mqueue::Mqueue;
 #[cfg(not(face_alone))]
@@ -87,6 +87,11 @@ pub(crate) trait Kind {
         None
     }
 
+    /// Where it does not look, as a pattern.
+    fn except(&self) -> &[Beneath] {
+        &[]
+    }
+
     /// Whether it is left out where its source is absent.
     fn may_be_missing(&self) -> bool {
         false
@@ -122,7 +127,7 @@ pub(crate) enum Makes<'a> {
     Directory(Mode),
     Link(&'a str),
     File(&'a File),
-    Cover(Hide),
+    Cover(&'a Hide),
 }
 
 impl<'a> Makes<'a> {
@@ -357,7 +362,7 @@ pub const KINDS: &[Form] = &{
 
 /// How variables are put into the value of each.
 pub(super) const FILLS: &[(&str, Fill)] = &{
-    let mut fills = [("", names::ONE_LINE); HOW_MANY];
+    let mut fills = [("except", names::EXCEPT); HOW_MANY + 1];
     let mut at = 0;
     while at < HOW_MANY {
         fills[at] = (KINDS[at].word, KINDS[at].fill);

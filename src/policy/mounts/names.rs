@@ -15,6 +15,14 @@ pub(super) const ONE_LINE: Fill = Fill { refuse: Some(lines), ..Fill::VALUE };
 /// A place of the host.
 pub(super) const PLACE: Fill = Fill { place: true, ..ONE_LINE };
 
+/// What a pattern does not look at: a star that a variable brings would leave out more.
+pub(super) const EXCEPT: Fill = Fill { refuse: Some(variables), ..ONE_LINE };
+
+fn variables(_: &str, at: Span) -> Option<Problem> {
+    let message = "cannot put a variable into `except`: a star in its value would leave out more";
+    Some(Problem::new("mounts::path", at, message).help("write what is meant"))
+}
+
 fn lines(value: &str, at: Span) -> Option<Problem> {
     let message =
         "cannot put this variable into a path: its value holds a line break or a NUL byte";

@@ -52,6 +52,18 @@ pub(crate) fn key(pattern: &str) -> Result<String, Why> {
     if has_star { Ok(format!("{path}/")) } else { Ok(unquoted(&path)) }
 }
 
+/// Whether a text names paths below the fixed beginning of a pattern.
+pub(crate) fn check_beneath(text: &str) -> Result<(), Why> {
+    if text.starts_with('/') || text.is_empty() {
+        let why = "`except` is relative to the directories before the first star of the key";
+        return Err(Why::new(why).help("write such as \"**/node_modules\""));
+    }
+    match key(&format!("/{}", of_text(text)))?.as_str() {
+        "/" => Err(Why::new("`except` names nothing").help("leave it out")),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a key of `[mounts]` is a pattern.
 pub fn is_pattern(key: &str) -> bool {
     key.len() > 1 && key.ends_with('/')
@@ -145,12 +157,14 @@ impl Pattern {
         {
             base = format!("{base}/{}", unquoted(name));
         }
-        let mut parts: Vec<Part> = names.map(Part::new).collect();
-        if parts.last() == Some(&Part::Directories) {
-            // All that is below, not the directory itself.
-            parts.push(Part::Name(vec![None]));
-        }
-        Pattern { base: if base.is_empty() { "/".into() } else { base }, parts }
+        Pattern { base: if base.is_empty() { "/".into() } else { base }, parts: parts(names) }
+    }
+
+    /// One of paths below the base of another, as [`check_beneath`] takes it.
+    pub(crate) fn beneath(text: &str) -> Pattern {
+        let text = of_text(text);
+        let names = text.split('/').filter(|name| !name.is_empty() && *name != ".");
+        Pattern { base: "/".into(), parts: parts(names) }
     }
 
     /// Whether what follows the base is the same in both.
@@ -198,6 +212,15 @@ impl Pattern {
         }
         bits
     }
+}
+
+fn parts<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Part> {
+    let mut parts: Vec<Part> = names.map(Part::new).collect();
+    if parts.last() == Some(&Part::Directories) {
+        // All that is below, not the directory itself.
+        parts.push(Part::Name(vec![None]));
+    }
+    parts
 }
 
 impl Progress {
@@ -309,6 +332,30 @@ mod tests {
         assert!(!is_match(&stars, &format!("/a/{}", "x".repeat(255)), Dots::Matched));
         let directories = format!("/a{}/b", "/**/x".repeat(28));
         assert!(!is_match(&directories, &format!("/a{}", "/x".repeat(1000)), Dots::Matched));
+    }
+
+    #[test]
+    fn what_is_beneath_is_relative() {
+        for bad in ["", "/", "/a", "a/../b", "a**", ".", "./"] {
+            assert!(check_beneath(bad).is_err(), "{bad}");
+        }
+        for (text, path, expected) in [
+            ("a", "a", true),
+            ("a", "b/a", false),
+            ("./a//b/", "a/b", true),
+            ("**/a", "b/.c/a", true),
+            ("a/**", "a", false),
+            ("a/**", "a/.b", true),
+            (r"\*", "*", true),
+            (r"\*", "x", false),
+        ] {
+            assert_eq!(check_beneath(text), Ok(()), "{text}");
+            let pattern = Pattern::beneath(text);
+            let end = path
+                .split('/')
+                .fold(pattern.start(), |at, name| pattern.step(at, name.as_bytes(), Dots::Matched));
+            assert_eq!(pattern.accepts(end), expected, "{text} {path}");
+        }
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub(crate) fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
         if grant.words.sockets != Sockets::Hide {
             continue;
         }
-        let mount = Mount::Hide(Hide { missing: Missing::Skip, known: Hidden::File });
+        let mount =
+            Mount::Hide(Hide { missing: Missing::Skip, known: Hidden::File, ..Hide::PLAIN });
         let named = grant
             .sources()
             .filter_map(|source| host.present(source))

@@ -262,6 +262,8 @@ mod tests {
             "\"/h\" = \"hide\"",
             "\"/h\" = { hide = true, missing = \"skip\" }",
             "\"/h\" = { hide = \"file\" }",
+            "\"/h\" = { hide = true, except = [\"**/node_modules\", \"b\"] }",
+            "\"/w\" = { bind = \"/x\", except = [\"a*\"] }",
         ] {
             same(text);
         }

@@ -156,6 +156,16 @@ pub const ROWS: &[Row] = &[
         )
         .against("mounts.\"/made\" = { bind = \"{P}/link\" }"),
     ),
+    grant(
+        "mounts.bind.except",
+        act(
+            "mounts.\"{P}/excepted/*\" = { bind = \"{P}/excepted/*\", except = [\"kept\"] }",
+            "cat {P}/excepted/kept/f",
+            "status 1",
+            "kept",
+        )
+        .against("mounts.\"{P}/excepted/*\" = { bind = \"{P}/excepted/*\" }"),
+    ),
     mount(
         "mounts.tmpfs",
         act(
@@ -383,5 +393,15 @@ pub const ROWS: &[Row] = &[
             "status 125",
         )
         .against("mounts.\"/etc/absent\" = { hide = true }"),
+    ),
+    mount(
+        "mounts.hide.except",
+        act(
+            "mounts.\"/made\" = { bind = \"{P}/excepted\" }\nmounts.\"/made/**/f\" = { hide = true, except = [\"kept\"] }",
+            "cat /made/kept/f",
+            "kept",
+            "status 1",
+        )
+        .against("mounts.\"/made\" = { bind = \"{P}/excepted\" }\nmounts.\"/made/**/f\" = { hide = true }"),
     ),
 ];

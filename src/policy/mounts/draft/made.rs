@@ -187,7 +187,9 @@ impl World<'_> {
         self.allow(path, bits_of(mode), at);
     }
 
-    pub(super) fn hide(&mut self, path: &str, Hide { missing, known }: Hide, at: Span) {
+    pub(super) fn hide(&mut self, path: &str, hide: &Hide, at: Span) {
+        // Where it does not look is the pattern's matter.
+        let Hide { missing, known, except: _ } = *hide;
         let kind = match base(self.tree, self.host, path) {
             Base::Own { .. } => return self.hide_own(path, at),
             Base::Host { source, .. } => self.host.at(&source).clone(),

@@ -1,7 +1,7 @@
 //! A part of the host's tree.
 
 use super::super::names::ONE_LINE;
-use super::further::{Access, Broad, Follow, Further, Missing, Sockets};
+use super::further::{Access, Beneath, Broad, Follow, Further, Missing, Sockets, exceptions};
 use super::{Form, Kind, Makes, Mount, Word, form, said};
 use crate::language::fill::Fill;
 use crate::language::read::{Read, Why};
@@ -29,7 +29,7 @@ pub(super) const FORMS: &[Form] = &[form! {
     /// else.
     "bind": AbsolutePath = Fill { place: true, pattern: true, ..ONE_LINE }
         => |source| Mount::Bind(Bind::new(Some(source), Access::ReadOnly)),
-        ["access", "recursive", "exec", "missing", "broad", "sockets", "owner", "follow"]
+        ["access", "recursive", "exec", "missing", "broad", "sockets", "owner", "follow", "except"]
 }];
 
 /// A part of the host's tree. Without `source` it is the one at the same path, and a symbolic link
@@ -54,6 +54,8 @@ pub struct Bind {
     pub owner_root: bool,
     /// Whether links are followed to it.
     pub follow: Follow,
+    /// Where a pattern does not look.
+    pub except: Vec<Beneath>,
 }
 
 impl Bind {
@@ -79,6 +81,7 @@ impl Bind {
             sockets: Sockets::Refuse,
             owner_root: false,
             follow: Follow::No,
+            except: vec![],
         }
     }
 }
@@ -93,6 +96,9 @@ impl Kind for Bind {
         self.sockets = further.sockets.unwrap_or(self.sockets);
         self.owner_root |= further.owner.is_some();
         self.follow.say(further.follow);
+        if further.except.is_some() {
+            self.except = exceptions(further)?;
+        }
         match (&self.follow, self.missing) {
             (Follow::Yes, Missing::Create) => {
                 Err(Why::new("what is made has no link to follow").help("leave `follow` out"))
@@ -105,8 +111,18 @@ impl Kind for Bind {
         if *self == Bind::new(None, self.access) {
             return self.access.spell();
         }
-        let Bind { source, access, recursive, exec, missing, broad, sockets, owner_root, follow } =
-            self;
+        let Bind {
+            source,
+            access,
+            recursive,
+            exec,
+            missing,
+            broad,
+            sockets,
+            owner_root,
+            follow,
+            except,
+        } = self;
         said([
             ("bind", source.spell_key()),
             ("access", (*access == Access::ReadWrite).then(|| access.spell())),
@@ -117,6 +133,7 @@ impl Kind for Bind {
             ("sockets", (*sockets != Sockets::Refuse).then(|| sockets.spell())),
             ("owner", owner_root.then(|| Toml::word("root"))),
             ("follow", (*follow != Follow::No).then(|| true.spell())),
+            ("except", (!except.is_empty()).then(|| except.spell())),
         ])
     }
 
@@ -166,6 +183,10 @@ impl Kind for Bind {
 
     fn lead(&mut self, end: String) {
         self.follow = Follow::To(end);
+    }
+
+    fn except(&self) -> &[Beneath] {
+        &self.except
     }
 
     fn makes<'a>(&'a self, _: &'a str) -> Makes<'a> {

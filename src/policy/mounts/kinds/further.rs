@@ -1,6 +1,7 @@
 //! The further keys of an entry: what each says, and how it is read. Which kinds take which is
 //! with the kinds.
 
+use super::super::pattern;
 use super::elsewhere;
 use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::shape::{Need, Shape, Shaped, Table};
@@ -169,6 +170,35 @@ impl Follow {
     }
 }
 
+/// Paths below the fixed beginning of a pattern: a pattern as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beneath(pub String);
+
+impl Written for Beneath {
+    const WHAT: &'static str = "a relative path or pattern";
+    fn from_text(text: &str) -> Result<Beneath, Why> {
+        pattern::check_beneath(text).map(|()| Beneath(text.to_owned()))
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.0.clone())
+    }
+    fn looks() -> Shape {
+        Shape::form(Beneath::WHAT, "^[^/]")
+    }
+}
+
+/// How many of them an entry may have: each name of a walk is compared with each.
+const MOST_EXCEPTIONS: usize = 32;
+
+/// What an entry says of them.
+pub(super) fn exceptions(further: &Further) -> Result<Vec<Beneath>, Why> {
+    let except = further.except.clone().unwrap_or_default();
+    match except.len() > MOST_EXCEPTIONS {
+        true => Err(Why::new(format!("`except` has at most {MOST_EXCEPTIONS} patterns"))),
+        false => Ok(except),
+    }
+}
+
 /// The one owner of a writable bind that needs a word.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner;
@@ -286,4 +316,8 @@ further! {
     /// default: `false`, the last name is no link. Each link must be root's or the caller's, and lie
     /// where the target cannot write.
     follow: bool,
+    /// Of a pattern: the subtrees that are not looked at, relative to the directories before its
+    /// first star, such as `["**/node_modules"]`. What is in them is neither hidden nor granted by
+    /// this pattern. A star matches a leading dot, too; variables are not taken.
+    except: Vec<Beneath>,
 }

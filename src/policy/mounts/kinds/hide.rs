@@ -1,6 +1,6 @@
 //! Nothing: a cover over what is there.
 
-use super::further::{Further, Missing, or_word};
+use super::further::{Beneath, Further, Missing, exceptions, or_word};
 use super::{Form, Kind, Makes, Mount, Word, form, said};
 use crate::language::read::{Read, Why};
 use crate::language::spelled::Toml;
@@ -18,21 +18,23 @@ pub(super) const FORMS: &[Form] = &[form! {
     /// Nothing: an empty read-only directory, or an empty file of mode 0, covers what is here.
     /// `"file"` says that it is a file, and that it is known to show again where a program of the
     /// host replaces it by rename.
-    "hide": Hidden => |known| Mount::Hide(Hide { known, ..Hide::PLAIN }), ["missing"]
+    "hide": Hidden => |known| Mount::Hide(Hide { known, ..Hide::PLAIN }), ["missing", "except"]
 }];
 
 /// Nothing is here: an empty read-only directory, or an empty file of mode 0, covers what was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hide {
     /// Whether the entry may be left out where nothing is there.
     pub missing: Missing,
     /// What the profile knows of it.
     pub known: Hidden,
+    /// Where a pattern does not look.
+    pub except: Vec<Beneath>,
 }
 
 impl Hide {
     /// A cover that must have something to cover.
-    pub const PLAIN: Hide = Hide { missing: Missing::Error, known: Hidden::Unsaid };
+    pub const PLAIN: Hide = Hide { missing: Missing::Error, known: Hidden::Unsaid, except: vec![] };
 }
 
 or_word! {
@@ -53,6 +55,9 @@ impl Kind for Hide {
             return Err(Why::new("`hide` cannot make what it hides").help("missing = \"skip\""));
         }
         self.missing = further.missing.unwrap_or(self.missing);
+        if further.except.is_some() {
+            self.except = exceptions(further)?;
+        }
         Ok(())
     }
 
@@ -60,10 +65,11 @@ impl Kind for Hide {
         if *self == Hide::PLAIN {
             return Toml::word("hide");
         }
-        let Hide { missing, known } = self;
+        let Hide { missing, known, except } = self;
         said([
             ("hide", Some(known.spell())),
             ("missing", (*missing != Missing::Error).then(|| missing.spell())),
+            ("except", (!except.is_empty()).then(|| except.spell())),
         ])
     }
 
@@ -80,8 +86,12 @@ impl Kind for Hide {
         kernels.then(|| path.to_owned()).into_iter().collect()
     }
 
+    fn except(&self) -> &[Beneath] {
+        &self.except
+    }
+
     fn makes<'a>(&'a self, _: &'a str) -> Makes<'a> {
-        Makes::Cover(*self)
+        Makes::Cover(self)
     }
 
     fn form(&self) -> &'static str {
