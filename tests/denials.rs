@@ -847,7 +847,7 @@ fn a_second_listener_is_a_clear_error() {
         assert_eq!(failed.status, Some(125), "{who:?}: {failed:?}");
         assert!(
             support::unwrapped(&failed.err).contains(
-                "cannot enforce the system call filter: a filter around it is told of denied calls \
+                "cannot enforce the system call filter: a filter around it supervises denied calls \
                  already"
             ),
             "{failed:?}"

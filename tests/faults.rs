@@ -585,7 +585,7 @@ fn the_target_never_sees_the_callers_words_in_pid_1() {
             let seen = text(&output.stdout);
             assert!(output.status.success(), "{}", text(&output.stderr));
             assert!(
-                seen.split_whitespace().eq(["line", "/proc/1/comm:", "stockade"]),
+                seen.split_whitespace().eq(["line", "stockade", "/proc/1/comm:", "stockade"]),
                 "{who:?}: {seen}"
             );
         }

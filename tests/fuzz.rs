@@ -581,7 +581,7 @@ fn no_text_takes_much_memory_or_time() {
             .arg(place.path.join("stockade"))
             .arg(&path);
         let output = limited.output().unwrap();
-        let (took, said) = (start.elapsed(), text(&output.stderr));
+        let (took, said) = (start.elapsed(), text(&output.stdout) + &text(&output.stderr));
         eprintln!("{took:>10.1?} {name}");
         let ended_well = output.status.code() == Some(125) && said.contains("main.toml:");
         assert!(

@@ -358,7 +358,7 @@ fn an_ordinary_user_has_no_limits_that_a_nested_target_could_lift() {
     let nested = format!("{profile}[namespaces]\nnested = true\n");
     let run = |profile: &str| place.run(As::User, profile, &["true"]);
     let refused = run(&nested);
-    let said = support::errors(&refused);
+    let said = support::text(&refused.stdout);
     assert!(refused.status.code() == Some(125) && said.contains("could lift"), "{said}");
     assert!(run(&profile).status.success(), "the twin");
     assert!(

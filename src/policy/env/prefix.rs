@@ -112,9 +112,11 @@ mod tests {
     fn passed(layers: &[&str], caller: &[&str]) -> Result<Vec<String>, Vec<&'static str>> {
         let names = caller.iter().map(|name| ((*name).to_owned(), "secret".to_owned()));
         let caller = Caller { env: names.collect(), ..Caller::default() };
-        let config =
-            layers.iter().map(|layer| ("--config".to_owned(), (*layer).to_owned())).collect();
-        let request = Request { profile: "base".into(), config, ..Request::default() };
+        let (last, below) = layers.split_last().unwrap();
+        let text = format!("format = 1\nextends = ['base']\n{}", below.join("\n"));
+        let config = vec![("--config".to_owned(), (*last).to_owned())];
+        let text = Some(text);
+        let request = Request { profile: "p.toml".into(), text, config, ..Request::default() };
         let codes = |problems: crate::text::problem::Problems| {
             problems.iter().map(|problem| problem.code).collect::<Vec<_>>()
         };
