@@ -33,6 +33,9 @@ const IN_WORDS: &[(&str, &[&str])] = &[
     (
         "which way is right, its author knows: the help names the ways",
         &[
+            "network::hosts",
+            "network::no-server",
+            "seccomp::logged",
             "capabilities::newer",
             "capabilities::no-effect",
             "capabilities::no-new-privs",
