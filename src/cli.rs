@@ -35,10 +35,10 @@ impl Cli {
     }
 }
 
-/// Prefixes of one pipeline, and questions about what it makes. The options of a command are made
-/// when it is the one that is asked for: those of all took a tenth of what a start does before its
-/// first process. What a command is for stands here, for the list of them all: a doc comment of its
-/// structure would take this one's place.
+/// Prefixes of one pipeline, and questions about what it makes. clap builds the options of the
+/// chosen command only: those of all commands took a tenth of the time before the first process.
+/// The summary of each command is here, because a doc comment on its structure would replace it in
+/// the list.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(crate) enum Command {
@@ -230,8 +230,8 @@ impl Loudness {
     }
 }
 
-// A profile that is looked at: options stand anywhere before `--`, as nothing there is the
-// target's.
+// A profile that is inspected: options may come anywhere before `--`, as nothing there belongs to
+// the target.
 #[derive(Debug, Args)]
 pub(crate) struct Looked {
     /// What is added.
@@ -303,7 +303,7 @@ pub(crate) struct Runs {
     pub given: Given,
 }
 
-/// When denials are told.
+/// When denials are reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Explain {
     /// At the end of the run.
@@ -504,7 +504,7 @@ pub(crate) struct Planning {
     pub shown: Shown,
 }
 
-// Questions to a profile. They stand before the target's words.
+// Questions about a profile. They come before the target's words.
 #[derive(Debug, Args)]
 #[command(after_help = QUESTIONS, override_usage = "stockade why [OPTIONS] PROFILE QUESTION... [-- COMMAND [ARGS]...]")]
 pub(crate) struct Asking {

@@ -55,11 +55,11 @@ pub fn start() -> c_int {
 /// returns the exit status.
 ///
 /// It reads standard input and prints as the program does. If standard output cannot be written, it
-/// ends this process. A launcher that is set-id, or has file capabilities, would lend its
-/// privilege to whoever starts it, with a profile of their choice (CVE-2016-10122 and
-/// CVE-2026-41163 are such cases in peers): it refuses to be one. What
-/// [`launch()`](crate::launch()) says of the calling process holds for `stockade run`, but nothing
-/// is put back: it is for a process that ends with what it was called for.
+/// ends this process. A launcher that is set-id, or has file capabilities, would lend its privilege
+/// to any user who starts it, with a profile of their choice (CVE-2016-10122 and CVE-2026-41163 are
+/// such cases in peers): it refuses to be one. What [`launch()`](crate::launch()) says of the
+/// calling process holds for `stockade run`, but nothing is put back: it is for a process that ends
+/// with what it was called for.
 ///
 /// # Examples
 ///

@@ -23,7 +23,7 @@ use crate::text::source::Sources;
 use std::fmt;
 use std::time::Duration;
 
-/// A profile that was read and understood, with all that it extends.
+/// A profile that was read and checked, with every profile that it extends.
 ///
 /// [`load`] makes it and [`plan()`] takes it. It holds the texts that it came from, so that a
 /// later problem can name its line, and nothing of the machine. What it says is data of the
@@ -60,7 +60,7 @@ pub struct Ended {
     leftovers: Vec<String>,
 }
 
-/// Reads a profile with all that it extends, and settles its parameters and variables.
+/// Reads a profile and every profile that it extends, and settles parameters and variables.
 ///
 /// It reads files, the environment and the current directory of this process, and changes nothing.
 ///
@@ -73,7 +73,7 @@ pub struct Ended {
 ///
 /// # Examples
 ///
-/// What is wrong has a stable code for programs, a place and, where there is one, the mend:
+/// A problem has a stable code for programs, a place and, where one is known, a fix:
 ///
 /// ```
 /// let request = stockade::Request::text("mine", "format = 1\n[process]\ntimeout = 30\n");
@@ -132,8 +132,8 @@ pub fn plan(profile: Profile) -> Result<Plan, Problems> {
 ///
 /// The step that failed, with the line of the profile that asked for it, the kernel's error in
 /// words and, where it is known, why this machine forbids it. Nothing is left of the sandbox then.
-/// [`Problems::status`] is what a shell would be told: 127 for a program that is not there, 126 for
-/// one that cannot be executed, else 125.
+/// [`Problems::status`] is the status that a shell expects: 127 for a program that is not there,
+/// 126 for one that cannot be executed, else 125.
 ///
 /// # Examples
 ///
@@ -216,8 +216,8 @@ impl Plan {
         unseen(&self.profile.process, &host)
     }
 
-    /// What a failed launch tells. execve(2) says ENOENT also where the loader or the interpreter
-    /// is what is missing: what the tree lacks is looked for now.
+    /// The problems of a failed launch. execve(2) also gives ENOENT if the loader or the
+    /// interpreter is missing, so the missing file is searched for now.
     pub(crate) fn failed(&self, Failure { problem, status }: Failure) -> Problems {
         let of_the_program = |cause: &Unseen| cause.at == self.plan.exec.at;
         let cause = if status == FAILED {

@@ -111,7 +111,7 @@ pub struct Host {
     pub subuid: Vec<(u32, u32)>,
     /// Subordinate group ids of the caller (subgid(5)).
     pub subgid: Vec<(u32, u32)>,
-    /// Host ids that somebody has, as first and count; read only for root.
+    /// Host ids in use, as first and count; read only for root.
     pub taken: Vec<(u32, u32)>,
     /// What of the profile came from the caller's environment.
     pub private: Vec<Span>,
@@ -133,8 +133,7 @@ pub struct Host {
     pub bounds: Option<Bounds>,
     /// The caller's supplementary groups, where a command asked for them.
     pub groups_of_caller: Option<Vec<u32>>,
-    /// Whether the limits of namespaces(7) cannot be written; read only where the profile lets them
-    /// fall.
+    /// Whether the limits of namespaces(7) cannot be written; read only if `optional` names them.
     pub read_only_sysctls: bool,
     /// Whether the directory of sandboxes with a name is another user's, or others may enter it; read
     /// only where the sandbox has one.

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int};
 
 /// The C entry. Rust's own start would ask the kernel twenty things that a launcher never uses (a
 /// guard page and a signal stack for overflows, the descriptors, SIGPIPE); without it SIGPIPE also
-/// keeps its default action, as `stockade plan | head` wants.
+/// keeps its default action, as `stockade plan | head` needs.
 ///
 /// # Safety
 ///

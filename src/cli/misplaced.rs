@@ -16,8 +16,8 @@ pub(crate) fn option_like(word: &str) -> Option<String> {
     Some(format!("did you mean `--{near}`?"))
 }
 
-/// How a command line is written on which options of `run` stand behind PROFILE, where they are the
-/// target's first word.
+/// The command line with the options of `run` moved before PROFILE; after it they are words of the
+/// target.
 pub(super) fn in_order(profile: &str, words: &[String]) -> String {
     let command = Cli::built();
     let run = command.find_subcommand("run");
@@ -54,8 +54,8 @@ pub(super) fn in_order(profile: &str, words: &[String]) -> String {
     }
 }
 
-/// How a command line is written on which an option of the target's stands behind PROFILE, where
-/// options of a command may stand.
+/// The command line with `--` before an option of the target's, in a command that takes its own
+/// options after PROFILE too.
 pub(crate) fn with_dashes(words: &[String], unknown: &str) -> Option<String> {
     let (command, words) = words.split_first()?;
     let known = Cli::built();

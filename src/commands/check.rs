@@ -81,7 +81,7 @@ fn verdict(planned: &Planned) -> String {
     } else {
         format!(". Left out, so that the target cannot use it: {}", escape(&without.join(", ")))
     };
-    // A file of a control group can refuse its value, and no look tells before it is written.
+    // A file of a control group can refuse its value, and only writing it shows that.
     let limits =
         if planned.plan.groups.iter().any(|step| matches!(step.op, GroupOp::GroupLimit { .. })) {
             "\nwhether the kernel takes each limit shows when the groups are made: stockade doctor \

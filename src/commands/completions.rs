@@ -31,7 +31,7 @@ pub(super) fn complete(words: &[String]) -> u8 {
     let (begun, before) =
         words.split_last().map_or(("", &[][..]), |(begun, before)| (begun.as_str(), before));
     let command = Cli::built();
-    // bash makes three words of `--format=json`, and wants the last.
+    // bash splits `--format=json` into three words, and completes the last.
     let parted = match (begun, before) {
         ("=", [.., option]) => Some((option, "")),
         (value, [.., option, equals]) if equals == "=" => Some((option, value)),
@@ -54,7 +54,7 @@ pub(super) fn complete(words: &[String]) -> u8 {
     0
 }
 
-/// What stands at a place of the command line.
+/// What is expected at a position of the command line.
 enum Wanted<'c> {
     /// An option, or the value of this argument that has no name.
     Any(Option<&'c Arg>),
@@ -135,7 +135,7 @@ fn wanted<'c>(command: &'c Command, words: &[&str]) -> Wanted<'c> {
         }
         if word.starts_with('-') && *word != "-" {
             let Some(option) = command.get_arguments().find(|arg| is(arg, word)) else { continue };
-            // One whose value stands behind `=` alone takes no word.
+            // An option that takes its value only after `=` takes no further word.
             let takes_word = option.get_action().takes_values() && !option.is_require_equals_set();
             if takes_word && words.as_slice().is_empty() {
                 return Wanted::Value(option);
@@ -225,8 +225,7 @@ fn values(arg: &Arg, begun: &str) -> Vec<String> {
     }
 }
 
-/// The parameters of the profile that stands on the line already: those of `run` come after its
-/// options.
+/// The parameters of the profile that the line already names; with `run` it follows the options.
 fn parameters(command: &Command, before: &[&str], begun: &str) -> Vec<String> {
     let mut words = before.iter();
     while let Some(word) = words.next() {

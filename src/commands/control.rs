@@ -9,7 +9,7 @@ use crate::text::source::Sources;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Deed {
-    /// All its processes stand still.
+    /// Every process of it is frozen.
     Freeze,
     Thaw,
     /// Its target is asked to end, and after a time all of it is ended.

@@ -22,7 +22,7 @@ use serde::Serialize;
 /// For how many kinds the line is sought: each candidate is planned once more.
 const MOST_SOUGHT: usize = 32;
 
-/// Tells of all, on standard error.
+/// Prints all of them on standard error.
 pub(super) fn report(denials: &Denials, request: &Request, planned: &Planned) {
     let mut kinds: Vec<&Denial> = denials.kinds.iter().collect();
     // Programs do without what seems to be absent, so that comes last.
@@ -141,8 +141,8 @@ fn has_conditions(call: &Call, filter: &Filter) -> bool {
     table.is_some_and(|rule| !rule.cases.is_empty())
 }
 
-/// Integers as the kernel reads them. Of an address only whether it is null is told: what it is
-/// says nothing, and differs from run to run.
+/// Integers as the kernel reads them. An address is shown only as null or not: its value means
+/// nothing, and differs from run to run.
 fn arguments(name: &str, registers: &[u64; 6]) -> String {
     let small = |number: i64, hex: u64| {
         if (-4096..4096).contains(&number) { number.to_string() } else { format!("{hex:#x}") }

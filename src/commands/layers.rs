@@ -50,7 +50,7 @@ struct Line {
     value: String,
     #[serde(flatten)]
     place: Option<Place>,
-    /// The value of a weaker layer that it replaces or withdraws.
+    /// The value of a weaker layer that it replaces or removes.
     before: Option<Before>,
 }
 

@@ -51,7 +51,7 @@ fn command_page() -> Page {
 /// How a command is called, in one line.
 fn usage(command: &Command) -> String {
     let text = command.clone().render_usage().to_string();
-    // A command that can stand alone has a line for each of its forms; those with a command have
+    // A command that also works without a subcommand has a line for each form; the subcommands have
     // items of their own.
     text.trim_start_matches("Usage: ").lines().next().unwrap_or_default().trim().to_owned()
 }

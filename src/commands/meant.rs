@@ -67,7 +67,7 @@ pub(super) fn no_profile(command: &str, target: &[String]) -> Problem {
         ));
     }
     let words = spaced(target);
-    // Whoever can write to this directory would choose the sandbox.
+    // A user who can write to this directory would choose the sandbox.
     if std::fs::symlink_metadata(HERE).is_ok() {
         return problem.help(format!(
             "the profile in this directory is taken where it is named: stockade {command} {HERE} \

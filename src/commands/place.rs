@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// How often another name is tried where somebody has one.
+/// How many names are tried while the name is taken.
 const TRIES: u32 = 16;
 
 pub(super) enum Place {

@@ -118,9 +118,9 @@ fn diff(flags: Flags, first: String, second: String, format: Format) -> u8 {
     u8::from(sides.iter().any(|(.., deeds)| !deeds.is_empty()))
 }
 
-/// Everything that a plan does, by its words; places in the profile are not among them. No field
-/// may be left out unnamed: what is not told here are no differences, and who compares two profiles
-/// trusts that.
+/// Everything that a plan does, as text, without places in the profile. Every field is named: a
+/// field that is left out here would never show as a difference, and a reader of the comparison
+/// relies on that.
 fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     // `new` is of `choice`, `root` of the caller, `slots` of the steps; notes are words about the
     // rest.
@@ -145,7 +145,7 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     } = plan;
     let mut all = deeds_of_steps(steps);
     all.extend(groups.iter().map(|step| step.op.to_string()));
-    // The maps are told with the ids.
+    // The maps are printed with the ids.
     let is_map = |op: &OutsideOp| matches!(op, OutsideOp::MapIds(_));
     all.extend(outside.iter().filter(|step| !is_map(&step.op)).map(|step| step.op.to_string()));
     all.extend(Kind::ALL.into_iter().map(|kind| match choice.of(kind) {

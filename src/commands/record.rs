@@ -100,12 +100,12 @@ pub(super) struct Record {
     wall_us: u64,
     /// What the processes used.
     used: Used,
-    /// What the control groups tell.
+    /// What the control groups report.
     #[serde(flatten)]
     account: Account,
     /// What is less than the profile says, with its leave.
     skipped: Vec<String>,
-    /// Which system calls were denied, where somebody asked for it or a rule says `notify`.
+    /// The system calls that were denied, where an option asks for them or a rule says `notify`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     denied: Vec<Denied>,
 }

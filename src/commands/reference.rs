@@ -49,7 +49,7 @@ pub(super) struct Entry {
     pub blocks: Vec<Block>,
 }
 
-/// The entries of a key by its path, or by its own name, wherever it stands.
+/// The entries of a key, by its path or by its name in any section.
 pub(super) fn entries(name: &str) -> Vec<Entry> {
     let wanted = name.trim_start_matches('[').trim_end_matches(']');
     let whole = Profile::shape();

@@ -123,7 +123,7 @@ fn plan(given: crate::cli::Given) -> Result<(Request, Planned), Failed> {
 /// What a shell gives for a command that died of SIGSYS.
 const OF_A_SHELL: u8 = 128 + libc::SIGSYS as u8;
 
-/// What SIGSYS means here, where no denial has told it.
+/// What SIGSYS means here, where no denial explains it.
 fn ended_by_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) -> Option<String> {
     let explained = plan.told == Told::Everything;
     let foreign = match plan.filter.table(Abi::X86) {

@@ -43,7 +43,7 @@ const DEFAULT: &str = "default";
 const VARIABLE_OR_DEFAULT: &str = "variable-or-default";
 const WITHDRAWAL: &str = "withdrawal";
 
-/// The parts that stand in many places, by their names. Variables are put in wherever they stand.
+/// The parts that are used in many places, by their names. Each of those places takes variables.
 fn named_parts<'s>(shape: &'s Shape, all: &mut BTreeMap<&'static str, &'s Shape>) {
     match shape {
         Shape::Part(name, _, inner) => {
@@ -130,7 +130,7 @@ enum Alternative<'s> {
     Shape(&'s Shape),
     /// A definition of the schema.
     Definition(&'static str),
-    /// `false`, which withdraws.
+    /// `false`, which removes an inherited entry.
     False,
 }
 
@@ -173,8 +173,8 @@ fn bare<'s>(shape: &'s Shape, all: &mut Vec<Alternative<'s>>) {
     }
 }
 
-/// Whether a text with variables is a value of its own kind here: where free text may stand it is
-/// one already, and a table or a list cannot come of a variable.
+/// Whether a text with variables needs an alternative of its own here: free text already matches
+/// it, and no variable gives a table or a list.
 fn is_filled(shape: &Shape) -> bool {
     match shape {
         Shape::Form(..)
@@ -197,13 +197,13 @@ fn takes_text(shape: &Shape) -> bool {
 }
 
 /// The members of the schema of a value: of the one thing that it may be, or of several. Taplo
-/// shows the words of each of several, and others those of the whole, so `doc` stands at both.
+/// shows the description of each alternative, other editors that of the whole, so both have `doc`.
 fn members(shape: &Shape, doc: &str, fills: bool) -> Vec<Member> {
     let mut all = vec![];
     let fills = alternatives(shape, fills, &mut all);
     let mut out = described(doc);
     match all.as_slice() {
-        // What stands beside a reference does not count.
+        // Keywords beside `$ref` are ignored.
         [Alternative::Definition(name)] if !doc.is_empty() => {
             out.push(member("allOf", Json::List(vec![Json::Object(vec![refer(name)])])));
         }

@@ -24,8 +24,8 @@ pub(super) fn asked(mut words: Vec<String>) -> Vec<String> {
     words
 }
 
-/// What is wrong with a command line of `run` that can be read: all that follows its options is
-/// PROFILE and the target's, and an option that is not known would be PROFILE.
+/// What is wrong with a command line of `run` that can be read: PROFILE and the target's words
+/// follow its options, so an unknown option would become PROFILE.
 pub(super) fn check(cli: &Cli, words: &[String]) -> Option<u8> {
     let Command::Run(runs) = &cli.command else { return None };
     let given = runs.given.words();
@@ -84,8 +84,7 @@ pub(super) fn refuse(error: &clap::Error, words: &[String]) -> u8 {
     }
 }
 
-/// Help in lines of a page. What goes on in a further line stands below the words that it goes on
-/// from.
+/// Help in lines of a page. A continued line is aligned with the words that it continues.
 fn narrow(help: &str) -> String {
     let width = sys::terminal_width(libc::STDOUT_FILENO)
         .map_or(COLUMNS, |width| usize::from(width).clamp(NARROWEST, WIDEST));

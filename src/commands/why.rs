@@ -44,7 +44,7 @@ pub(super) fn why(mut asking: Asking) -> u8 {
                 })
                 .cloned();
             let mut doubt = None;
-            // The filter is opened by it, and what the kernel does then cannot be told.
+            // With it the filter allows the call; whether the kernel then does is unknown.
             if let (None, Says::Denies, Query::Call { .. }) = (&change, answer.verdict, &query) {
                 let doubted = |line: &Line| {
                     Some((
@@ -101,7 +101,7 @@ fn read(questions: &[String]) -> Result<Vec<Query>, Failed> {
     questions.iter().map(|question| Query::parse(question).map_err(wrong)).collect()
 }
 
-/// The plan of a profile, which may leave its command to whoever runs it.
+/// The plan of a profile, which may leave its command to the command line of `run`.
 fn stand(mut request: Request) -> Result<(Request, Planned), Failed> {
     match settle(&request, Caller::current()) {
         Err(Failed { problems, .. })
@@ -119,7 +119,7 @@ fn stand(mut request: Request) -> Result<(Request, Planned), Failed> {
 pub(super) enum Permits {
     /// The call succeeds as it is.
     AsItIs(Line),
-    /// The filter lets it through; what the kernel does cannot be told from what is seen of it.
+    /// The filter lets it through; what the kernel then does is not visible in the arguments.
     Perhaps(Line, String),
     /// None does, for this reason.
     Never(String),
@@ -127,8 +127,8 @@ pub(super) enum Permits {
     InItsOwn(Line),
 }
 
-/// The line that permits a call as the kernel told of it, where there is one: by the filter, and by
-/// all that the kernel asks besides.
+/// The line that permits a call as the kernel reported it, if there is one: by the filter, and by
+/// every further check of the kernel.
 pub(super) fn line_for(
     query: &Query,
     call: &Call,

@@ -46,8 +46,8 @@ pub struct Hierarchy {
     /// The directory that the sandbox's group is to be made in: the launcher's own group, or the
     /// one that the profile names.
     pub directory: String,
-    /// Why nothing can be made there; 0 where something can. Read only where the profile needs the
-    /// hierarchy, as is all that follows.
+    /// The errno with which making a group there fails; 0 if it succeeds. This and all fields below
+    /// are read only if the profile needs the hierarchy.
     pub refused: i32,
     /// Version 2: where systemd listens, where a scope of its is to be made first, for the group to
     /// be in.

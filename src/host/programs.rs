@@ -6,7 +6,7 @@
 use crate::kernel::name::Inode;
 use std::collections::BTreeMap;
 
-/// A program with all that it needs.
+/// A program with every file that it needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Program {
     /// As the profile writes it.
@@ -76,7 +76,7 @@ pub enum Lack {
         /// Who needs it.
         of: String,
     },
-    /// A script that only somebody else's link or script leads to.
+    /// A script that is reached only through another user's link or script.
     Foreign {
         path: String,
         /// The link or script.

@@ -14,7 +14,7 @@ pub(crate) struct Questions {
     pub users: BTreeSet<String>,
     /// The ids of these groups.
     pub groups: BTreeSet<String>,
-    /// Which ids somebody has.
+    /// Which ids are in use.
     pub taken: bool,
     /// The caller's subordinate ids.
     pub subordinate: bool,
@@ -24,7 +24,7 @@ pub(crate) struct Questions {
     pub root_power: bool,
     /// Whether the limits of namespaces can be written.
     pub sysctls: bool,
-    /// Whether a session keyring can be had.
+    /// Whether a session keyring can be made.
     pub keyring: bool,
     /// The caller's own hard limits on these resources (`RLIMIT_*`).
     pub resources: Option<Vec<u32>>,

@@ -8,9 +8,9 @@ pub struct Trail {
     /// The directories that it leaves by `..`: with another in the place of one of them the path
     /// leads elsewhere.
     pub left: Vec<String>,
-    /// Where it ends: its place without links; or the first place that cannot be had.
+    /// Where it ends: its place without links, or the first place that cannot be opened.
     pub end: String,
-    /// Why the end cannot be had.
+    /// Why the end cannot be opened.
     pub errno: Option<i32>,
 }
 

@@ -74,7 +74,7 @@ impl Line {
         Line { fix: Some(fix), ..self }
     }
 
-    /// What mends it, if anything is known to.
+    /// The fix, if one is known.
     pub(crate) fn fix_maybe(self, fix: Option<Fix>) -> Line {
         Line { fix: fix.or(self.fix), ..self }
     }

@@ -63,7 +63,7 @@ struct Around {
     rights: (Rights, Span),
 }
 
-/// All that the sandbox allows.
+/// Everything that the sandbox allows.
 #[derive(Debug, Clone)]
 pub struct World<'a> {
     /// The plan that it is read off.
@@ -76,8 +76,8 @@ pub struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// Reads a plan; the profile tells which directories it names, and which are there for what
-    /// lies in them.
+    /// Reads a plan; the profile says which directories it names itself, and which exist only as
+    /// parents of its entries.
     pub fn new(plan: &'a Plan, profile: &Profile) -> World<'a> {
         let mut tree = Tree::new(same(Attrs(0), false, Span::NOWHERE));
         if plan.choice.is_new(Kind::Mount) {
@@ -200,7 +200,7 @@ impl Capabilities {
     }
 }
 
-/// What stands in the slots of a plan, with its attributes.
+/// The content of the slots of a plan, with its attributes.
 type Sources = BTreeMap<usize, (Source, Attrs)>;
 
 /// The owner on disk of what is in a slot, and the host ids that it is mapped to.
@@ -379,7 +379,7 @@ fn rule(tree: &mut Tree<Entry>, plan: &Plan) {
     let near = near(tree);
     for (op, at) in plan.tree() {
         let Some((path, rights)) = op.rights() else { continue };
-        // A rule of the profile's own may stand on any path.
+        // A rule of the profile's own may be on any path.
         let attrs = mount(&near, path.text())
             .and_then(|mount| tree.get(mount))
             .map_or(Attrs(0), |mount| mount.attrs);

@@ -184,7 +184,7 @@ pub const ASKS: &[Ask] = &[
             Some(("kernel/perf_event_paranoid", 2)),
         ),
     ),
-    // Making maps and loading programs; the other commands act on what somebody made.
+    // Making maps and loading programs; the other commands need a map or program that was made so.
     partly(
         &["bpf"],
         "bpf",

@@ -68,7 +68,7 @@ impl Controller {
         }
     }
 
-    /// Whose file it is, by what stands before the first dot.
+    /// The controller of a file, by its name up to the first dot.
     pub fn of_file(file: &str) -> Option<Controller> {
         let (prefix, _) = file.split_once('.')?;
         let all = [

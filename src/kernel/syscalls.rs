@@ -157,7 +157,7 @@ pub fn number(name: &str) -> Option<u32> {
     Abi::Native.number(name)
 }
 
-/// The name as it stands in the tables, if any architecture has it.
+/// The name as the tables have it, if any architecture does.
 pub(crate) fn known_name(name: &str) -> Option<&'static str> {
     find(name)
         .map(|index| TABLE[index].name)

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use toml::de::DeValue;
 
-/// A table whose keys are the user's own names; layers merge name by name, `false` withdraws an
+/// A table whose keys are the user's own names; layers merge name by name, `false` removes an
 /// inherited entry. `K` are keys of an inherited value that a layer can change alone.
 #[derive(Debug, Clone)]
 pub struct Entries<V, K = Infallible> {
@@ -73,9 +73,9 @@ impl<V: EntryType, K> Shaped for Entries<V, K> {
 
 #[derive(Debug, Clone)]
 pub struct Entry<V, K = Infallible> {
-    /// Where its name stands.
+    /// The place of its name.
     pub key: Span,
-    /// Its value with the value's place, or `None` where it is withdrawn.
+    /// Its value with the value's place, or `None` if it is removed.
     pub value: Option<At<V>>,
     /// Keys that change the inherited value, until the layers merge.
     pub(crate) keys: Option<At<K>>,
@@ -99,7 +99,7 @@ impl<V, K> Default for Entries<V, K> {
 }
 
 impl<V, K> Entries<V, K> {
-    /// Name and value of every entry that is not withdrawn.
+    /// Name and value of every entry that is not removed.
     pub fn iter(&self) -> impl Iterator<Item = (At<&str>, &At<V>)> {
         self.map.iter().filter_map(|(name, entry)| {
             Some((At::new(name.as_str(), entry.key), entry.value.as_ref()?))
@@ -160,7 +160,7 @@ impl<V: Read + EntryType> Field for Entries<V, V::Keys> {
                 continue;
             }
             let is_covered = || all.iter().any(|other| *other != name && V::covers(other, &name));
-            // A misspelt withdrawal would leave the grant that it means.
+            // A misspelt removal would leave the grant that it means to remove.
             if entry.value.is_none()
                 && self.get(&name).is_none()
                 && !problems.is_full()

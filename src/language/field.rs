@@ -119,12 +119,12 @@ pub(crate) fn unknown_key(
     );
 }
 
-/// Whether the value is the word `"default"`, which withdraws an inherited value.
+/// Whether the value is the word `"default"`, which removes an inherited value.
 pub(super) fn is_default_word(node: &Node<'_>) -> bool {
     matches!(node.get_ref(), DeValue::String(text) if text == "default")
 }
 
-/// The problem of a withdrawal of what no weaker layer sets.
+/// The problem of removing what no weaker layer sets.
 pub(crate) fn nothing_to_withdraw<'a>(
     name: &str,
     at: Span,

@@ -16,7 +16,7 @@ pub(crate) struct Fill {
     /// It is free text: a number or a truth value of a parameter is put in as text. Elsewhere a
     /// text that is nothing but one parameter takes that one's type.
     pub text: bool,
-    /// The word `"default"` withdraws what is inherited there, so no variable may bring it.
+    /// The word `"default"` removes an inherited value there, so no variable may bring it.
     pub withdraws: bool,
     /// `"${ARGS}"` takes the words after PROFILE, and `!` is an ordinary character.
     pub args: bool,
@@ -54,7 +54,7 @@ impl Fill {
     /// Free text.
     pub(crate) const TEXT: Fill = Fill { text: true, ..Fill::VALUE };
 
-    /// The same as the value of a key that can be withdrawn.
+    /// The same as the value of a key that can be removed.
     pub(crate) const fn of_key(self) -> Fill {
         Fill { withdraws: true, ..self }
     }

@@ -12,13 +12,13 @@ use crate::text::problem::Problems;
 use crate::text::source::{At, Span};
 use std::marker::PhantomData;
 
-/// A value that a stronger layer replaces whole; the word `"default"` withdraws it.
+/// A value that a stronger layer replaces whole; the word `"default"` removes it.
 #[derive(Debug, Clone, Default)]
 pub enum Key<T> {
     /// No layer speaks of it.
     #[default]
     Unsaid,
-    /// Withdrawn by `"default"`.
+    /// Removed by `"default"`.
     Default(Span),
     /// Set, with the place of the value.
     Said(At<T>),
@@ -90,8 +90,8 @@ impl<T: Read> Field for Key<T> {
     }
 }
 
-/// A key that the loader reads by itself, before the layers are merged. It stands among the others
-/// for suggestions, schema and reference.
+/// A key that the loader reads by itself, before the layers are merged. It is declared among the
+/// others for suggestions, schema and reference.
 #[derive(Debug, Clone)]
 pub struct Early<T>(PhantomData<T>);
 

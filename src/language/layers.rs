@@ -46,15 +46,15 @@ impl Deed {
     }
 }
 
-/// One deed, with its places.
+/// One change, with its places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The names that lead to the key.
     pub key: Vec<String>,
     pub deed: Deed,
-    /// The value, or the word that withdraws.
+    /// The value, or the word that removes.
     pub at: Span,
-    /// The weaker layer's value that this one replaces or withdraws.
+    /// The weaker layer's value that this one replaces or removes.
     pub before: Span,
 }
 
@@ -64,7 +64,7 @@ pub enum Said {
     Nothing,
     /// A value, there.
     Value(Span),
-    /// A word that withdraws, there.
+    /// A word that removes, at its place.
     Withdrawal(Span),
 }
 
@@ -89,14 +89,13 @@ impl Changes {
         self.key.pop();
     }
 
-    /// Records a deed on the present key.
+    /// Records a change of the present key.
     #[inline(never)]
     pub fn record(&mut self, deed: Deed, at: Span, before: Span) {
         self.all.push(Change { key: self.key.clone(), deed, at, before });
     }
 
-    /// Records what a value, or a word that withdraws, does on the present key or on an entry of
-    /// it.
+    /// Records what a value, or a word that removes, does to the present key or to an entry of it.
     #[inline(never)]
     pub fn lay(&mut self, entry: Option<&str>, said: Said, before: Span) {
         self.key.extend(entry.map(str::to_owned));

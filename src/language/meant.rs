@@ -55,7 +55,7 @@ pub(super) fn meant(
     })
 }
 
-/// The part of a value at a place, with its key; what stands in a list has none.
+/// The part of a value at a place, with its key; an item of a list has none.
 fn find<'n, 'i>(
     node: &'n Node<'i>,
     at: Span,

@@ -22,7 +22,7 @@ pub(crate) trait Read: Shaped + Sized {
     fn absent() -> Option<Self> {
         None
     }
-    /// What stands at its key in a table, where that is not to be missing.
+    /// The value of its key in a table, if the key must be written.
     fn spell_key(&self) -> Option<Toml> {
         Some(self.spell())
     }
@@ -148,7 +148,7 @@ pub(crate) fn entries<'n, 'i>(
     }
 }
 
-/// Where a key of a table stands; that of the table where it has none of that name.
+/// The place of a key of a table, or of the table itself if it has no such key.
 #[inline(never)]
 pub(crate) fn place_of(node: &Node<'_>, name: &str) -> Span {
     let DeValue::Table(table) = node.get_ref() else { return node.span().into() };

@@ -9,16 +9,16 @@ use crate::text::source::{At, Span};
 
 /// Where the values of a text came from, which its loader knows.
 pub(crate) trait Origin {
-    /// What stands in the text where a value of the caller's environment was put in: that value may
-    /// be a secret.
+    /// The text as written where a value of the caller's environment was put in: that value may be
+    /// a secret.
     fn hidden(&self, at: Span) -> Option<&str>;
     /// Whether a variable brought any part of the value: of it nothing is guessed.
     fn is_filled(&self, at: Span) -> bool;
-    /// Where the language has a key that is unknown where it stands.
+    /// The section that has a key of this name, for a key that is unknown at its place.
     fn elsewhere(&self, key: &str) -> Option<String>;
 }
 
-/// A text in which each value stands as it is.
+/// A text without variables, whose values are as written.
 pub(crate) struct AsWritten;
 
 impl Origin for AsWritten {

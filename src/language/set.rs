@@ -12,16 +12,16 @@ use crate::text::source::{At, Span};
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// A list whose order and repeats mean nothing; layers are united, `"!x"` withdraws an inherited
-/// `x`, `"!*"` all of them.
+/// A list whose order and repeats mean nothing; layers are united, `"!x"` removes an inherited `x`,
+/// `"!*"` all of them.
 #[derive(Debug, Clone)]
 pub struct Set<T> {
     /// What is in it, each with its place.
     pub items: Vec<At<T>>,
     withdrawn: Vec<At<String>>,
-    /// Where it is said that nothing is in it, or the last item was withdrawn.
+    /// The place that empties it: `[]`, or the removal of the last item.
     emptied: Option<Span>,
-    /// Whether it is to be as if no layer had spoken of it.
+    /// Whether `"default"` resets it, as if no layer had set it.
     unsaid: bool,
 }
 
@@ -32,7 +32,7 @@ impl<T> Default for Set<T> {
 }
 
 impl<T> Set<T> {
-    /// Where it is said, be it to say that it is empty; nothing where no layer speaks of it.
+    /// The place that sets it, also as empty; `None` if no layer sets it.
     pub fn said(&self) -> Option<Span> {
         self.items.first().map(|item| item.at).or(self.emptied)
     }
@@ -138,7 +138,7 @@ impl<T: Read + ToString> Field for Set<T> {
     }
 }
 
-/// What withdraws an inherited item, which is named as it is written.
+/// The item that removes an inherited item, named as it is written.
 pub(crate) fn spell_withdrawn<T: Read>(name: &str) -> Toml {
     let node = Spanned::new(0..0, DeValue::String(name.into()));
     match T::read(&node).map(|item| item.spell()) {
@@ -161,7 +161,7 @@ impl<T: ToString> Set<T> {
     }
 }
 
-/// The names that are withdrawn; a problem for each that is not there.
+/// Removes the names; a problem for each that was not inherited.
 fn withdraw(had: &Names, withdrawn: Vec<At<String>>, problems: &mut Problems) -> Names {
     for name in withdrawn.iter().filter(|name| name.value != "*" && !had.contains(&name.value)) {
         if problems.is_full() {

@@ -30,15 +30,16 @@ pub enum Shape {
     /// A table whose keys are the user's own names.
     Named(Named),
     Either(Vec<Shape>),
-    /// The value of a key: the word `"default"` stands there too, and withdraws what is inherited.
+    /// The value of a key: the word `"default"` is allowed too, and removes what is inherited.
     Key(Box<Shape>),
-    /// An entry of a table that merges name by name: `false` stands there too, and withdraws an
+    /// An entry of a table that merges name by name: `false` is allowed too, and removes an
     /// inherited entry.
     Entry(Box<Shape>),
-    /// A shape that stands in many places: its name, by which the schema has it once, and what it
-    /// is in words, where its parts are too many to list.
+    /// A shape that is used in many places: its name, under which the schema has it once, and a
+    /// description, where its parts are too many to list.
     Part(&'static str, &'static str, Box<Shape>),
-    /// What the loader reads before everything else: no variable and no `"default"` stands there.
+    /// What the loader reads before everything else: no variable and no `"default"` is allowed
+    /// there.
     Early(Box<Shape>),
 }
 
@@ -71,7 +72,7 @@ pub struct Named {
     pub form: &'static str,
     /// Whether variables are put into names.
     pub fills: bool,
-    /// What stands under each name.
+    /// The value of each name.
     pub value: Box<Shape>,
 }
 
@@ -144,7 +145,7 @@ impl Shape {
         outer(Box::new(inner()))
     }
 
-    /// The keys of a table, through what stands round it.
+    /// The keys of a table, through the shapes around it.
     pub fn keys(&self) -> &[KeyShape] {
         match self {
             Shape::Table(table) => &table.keys,

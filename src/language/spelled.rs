@@ -18,7 +18,7 @@ pub(crate) enum Toml {
     List(Vec<Toml>),
     /// Keys in the order in which they are written. No variable is put into them.
     Table(Vec<(String, Toml)>),
-    /// The same as a section, whose keys stand below its heading.
+    /// The same as a section, whose keys follow its heading.
     #[cfg_attr(
         face_alone,
         allow(dead_code, reason = "the tests write whole profiles; tools are to")
@@ -37,7 +37,7 @@ impl Toml {
         Toml::Bare(value.to_string())
     }
 
-    /// A value as it stands in a text, with its variables.
+    /// A value as it is written in a text, with its variables.
     pub(crate) fn of(value: &DeValue<'_>) -> Toml {
         match value {
             DeValue::String(text) => Toml::Raw(text.to_string()),

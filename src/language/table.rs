@@ -69,8 +69,8 @@ pub(crate) fn spell_keys<const N: usize>(keys: [(&str, Option<Toml>); N]) -> Tom
     Toml::Table(written.collect())
 }
 
-/// Declares a small table that stands as a value. After a field's type, `= Need::..` says when the
-/// key is there, where the type does not.
+/// Declares a small table that is a value. After a field's type, `= Need::..` says when the key is
+/// required, if the type does not.
 macro_rules! table {
     (
         $(#[doc = $doc:literal])+

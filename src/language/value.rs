@@ -90,7 +90,7 @@ pub(crate) fn word_of<T: Copy>(what: &str, words: &[(&str, T)], text: &str) -> R
     })
 }
 
-/// Why a text is none of some words; `else_help` stands before all of them where none is near.
+/// Why a text is none of some words; `else_help` comes before their list if none is similar.
 #[inline(never)]
 pub(crate) fn unknown_word(what: &str, words: &[&str], else_help: &str, text: &str) -> Why {
     let help = suggestion(text, words.iter().copied())
@@ -141,8 +141,8 @@ macro_rules! words {
 }
 pub(crate) use words;
 
-/// An integer within bounds. What one out of them is told may be the last, before and after the
-/// number.
+/// An integer within bounds. The message for a number out of bounds may be given last, as the text
+/// before and after the number.
 macro_rules! bounded {
     ($(#[$doc:meta])* $name:ident($int:ty) = $range:expr, $what:literal) => {
         $crate::language::value::bounded! {
@@ -417,7 +417,7 @@ pub fn plain_path(text: &str) -> Result<String, Why> {
     if bytes::bytes(&plain).len() > PATH_MAX {
         return Err(Why::new(format!("a path is longer than {PATH_MAX} bytes")));
     }
-    // `.` is the directory that somebody is in; nobody who writes it means the whole tree.
+    // `.` means the current directory; a user who writes it does not mean the whole tree.
     if plain.is_empty() && text.contains('.') {
         return Err(Why::not(text, "` is `/`, the whole tree")
             .help("write the directory that is meant: \"${CWD}\" or \"${PROFILE_DIR}\""));

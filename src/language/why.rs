@@ -24,7 +24,7 @@ pub(crate) enum Kind {
     Whole(&'static str),
 }
 
-/// Why a value is not taken, apart from where it stands.
+/// Why a value is refused, without its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
     kind: Kind,
@@ -193,7 +193,7 @@ pub(crate) fn in_one_line(text: &str) -> String {
     if text.contains('\n') { escape(text) } else { text.to_owned() }
 }
 
-/// Of how many things in one value it is told that they are wrong.
+/// The most problems that are reported for one value.
 const MOST_WRONG: usize = 16;
 
 impl Wrongs {
@@ -210,7 +210,7 @@ impl Wrongs {
         self.0.len()
     }
 
-    /// Whether what more is wrong is not told.
+    /// Whether further problems are dropped.
     pub(crate) fn is_full(&self) -> bool {
         self.0.len() >= MOST_WRONG
     }

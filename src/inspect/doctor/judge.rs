@@ -41,8 +41,8 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Line> {
     lines.map(finish).collect()
 }
 
-/// Where capabilities mean nothing in a new user namespace, nothing that was tried there tells
-/// more.
+/// If capabilities have no effect in a new user namespace, the other results from there mean
+/// nothing.
 fn without_the_powerless(facts: &Facts) -> Facts {
     let mut facts = facts.clone();
     if matches!(facts.act(Act::HostName), Tried::Refused(_)) {
@@ -57,8 +57,7 @@ fn finish(line: Line) -> Line {
     Line { value: escape(&line.value), fix, ..line }
 }
 
-/// Whether all that stockade's defaults need is there: the sandbox of the built-in profile `base`
-/// could be built.
+/// Whether the machine has everything that the sandbox of the built-in profile `base` needs.
 pub(crate) fn serves(facts: &Facts) -> bool {
     matches!(facts.sandbox, Some(Ok(())))
 }

@@ -65,8 +65,8 @@ fn shell_words(text: &str) -> Vec<&str> {
     text.split(outside).filter(|word| !word.is_empty()).collect()
 }
 
-/// Lays words out from a column on, each further line below the first; `end` marks a line that goes
-/// on.
+/// Lays words out from a column on, each further line below the first; `end` marks a line that
+/// continues.
 fn hang<'w>(words: impl IntoIterator<Item = &'w str>, column: usize, end: &str) -> String {
     let page = Lines { width: COLUMNS, indent: column, end };
     fill(&" ".repeat(column), words, page).split_off(column)

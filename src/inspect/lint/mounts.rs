@@ -13,8 +13,9 @@ use crate::policy::mounts::written::line;
 use crate::text::problem::{Problem, Problems};
 use std::collections::BTreeSet;
 
-/// What the host runs later though nobody meant to start it, by its path below a granted directory,
-/// and who runs it. What somebody starts on purpose, a Makefile or a build script, is not among it.
+/// Files that programs on the host run later without being asked to, by their path below a granted
+/// directory, and the program that runs each. A file that a user runs on purpose, such as a
+/// Makefile or a build script, is not listed.
 pub const RUN_LATER: &[(&str, &str)] = &[
     // Whole: a new file `commondir` in it moves hooks and settings elsewhere
     // (gitrepository-layout(5)).
@@ -141,7 +142,7 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
     for (path, source, node) in
         directories(scene.tree, scene.host).filter(|(.., node)| Some(node.at) != root)
     {
-        // The names of one source are not all that several show.
+        // The names of one source are only some of those that several sources show.
         let is_fixed = node
             .mount
             .grant(path)
@@ -218,7 +219,7 @@ fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bo
             && bind.owner_root == wide.owner_root
             && wide.recursive
             && bind.missing != Missing::Create
-            // That is how somebody says that it is meant.
+            // That is how a profile says that it is intended.
             && !(named && bind.access == Access::ReadWrite);
     }
     match (&node.mount, &wider.mount) {
@@ -233,7 +234,7 @@ fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bo
 /// What is hidden and was not there to be seen, or shows again.
 pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
     let own_tree = scene.choice.is_new(Kind::Mount);
-    // A pattern may hide a thousand files: its line is told of once.
+    // A pattern may hide a thousand files: its line is reported once.
     let mut told = BTreeSet::new();
     for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide(_))) {
         let granted = above(scene.tree, path).is_some_and(|(over, node)| {

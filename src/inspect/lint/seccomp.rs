@@ -192,8 +192,9 @@ pub(super) fn others_alike(scene: &Scene, found: &mut Problems) {
     }
 }
 
-/// Whether a group opens all that another word of the list does. Named by itself, a call is opened
-/// whole; by a group, as far as the default policy has it.
+/// Whether a group allows everything that another word of the list allows. A call that is named
+/// itself is allowed with all arguments; through a group, only as far as the default policy allows
+/// it.
 fn has(wider: &Calls, calls: &Calls) -> bool {
     let whole = calls.is_group() || !calls.members().iter().any(|call| is_particular(call));
     wider.is_group()

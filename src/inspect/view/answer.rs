@@ -15,11 +15,11 @@ use serde::Serialize;
 #[derive(Debug, Clone)]
 pub(crate) struct Answered {
     pub query: Query,
-    /// What the walls say.
+    /// The answers of all restrictions.
     pub answer: Answer,
     /// The line that would change it.
     pub change: Option<Line>,
-    /// What cannot be told with that line.
+    /// What stays unknown even with that line.
     pub doubt: Option<String>,
     /// The line with which a program that makes a user namespace first may do it.
     pub first: Option<Line>,

@@ -207,7 +207,7 @@ struct Row {
     host: bool,
 }
 
-/// Draws an entry and what lies below it. `lead` is what stands before its name, and before the
+/// Draws an entry and what lies below it. `lead` is what is drawn before its name, and before the
 /// names below it.
 fn branch<'a>(
     world: &'a World<'_>,
@@ -218,8 +218,7 @@ fn branch<'a>(
     rows: &mut Vec<Row>,
 ) {
     let own: Vec<&str> = children.remove(path).unwrap_or_default().into_iter().collect();
-    // What an entry brings along by itself is told in its own line: the nodes of /dev, the covers
-    // of /proc.
+    // What an entry implies is printed in its own line: the nodes of /dev, the covers of /proc.
     let makes = profile.mounts.get(path).map(|mount| mount.value.kind().makes(path));
     let brings = matches!(makes, Some(Makes::Devices(_) | Makes::FileSystem(_)));
     let is_along = |child: &&str| {

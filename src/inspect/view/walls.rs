@@ -27,7 +27,7 @@ pub(crate) struct Record {
     pub text: String,
 }
 
-/// Every domain, in the order in which the walls are set.
+/// Every domain, in the order in which the restrictions are set.
 pub(crate) fn records(world: &World<'_>) -> Vec<Record> {
     let plan = world.plan;
     let record = |domain, text| Record { domain, text };

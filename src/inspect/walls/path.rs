@@ -35,7 +35,7 @@ pub(crate) struct Thing {
     pub attrs: Attrs,
     /// Where it is on the host.
     pub host: Option<String>,
-    /// Whether an access list stands beside the mode.
+    /// Whether there is an access list beside the mode.
     pub list: bool,
     /// Whether it is an empty cover.
     pub hidden: bool,

@@ -168,7 +168,7 @@ impl Query {
     }
 }
 
-/// The call of a denial. What stands behind it has the target's words in it, and is not read.
+/// The call of a denial. The text after it has words of the target's in it, and is not read.
 fn denied(text: &str) -> Result<Query, Why> {
     let text = text.strip_prefix("call ").unwrap_or(text);
     let name = text.split([' ', ':', '(']).next().unwrap_or_default();
@@ -318,7 +318,7 @@ impl Wall {
     }
 }
 
-/// What a wall says.
+/// The answer of a restriction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Says {
@@ -330,7 +330,7 @@ pub(crate) enum Says {
 }
 
 impl Says {
-    /// As the verdict of all walls.
+    /// As the verdict of all restrictions.
     pub(crate) fn verdict(self) -> &'static str {
         match self {
             Says::Allows => "allowed",

@@ -25,7 +25,7 @@ use crate::text::source::Span;
 /// The answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// What all walls together say.
+    /// The verdict of all restrictions together.
     pub verdict: Says,
     /// What each says, as far as it has a say.
     pub reasons: Vec<Reason>,
@@ -33,7 +33,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     fn new(reasons: Vec<Reason>) -> Answer {
-        // One wall that stops it is enough; one that is not known leaves it open.
+        // One restriction that denies it is enough; an unknown one leaves the verdict open.
         Answer {
             verdict: reasons.iter().map(|reason| reason.says).max().unwrap_or(Says::Unknown),
             reasons,

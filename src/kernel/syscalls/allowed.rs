@@ -79,7 +79,7 @@ pub(crate) const ALLOWED: &[(&str, &[&str])] = &[
             "setgid", "setgroups", "setregid", "setresgid", "setresuid", "setreuid", "setuid",
         ],
     ),
-    // Real time wants RLIMIT_RTPRIO or a capability (sched(7)), idle I/O nothing (ioprio_set(2)).
+    // Real time needs RLIMIT_RTPRIO or a capability (sched(7)), idle I/O nothing (ioprio_set(2)).
     (
         "scheduling",
         &[
@@ -140,8 +140,8 @@ pub(crate) const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// What a sandbox may call in addition where `namespaces.nested` lists a kind, by the kind. The
-/// kernel wants a capability for each, which the target has only in a user namespace that it made.
-/// Without "mount" the whole mount API stays refused: a mount namespace can be made without
+/// kernel requires a capability for each, which the target has only in a user namespace that it
+/// made. Without "mount" the whole mount API stays refused: a mount namespace can be made without
 /// CLONE_NEWNS, by open_tree(2) with OPEN_TREE_NAMESPACE and setns(2) (Linux 7.0).
 #[rustfmt::skip]
 pub(crate) const NESTED: &[(&str, &[&str])] = &[
@@ -161,7 +161,7 @@ pub(crate) const NESTED: &[(&str, &[&str])] = &[
 /// clone3 keeps its flags behind a pointer, which no filter can follow safely; glibc turns to
 /// clone(2) on ENOSYS alone (CVE-2021-41133 is the filter without it). io_uring does its work where
 /// no filter sees it; its users have a way for kernels before 5.1 and for those built without it,
-/// which say ENOSYS. cachestat told of every file that can be opened for reading whether it is
+/// which say ENOSYS. cachestat reported of every file that can be opened for reading whether it is
 /// cached (CVE-2025-21691); fincore turns to mincore. listmount and statmount name the host's
 /// directories behind the binds, also where no proc is mounted; libmount turns to
 /// /proc/self/mountinfo. memfd_secret keeps the whole host from hibernating.

@@ -29,7 +29,7 @@ pub(crate) fn members(group: &str) -> Option<BTreeSet<&'static str>> {
     Some(calls)
 }
 
-/// Each line of the file, with its words. An indented line goes on with the one before it.
+/// Each line of the file, with its words. An indented line continues the one before it.
 fn lines() -> impl Iterator<Item = (&'static str, impl Iterator<Item = &'static str>)> {
     let mut rest = TEXT;
     std::iter::from_fn(move || {

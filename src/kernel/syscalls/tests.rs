@@ -95,8 +95,8 @@ fn headers(file: &str) -> Vec<(String, BTreeMap<String, u32>)> {
     paths.filter_map(read).collect()
 }
 
-/// What a C compiler for aarch64 makes of `asm/unistd.h`. In the headers of Linux 6.1 the numbers
-/// of that architecture stand between conditions, in a file for many.
+/// What a C compiler for aarch64 makes of `asm/unistd.h`. In the headers of Linux 6.1 that
+/// architecture shares a file with others, and conditions select its numbers.
 fn preprocessed() -> Option<BTreeMap<String, u32>> {
     let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
     let mut compiler = std::process::Command::new(compiler);

@@ -117,7 +117,7 @@ impl Asked<'_> {
         }
     }
 
-    /// What each wall says of something that is there.
+    /// The answer of each restriction for a file that exists.
     pub(super) fn judge(
         &self,
         walk: &Walk,

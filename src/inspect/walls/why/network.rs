@@ -172,7 +172,7 @@ impl Asked<'_> {
             AccessNet::BindTcp => &landlock.tcp_bind,
             AccessNet::ConnectTcp => &landlock.tcp_connect,
             AccessNet::BindUdp => &landlock.udp_bind,
-            // The library's enumeration may grow; these four are all that a port is asked about.
+            // The library's enumeration may grow; a question about a port uses only these four.
             AccessNet::ConnectSendUdp | _ => &landlock.udp_connect,
         };
         set.said().unwrap_or_default()

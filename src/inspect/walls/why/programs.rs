@@ -87,7 +87,7 @@ impl Asked<'_> {
         }
     }
 
-    /// What each wall says of an interpreter; that of a script may have one of its own.
+    /// The answer of each restriction for an interpreter; that of a script may have one of its own.
     fn interpreter(&self, path: &str, left: Option<usize>) -> Vec<Reason> {
         let walk = match self.walker.walk(path) {
             Ok(walk) => walk,
