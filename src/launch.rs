@@ -79,17 +79,17 @@ pub(crate) struct Ended {
     pub wall: Duration,
     /// What its processes used, by wait4(2).
     pub usage: Usage,
-    /// What its control groups tell, where somebody asked for it and it had some.
+    /// What its control groups report, if it was asked for and it had groups.
     pub account: Option<Account>,
     /// What could not be removed: the next run does.
     pub left: Vec<String>,
-    /// Limits that fell, as the kernel has no such thing.
+    /// Optional limits that were skipped because the kernel lacks them.
     pub fallen: Vec<Note>,
-    /// What was denied, where the plan has it told.
+    /// What was denied, if the plan reports denials.
     pub denials: Denials,
 }
 
-/// Whether somebody wants to know what the run used.
+/// Whether the run's resource usage is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
     /// Nobody.
@@ -129,7 +129,7 @@ pub(crate) const FAILED: u8 = 125;
 /// Why nothing ran.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// What to tell the user.
+    /// What to report to the user.
     pub problem: Box<Problem>,
     /// [`FAILED`]; 126 and 127 where the program is what failed.
     pub status: u8,
@@ -151,9 +151,9 @@ struct Pipes {
     report: (RawFd, RawFd),
 }
 
-/// Runs the plan to its end. `tell` hears of the first denial of each kind at once, and may not
-/// wait: the target waits, and so does who signals the launcher. All signals are blocked from some
-/// point on, and stay so: who launches puts them back ([`Mask`]).
+/// Runs the plan to its end. `tell` gets the first denial of each kind at once, and may not wait:
+/// meanwhile the target waits, and signals to the launcher do. All signals are blocked from some
+/// point on, and stay so: the caller puts them back ([`Mask`]).
 pub(crate) fn launch(
     plan: &Plan,
     ask: Ask,

@@ -43,7 +43,7 @@ pub enum Actor {
     Target,
 }
 
-/// THE ORDER: each stage, who walks it, and why it stands where it does.
+/// THE ORDER: each stage, who walks it, and the reason of its place.
 pub const ORDER: &[(Stage, Actor, &str)] = &[
     (
         Stage::Aside,
@@ -149,11 +149,11 @@ pub struct Plan {
     pub ids: Ids,
     /// Whether the launcher opens the sources (root), or pid 1 does.
     pub root: bool,
-    /// Landlock, unless it fell or cannot go with the profile.
+    /// Landlock, unless it was skipped or cannot go with the profile.
     pub landlock: Option<Ruleset>,
     /// The system call filter.
     pub filter: Filter,
-    /// Which of its refusals are told.
+    /// Which of its refusals are reported.
     pub told: Told,
     pub exec: Exec,
     /// How it is watched.
@@ -198,7 +198,7 @@ impl Plan {
     }
 }
 
-/// Who walks a stage, where root started the launcher or somebody else.
+/// Who walks a stage, by whether root started the launcher.
 fn actor(stage: Stage, root: bool) -> Actor {
     let (_, actor, _) = ORDER[stage as usize];
     match actor {
@@ -221,8 +221,8 @@ pub fn plan(profile: &Profile, host: &Host) -> Result<Plan, Problems> {
     plan_settled(profile, host, &settle(profile, host))
 }
 
-/// Settles everything, or says all that is wrong. What a domain must know of another stands in
-/// [`Settled`], or is what the other's draft gave.
+/// Settles everything, or reports every problem. What a domain must know of another is in
+/// [`Settled`], or in the result of the other's draft.
 pub(crate) fn plan_settled(
     profile: &Profile,
     host: &Host,

@@ -136,7 +136,7 @@ impl Host {
         }
         let tree = mounts::tree::tree(entries, &self.root_names);
         let mut wanted = mounts::wanted(&tree, entries, &self.root_names);
-        // Where nothing covers what is hidden, its real place tells whether a rule grants it.
+        // If no mount covers a hidden path, its real path decides whether a rule grants it.
         if *profile.namespaces.tree() == Namespace::Host {
             wanted.extend(mounts::hidden(entries));
         }
@@ -184,7 +184,7 @@ impl Host {
         }
     }
 
-    /// What single keys ask for. Every question stands here, so one that nobody answers does not
+    /// What single keys ask for. Every question is listed here, so one without an answer does not
     /// compile.
     fn read_rest(&mut self, asks: &Questions, caller: &Caller) {
         let Questions {
@@ -275,7 +275,7 @@ impl Host {
     }
 }
 
-/// The highest capability that this kernel knows, where it tells (capabilities(7)).
+/// The highest capability that this kernel knows, if `/proc` shows it (capabilities(7)).
 fn last_capability() -> Option<u8> {
     std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok()?.trim().parse().ok()
 }
@@ -377,8 +377,8 @@ fn open_without_links(path: &str) -> Result<(), i32> {
 }
 
 /// Where the `.git` file of a worktree or a submodule leads: the whole of git's directory, which
-/// holds `worktrees` and `modules`. Whoever wrote the file may have named anything, so nothing else
-/// counts.
+/// holds `worktrees` and `modules`. The author of the file may have named any directory, so only
+/// this form counts.
 fn git_directory(path: &str) -> Option<String> {
     use std::io::Read;
     use std::os::unix::fs::OpenOptionsExt;

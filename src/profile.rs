@@ -76,7 +76,7 @@ section! {
 
 /// What the loader does with keys by their names; it knows none.
 impl Profile {
-    /// Says which names in `optional` are no walls that may fall.
+    /// Reports names in `optional` that are no optional protections.
     fn check(&self, reader: &mut Reader<'_>) {
         for wall in &self.optional.items {
             if let Some(why) = wall.value.refuse() {
@@ -85,12 +85,12 @@ impl Profile {
         }
     }
 
-    /// Whether its `optional` lets limits fall.
+    /// Whether its `optional` names limits.
     fn lets_fall(&self) -> bool {
         self.optional.items.iter().any(|name| name.value == "limits")
     }
 
-    /// Lets every limit of this text fall where that is so.
+    /// Makes every limit of this text optional, if `falls`.
     fn let_fall(&mut self, falls: bool) {
         if falls {
             self.limits.let_fall();

@@ -231,7 +231,7 @@ pub(crate) const COPY_LIMIT: u64 = 1 << 20;
 /// The text of a file or variable.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content {
-    /// It stands in the profile.
+    /// It is in the profile.
     Text(Vec<u8>),
     /// The launcher read it on the host when the plan was made.
     OfHost(Vec<u8>),

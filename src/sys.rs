@@ -157,8 +157,8 @@ pub(crate) fn exit(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Held by a copy of this process that must not come back: one that panics would unwind into the
-/// program that launches, and go on as another one of it.
+/// Held by a copy of this process that must not come back: a panic would unwind into the program
+/// that launches, and run it a second time.
 pub(crate) struct NoWayBack;
 
 impl Drop for NoWayBack {
@@ -228,7 +228,7 @@ pub(crate) fn wait_for(pid: i32) -> Result<i32> {
     }
 }
 
-/// What a process and those that it waited for used: wait4(2) tells it for nothing.
+/// What a process and those that it waited for used: wait4(2) reports it at no extra cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Usage {
     /// Microseconds in programs.
@@ -709,7 +709,7 @@ pub(crate) fn take_memory_in_large_pieces() {
     unsafe { libc::mallopt(libc::M_TOP_PAD, 1 << 20) };
 }
 
-/// A signal stack for a thread that has no room left on its own. The kernel wants at most 11 KiB
+/// A signal stack for a thread that has no room left on its own. The kernel needs at most 11 KiB
 /// (AT_MINSIGSTKSZ of getauxval(3)).
 static mut SIGNAL_STACK: [u8; SIGNAL_STACK_SIZE] = [0; SIGNAL_STACK_SIZE];
 const SIGNAL_STACK_SIZE: usize = 32 << 10;
@@ -773,7 +773,7 @@ pub(crate) fn write_at_once(fd: RawFd, bytes: &[u8]) -> Result<usize> {
         return Err(Errno(libc::EAGAIN));
     }
     let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    // Where the file stands, in both halves of the offset.
+    // The file's own position, in both halves of the offset.
     let here = (-1 as c_long, -1 as c_long);
     let at_once =
         call!(libc::SYS_pwritev2, fd, &raw const part, 1usize, here.0, here.1, libc::RWF_NOWAIT);
@@ -1021,8 +1021,8 @@ pub(crate) fn lock(fd: RawFd) -> Result {
 }
 
 /// A lock of this process on a whole file (fcntl(2), advisory record locking): shared, as a
-/// directory can be opened for reading alone. It ends with the process, whoever inherits the
-/// descriptor, and with the first descriptor of the file that the process closes.
+/// directory can be opened for reading alone. It ends with the process, even if a child inherits
+/// the descriptor, and with the first descriptor of the file that the process closes.
 pub(crate) fn lock_of_process(fd: RawFd) -> Result {
     let lock = whole_file(libc::F_RDLCK);
     done(call!(libc::SYS_fcntl, fd, libc::F_SETLK, &raw const lock))
@@ -1094,7 +1094,7 @@ pub(crate) fn processors() -> u64 {
     u64::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) }).unwrap_or(1).max(1)
 }
 
-/// CLOCK_BOOTTIME in hundredths of a second, as the start of a process is told (proc_pid_stat(5)).
+/// CLOCK_BOOTTIME in hundredths of a second, the unit of a process's start time (proc_pid_stat(5)).
 pub(crate) fn boot_ticks() -> Result<u64> {
     let mut time = [0i64; 2];
     done(call!(libc::SYS_clock_gettime, libc::CLOCK_BOOTTIME, time.as_mut_ptr()))?;
@@ -1343,7 +1343,8 @@ pub(crate) struct Asked {
 /// The next call that is asked about (SECCOMP_IOCTL_NOTIF_RECV); ENOENT where its process ended
 /// meanwhile.
 pub(crate) fn next_asked(listener: RawFd) -> Result<Asked> {
-    // The kernel wants zeroes. Ten words are the struct; more is room for that of a newer kernel.
+    // The kernel requires zeroes. Ten words are the struct; the rest is room for that of a newer
+    // kernel.
     let mut notif = [0u64; 64];
     done(call!(libc::SYS_ioctl, listener, NOTIF_RECV, notif.as_mut_ptr()))?;
     let [id, thread, call, _, first, second, third, fourth, fifth, sixth, ..] = notif;
@@ -1541,7 +1542,7 @@ pub(crate) fn signalfd(mask: SignalSet) -> Result<RawFd> {
     ))
 }
 
-/// What a signalfd told of a signal.
+/// What a signalfd reports of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Signalled {
     pub signal: i32,
@@ -1770,7 +1771,7 @@ pub(crate) fn set_terminal_size(fd: RawFd, size: [u16; 4]) -> Result {
     done(call!(libc::SYS_ioctl, fd, libc::TIOCSWINSZ, size.as_ptr()))
 }
 
-/// TCXONC with TCOON: output goes on that TCOOFF has held up; no key of the terminal lifts that.
+/// TCXONC with TCOON: resumes output that TCOOFF suspended; no key of the terminal does that.
 pub(crate) fn resume_output(fd: RawFd) -> Result {
     done(call!(libc::SYS_ioctl, fd, libc::TCXONC, libc::TCOON))
 }

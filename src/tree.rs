@@ -17,9 +17,9 @@ pub use ground::{Ground, Own, Source, Stack};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
-/// A node: whatever its reader wants to know of it, and what stands there.
+/// A node: what is there, besides what its reader needs to know of it.
 pub trait Stands {
-    /// What stands there.
+    /// What is there.
     fn ground(&self) -> &Ground;
 }
 
@@ -88,8 +88,8 @@ impl<N: Stands> Tree<N> {
         })
     }
 
-    /// Whether something stands somewhere below a path: on the sandbox's own ground the directories
-    /// on the way to it are made.
+    /// Whether any node lies below a path: on the sandbox's own ground the directories above a node
+    /// are made.
     pub(crate) fn is_way(&self, path: &str) -> bool {
         let prefix = join(path, "/");
         let below = self.nodes.range(prefix.clone()..);

@@ -136,6 +136,35 @@ fn texts(tokens: TokenStream, found: &mut Vec<String>) {
     }
 }
 
+/// The comments of a source, each without its marks and without code in backticks.
+fn comments(source: &str) -> Vec<String> {
+    let mut found: Vec<String> = vec![];
+    let mut continues = false;
+    for line in source.lines() {
+        let whole = line.trim_start().strip_prefix("//");
+        // Behind code, and not within a text such as a URL.
+        let behind = || {
+            let (code, comment) = line.rsplit_once(" // ")?;
+            (code.matches('"').count() % 2 == 0).then_some(comment)
+        };
+        let Some(text) = whole.map(|text| text.trim_start_matches(['/', '!'])).or_else(behind)
+        else {
+            continues = false;
+            continue;
+        };
+        match found.last_mut() {
+            Some(comment) if continues && whole.is_some() => {
+                comment.push(' ');
+                comment.push_str(text);
+            }
+            _ => found.push(text.to_owned()),
+        }
+        continues = whole.is_some();
+    }
+    let prose = |comment: &String| comment.split('`').step_by(2).collect::<Vec<_>>().join(" ` ");
+    found.iter().map(prose).collect()
+}
+
 /// A literal without its escapes, and without what is put into it.
 fn shown(literal: &str) -> String {
     let text = literal.replace("\\n", " ").replace("\\\"", "\"");
@@ -183,6 +212,9 @@ fn an_avoided_word_is_found_and_an_exception_is_not() {
                   tests { const A: &str = \"a test\"; }\nconst B: &str = \"an end\";";
     texts(source.parse().unwrap(), &mut found);
     assert_eq!(found, ["\" A page.\"", "\"a text\"", "\"an end\""]);
+    let source =
+        "/// A `walls` of\n/// two lines.\nf(\"http://a // b\"); // Behind.\ng();\n//! A page.";
+    assert_eq!(comments(source), [" A  `  of  two lines.", "Behind.", " A page."]);
 }
 
 /// But for the list of the words itself.
@@ -223,7 +255,19 @@ fn comments_of_profiles_are_in_plain_words() {
     fails("profiles", all.filter(|(name, _)| !name.ends_with(".c") && !name.ends_with("Makefile")));
 }
 
-/// Messages, and what a source says of itself; not the comments within it.
+/// Tests of a room, too.
+#[test]
+fn comments_of_the_source_are_in_plain_words() {
+    let sources = files("src", ".rs").into_iter();
+    fails(
+        "comments",
+        sources.flat_map(|(name, source)| {
+            comments(&source).into_iter().map(move |text| (name.clone(), text))
+        }),
+    );
+}
+
+/// Messages, and the page at the top of a source.
 #[test]
 fn texts_of_the_source_are_in_plain_words() {
     let is_tested = |path: &Path| {

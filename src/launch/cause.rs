@@ -6,7 +6,7 @@ use crate::kernel::namespace::Kind;
 use crate::step::{FileSystem, Kernel};
 use std::fmt;
 
-/// What stands in the way, as far as files tell.
+/// What prevents it, as far as files of the machine show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Barriers {
     /// There is no /proc to look at.
@@ -270,7 +270,7 @@ pub(crate) fn read_only_proc_sys() -> Cause {
     )
 }
 
-/// pivot_root(2) wants a root that is a mount point, and not the initial one.
+/// pivot_root(2) needs a root that is a mount point, and not the initial one.
 pub(crate) fn no_pivot() -> Cause {
     let fix = Fix::Words("start stockade from a real root".into());
     cause("stockade's root is not a mount point (a chroot, or an initramfs)", fix)

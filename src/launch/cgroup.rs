@@ -49,7 +49,7 @@ pub(super) struct Groups {
     scope: Option<String>,
     made: Vec<Made>,
     aside: Option<Aside>,
-    /// Limits that the kernel has not, and that may fall.
+    /// Limits that the kernel lacks and `optional` names.
     pub fallen: Vec<Note>,
     /// Readable once memory is out (version 1); -1 where nobody watches.
     pub out_of_memory: RawFd,
@@ -127,8 +127,8 @@ impl Groups {
         }
     }
 
-    /// Does one step. What may fall does so where the kernel has no such thing, and by no other
-    /// error.
+    /// Does one step. An optional limit is skipped only if the kernel has no such file; every other
+    /// error stops the run.
     pub(super) fn apply_step(&mut self, step: &Step<GroupOp>) -> Result {
         let may_fall = match &step.op {
             GroupOp::GroupLimit { may_fall, .. } => *may_fall,

@@ -140,7 +140,7 @@ fn spawn(plan: &Plan, prepared: &mut Prepared, report: RawFd) -> std::result::Re
 fn target(start: &mut Start<'_>) -> ! {
     let message = execute(start.plan, start.prepared);
     if start.memory == Memory::Copied {
-        // Pid 1 sees no more than a target that ends; the launcher hears the reason before that.
+        // Pid 1 only sees that the target ends; the launcher gets the reason before that.
         give_up(message, start.report);
     }
     start.failure = Some(message);

@@ -46,7 +46,7 @@ pub(crate) struct Usage {
     pub frozen: Option<bool>,
 }
 
-/// Reads what its groups tell.
+/// Reads what its groups report.
 pub(crate) fn usage(entry: &Entry) -> Usage {
     let groups = entry.groups();
     let text = |file: &str| {
@@ -67,7 +67,7 @@ pub(crate) fn usage(entry: &Entry) -> Usage {
     }
 }
 
-/// Stops every process of it, and waits until all stand.
+/// Freezes every process of it, and waits until all are frozen.
 pub(crate) fn freeze(live: &Live) -> Result<(), Denied> {
     let groups = live.entry.groups();
     let freezer = freezer_of(&groups).ok_or(Denied::NoGroup)?;
@@ -90,7 +90,7 @@ pub(crate) fn freeze(live: &Live) -> Result<(), Denied> {
     })
 }
 
-/// Lets it go on.
+/// Thaws it.
 pub(crate) fn go_on(live: &Live) -> Result<(), Denied> {
     let groups = live.entry.groups();
     freezer_of(&groups).ok_or(Denied::NoGroup)?;

@@ -38,11 +38,11 @@ pub trait Helper {
     /// Its work, restricted. It ends with it. Memory is taken before, when it is made.
     fn serve(&mut self, inside: &mut Inside) -> sys::Result;
 
-    /// The launcher takes a record in; `tell` hears of what nobody has heard of.
+    /// Takes a record in, in the launcher; `tell` gets each denial that was not reported yet.
     fn take(&mut self, record: &Record, tell: &mut dyn FnMut(&Denial)) -> Next;
 
-    /// Why the sandbox cannot go on once it has ended, or reports no more; it can where that is
-    /// nothing.
+    /// Why the sandbox must end when the helper has ended or reports no more; `None` if it need
+    /// not.
     fn ended(&self) -> Option<Problem> {
         None
     }
@@ -169,7 +169,7 @@ impl<'t> Helpers<'t> {
         self.running.iter().map(|running| running.records).enumerate()
     }
 
-    /// Takes in one record of one of them; the error says why the sandbox cannot go on.
+    /// Takes in one record of one of them; the error says why the sandbox must end.
     pub(super) fn receive(&mut self, place: usize) -> Result<Next, Failure> {
         let Some(running) = self.running.get_mut(place) else { return Ok(Next::GoOn) };
         if let Ok(Some(record)) = records::receive(running.records) {
@@ -179,7 +179,8 @@ impl<'t> Helpers<'t> {
         running.helper.ended().map_or(Ok(Next::GoOn), |problem| Err(problem.into()))
     }
 
-    /// Hears what they have yet to report, and sees them end: what they have reported as denied.
+    /// Reads their last records, waits for their end, and returns what they have reported as
+    /// denied.
     pub(super) fn finish(mut self) -> Denials {
         self.leave_the_sockets();
         let until = Instant::now() + GRACE;

@@ -225,7 +225,7 @@ impl Init {
         Ok(None)
     }
 
-    /// Asks the target to end. A stopped process takes a signal only once it goes on.
+    /// Asks the target to end. A stopped process handles a signal only after SIGCONT.
     fn stop(&self) -> sys::Result {
         gone_is_fine(sys::kill(self.target, self.stop_signal))?;
         gone_is_fine(sys::kill(self.target, libc::SIGCONT))

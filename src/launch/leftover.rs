@@ -81,8 +81,8 @@ mod tests {
         std::fs::remove_dir(place).unwrap();
     }
 
-    /// A symbolic link has a launcher's name where somebody gives it that, and a group behind it is
-    /// not the launcher's: neither at the end of a path nor on the way.
+    /// A user can give a symbolic link a launcher's name. A group behind such a link is not the
+    /// launcher's, be the link at the end of a path or on the way.
     #[test]
     fn what_a_link_leads_to_is_nobody_s() {
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();

@@ -8,9 +8,9 @@ use std::os::fd::RawFd;
 
 /// The first byte, and the launcher's last step: pid 1 begins.
 pub(super) const GO: u8 = b'G';
-/// The target may go on, in the foreground.
+/// The target continues, in the foreground.
 pub(super) const FOREGROUND: u8 = b'F';
-/// The target may go on, in the background.
+/// The target continues, in the background.
 pub(super) const BACKGROUND: u8 = b'B';
 
 /// The target stays stopped: the launcher could not stop with it.
@@ -21,7 +21,7 @@ pub(super) const STOP: u8 = b'T';
 /// The step index of what no step stands for.
 pub(super) const OWN: u32 = 0x7fff_ffff;
 
-/// What pid 1 tells.
+/// What pid 1 reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Message {
     /// A step failed; the target was not started.

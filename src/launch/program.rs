@@ -66,7 +66,7 @@ fn named(word: &[u8], left: u32) -> Result {
     runnable(CStr::from_bytes_until_nul(&path).map_err(|_| Errno(libc::ENOEXEC))?, left)
 }
 
-/// The loader that PT_INTERP names (elf(5)), where it stands in the first page, as linkers put it.
+/// The loader that PT_INTERP names (elf(5)), if it is in the first page, where linkers put it.
 fn elf_interpreter(head: &[u8]) -> Option<&[u8]> {
     let bytes = |at: usize, length: usize| head.get(at..at.checked_add(length)?);
     let number = |at: usize, length: usize| {

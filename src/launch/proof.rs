@@ -91,8 +91,8 @@ pub(super) enum Filtered {
 }
 
 impl Filtered {
-    /// The first that the filter lets see. A call that somebody is asked about is no such one, as
-    /// it would be reported as a denial.
+    /// The first call that shows the filter. A call with a notification does not serve: it would be
+    /// reported as a denial.
     pub(super) fn by(filter: &Filter, told: Told) -> Filtered {
         let verdict = |call, arguments| {
             syscalls::number(call)

@@ -207,7 +207,7 @@ impl Registry {
         Ok(Some(Live { name: name.to_owned(), entry, file }))
     }
 
-    /// All that run, by name. What cannot be read is none.
+    /// All running sandboxes, by name. Entries that cannot be read are left out.
     pub(crate) fn list(&self) -> Vec<Live> {
         let mut live: Vec<Live> =
             self.names().iter().filter_map(|name| self.find(name).ok().flatten()).collect();

@@ -66,9 +66,8 @@ fn switch_nothing_on(plan: &mut Plan) {
     }
 }
 
-/// What `missing = "create"` would make is stood for by the directory that it would be made in,
-/// which must be writable. What goes to a place in a tree of the host's that would be made is left
-/// out: there is no such place.
+/// In place of a directory that `missing = "create"` would make, its parent is used, which must be
+/// writable. Mounts on a path within such a directory are left out: the path does not exist.
 fn make_no_directories(plan: &mut Plan) -> Result<(), Box<Problem>> {
     // By the slot of a directory, the one that is there and that it would be made below.
     let (mut stand_ins, mut absent) = (BTreeMap::<usize, Name>::new(), vec![]);

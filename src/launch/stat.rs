@@ -22,7 +22,7 @@ pub(super) fn of(pid: u64) -> Result<Option<Stat>, Errno> {
     }
 }
 
-/// The fields stand behind the name, which may hold anything.
+/// The fields follow the name, which may hold any byte.
 fn read(stat: &str) -> Option<Stat> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let state = *fields.first()?;

@@ -22,7 +22,7 @@ pub(super) struct Child {
     pub pidfd: RawFd,
 }
 
-/// How long after an event of its memory somebody of the group may be killed: the kernel writes to
+/// How long after an out-of-memory event a process of the group may be killed: the kernel writes to
 /// its log between, and consoles are slow.
 const KILL_AFTER_EVENT: Duration = Duration::from_secs(1);
 /// How often it is looked for then.
@@ -157,8 +157,8 @@ impl Watch<'_, '_> {
     /// Waits for any source, and gives those that are ready. Each is seen to once, so that none
     /// keeps the others waiting.
     fn wait(&mut self) -> sys::Result<Vec<Source>> {
-        // The kernel looks at them in this order. The end comes first: whoever has ended has sent
-        // all its messages, so the look at them comes later.
+        // The kernel looks at them in this order. The end comes first: a process that has ended has
+        // sent all its messages, so they are read after that.
         let own = [
             (Source::End, self.child.pidfd),
             (Source::Message, self.pipes.report.0),
@@ -254,9 +254,9 @@ impl Watch<'_, '_> {
         }
     }
 
-    /// A SIGKILL may have been the memory killer's. The kernel counts its victims and tells nobody
-    /// who they are, so this is known only where it ends all of the group, or where there never was
-    /// another whom it could have ended. Else the record has the signal and the count.
+    /// A SIGKILL may have been the memory killer's. The kernel counts its victims without naming
+    /// them, so this is known only if it kills the whole group, or if the group never had another
+    /// process. Else the record has the signal and the count.
     fn blame_memory(&self, outcome: Outcome) -> Outcome {
         let known = outcome == Outcome::Killed(libc::SIGKILL) && (self.alone || self.ends_whole());
         if known && self.groups.oom_kills().is_some_and(|kills| kills > 0) {
@@ -271,7 +271,7 @@ impl Watch<'_, '_> {
         self.plan.has_limit("memory.oom.group", "1")
     }
 
-    /// The kernel tells every group below the one whose memory is out (memcontrol.c,
+    /// The kernel notifies every group below the one that is out of memory (memcontrol.c,
     /// mem_cgroup_oom_notify), and before it kills.
     fn hear_of_memory(&mut self) {
         match sys::read(self.memory, &mut [0; 8]) {
@@ -328,7 +328,7 @@ impl Watch<'_, '_> {
         if self.plan.watch.init {
             return self.say(STOP);
         }
-        // A stopped process takes a signal only once it goes on.
+        // A stopped process handles a signal only after SIGCONT.
         for signal in [self.plan.watch.stop_signal, libc::SIGCONT] {
             sys::regardless(sys::signal_pidfd(self.child.pidfd, signal));
         }

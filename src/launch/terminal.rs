@@ -64,10 +64,10 @@ impl Jobs {
         self.shared.put_back();
     }
 
-    /// The target stopped. If it wants the terminal that we have, it gets it; else we stop as it
-    /// did, so that the caller's shell takes over. `suspended`: a stop of the launcher's own was
-    /// passed on before. What pid 1 is answered: the target hears of no further stop before it is,
-    /// so there is always an answer.
+    /// The target stopped. If it needs the terminal and the launcher has it, it gets it; else the
+    /// launcher stops by the same signal, so that the caller's shell takes over. `suspended`: a
+    /// stop of the launcher's own was passed on before. Returns the answer to pid 1, which reports
+    /// no further stop without one.
     pub(super) fn stopped(&self, signal: i32, suspended: bool) -> u8 {
         match &self.control {
             Some(control)
@@ -134,12 +134,12 @@ impl OfInit {
         }
     }
 
-    /// The target stopped: whether the launcher is told.
+    /// The target stopped: whether to report it to the launcher.
     pub(super) fn stopped(&mut self) -> bool {
         !std::mem::replace(&mut self.asked, true)
     }
 
-    /// The launcher's byte: whether the target goes on now.
+    /// Obeys the launcher's byte; returns whether the target continues now.
     pub(super) fn obey(&mut self, byte: u8, target: i32) -> sys::Result<bool> {
         if matches!(byte, FOREGROUND | BACKGROUND | STAY) {
             self.asked = false;
@@ -276,8 +276,8 @@ impl TerminalState {
         })
     }
 
-    /// SIGTTOU is blocked, so a launcher in the background may do all of this. Output goes on
-    /// first: what else is set could wait.
+    /// SIGTTOU is blocked, so a launcher in the background may do all of this. Output is resumed
+    /// first: setting the other modes could wait for it.
     fn put_back(&self) {
         sys::regardless(sys::resume_output(self.fd));
         if sys::line_discipline(self.fd).is_ok_and(|now| now != self.discipline) {
@@ -369,7 +369,7 @@ impl Control {
         (had && sys::set_foreground(self.fd, self.group).is_ok()).then_some(modes).flatten()
     }
 
-    /// Whether the target goes on in the foreground; then with the modes that it had there.
+    /// Whether the target continues in the foreground; then with the modes that it had there.
     fn go_on(&self, modes: Option<&libc::termios>) -> bool {
         let front = self.is_ours()
             && modes.is_none_or(|modes| sys::set_terminal_modes(self.fd, modes).is_ok());
@@ -378,8 +378,8 @@ impl Control {
     }
 }
 
-/// Stops this process, which goes on once it is continued. Whether it did: the kernel spares
-/// orphaned process groups (setpgid(2)), which nobody would continue. It stops them by SIGSTOP
+/// Stops this process until SIGCONT, and returns whether it stopped: the kernel does not stop
+/// orphaned process groups (setpgid(2)), which no shell would continue. It stops them by SIGSTOP
 /// alone, so that signal is not used.
 fn stop_like(signal: i32) -> bool {
     let stop = if signal == libc::SIGSTOP { libc::SIGTSTP } else { signal };

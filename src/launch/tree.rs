@@ -288,8 +288,8 @@ fn hide(prepared: &mut Prepared, place: RawFd, cover: Cover) -> Result {
 /// A file of the sandbox's own, whose text lies beside the plan.
 fn put(prepared: &Prepared, directory: RawFd, path: &CStr, index: usize, mode: u32) -> Result {
     let text = prepared.texts[index].as_deref().unwrap_or_default();
-    // The umask is 0, and a file of mode 0400 can be written by whoever made it, through this
-    // descriptor.
+    // The umask is 0, and the descriptor that creates a file of mode 0400 can still write it
+    // (open(2)).
     let fd = sys::openat(
         directory,
         path,
@@ -319,7 +319,7 @@ fn cover_file(
     cover_attrs(prepared, mount, attrs.and(Attrs::READ_ONLY))?;
     match ground {
         Ground::Own => sys::move_mount(mount, prepared.root, path.relative())?,
-        // On a link the mount stands on the link itself: what it leads to is not met again, and
+        // On a link the mount is on the link itself: what it leads to is not met again, and
         // unlink(2) and rename(2) of the name give EBUSY.
         Ground::Bound => {
             let how = libc::O_PATH | libc::O_NOFOLLOW;

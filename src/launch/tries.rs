@@ -123,8 +123,9 @@ pub(crate) fn namespaces(kinds: &[Kind]) -> Tried {
 /// How long a process that tries may take; nothing that it does waits for anybody.
 const PATIENCE_MS: i32 = 10_000;
 
-/// Writes the maps of a user namespace, and tries every act in it, with those kinds that can be
-/// had. The overlay is tried only where the kernel has it already, as asking would load a module.
+/// Writes the maps of a user namespace, and tries every act in it, with the kinds that are
+/// available. The overlay is tried only where the kernel has it already, as asking would load a
+/// module.
 pub(crate) fn acts(
     kinds: &[Kind],
     uid: u32,
@@ -292,7 +293,7 @@ fn with_child(
     match sys::clone_process(flags(kinds), &mut pidfd, None)? {
         0 => sys::exit(i32::from(child(&pipes).is_err())),
         pid => {
-            // The child's end alone tells of its end.
+            // Only the child may hold the write end: its close reports the child's end.
             sys::close(pipes.report.1)?;
             let done = parent(pid, &pipes);
             // It has ended, or is of no more use.

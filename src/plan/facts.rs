@@ -81,7 +81,7 @@ impl Plan {
         Some((source.text(), path.text()))
     }
 
-    /// Whether a rule of Landlock stands on this very path.
+    /// Whether a rule of Landlock is on this very path.
     pub fn rules_over(&self, place: &str) -> bool {
         self.tree().any(|(op, _)| op.facets().rule.is_some_and(|path| path.text() == place))
     }

@@ -210,7 +210,7 @@ fn scope_signals(
     );
 }
 
-/// How the target's ids stand on the host's files, and what that forbids.
+/// Which owners of host files the target's ids map to, and what that forbids.
 pub(super) fn privilege(settled: &Settled<'_>, drafted: &Drafted, draft: &mut Draft) -> Standing {
     let Settled { profile, host, mounts, choice, ids, .. } = settled;
     let standing = Standing::of(ids, choice, host, drafted);

@@ -53,7 +53,7 @@ impl<'a> Settled<'a> {
         Settled { profile, host, mounts, choice, ids, settings, sight, nested }
     }
 
-    /// Whether a wall may fall where the machine lacks it.
+    /// Whether a protection is optional, so that it is skipped if the machine lacks it.
     pub(super) fn may_fall(&self, wall: &str) -> bool {
         self.profile.optional.items.iter().any(|name| name.value == wall)
     }

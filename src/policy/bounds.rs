@@ -8,7 +8,7 @@ use crate::step::{ProcessOp, Stage};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 
-/// The class of I/O priorities that wants a capability over the host (ioprio_set(2)).
+/// The class of I/O priorities that needs a capability over the host (ioprio_set(2)).
 const REALTIME_CLASS: u16 = 1;
 
 /// Drafts a step, and refuses it where it goes beyond the caller's bounds.

@@ -33,7 +33,7 @@ section! {
 // ---- table ----
 
 impl Capabilities {
-    /// All that it names.
+    /// Every capability that it names.
     pub fn named(&self) -> impl Iterator<Item = &At<Capability>> {
         self.keep.items.iter().chain(&self.ambient.items)
     }

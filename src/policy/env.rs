@@ -53,7 +53,7 @@ impl Read for Variable {
     fn read(node: &Node<'_>) -> Result<Variable, Wrongs> {
         match node.get_ref() {
             DeValue::String(text) => Ok(Variable::Text(text.to_string())),
-            // `false` never reaches a value: it withdraws the entry.
+            // `false` never reaches a value: it removes the entry.
             DeValue::Boolean(_) => Ok(Variable::Pass { required: false, or: None }),
             DeValue::Table(_) => Source::read(node)?.settle(node),
             _ => Err(mismatch(node, "a text, true, false, or a table with `file`, `fd` or `pass`")),
@@ -281,7 +281,7 @@ fn content(
     }))
 }
 
-/// The target's home, for passwd, where its text is known and can stand there.
+/// The target's home directory, for passwd, if its text is known and passwd(5) can hold it.
 pub(crate) fn home(settings: &[Setting]) -> Option<String> {
     let home = settings.iter().find(|setting| setting.name.text() == "HOME")?;
     let Content::Text(text) = &home.value else { return None };

@@ -200,7 +200,7 @@ pub(crate) enum Sight {
     /// One of its own. `[mounts]` has drafted a rule for each grant.
     Own,
     /// The host's, by this line of the profile. `[mounts]` has drafted a rule for each grant, and
-    /// no mount stands before the files.
+    /// no mount covers the files.
     Host(Span),
     /// The same, where `[mounts]` has no entry: without rules nothing is broken that the profile
     /// says.
@@ -234,8 +234,8 @@ pub(crate) fn ask_inside(landlock: &Landlock, sought: &mut Sought) {
     sought.rules = Some(table.iter().map(rule).collect());
 }
 
-/// The ruleset of a process that does nothing with files, ports and sockets of others but what a
-/// rule allows: all that a kernel rules over, but for signals.
+/// The ruleset of a process that may use files, ports and sockets of others only as a rule allows:
+/// it handles every right that the kernel has, and scopes all but signals.
 pub(crate) fn strictest(number: u32) -> Ruleset {
     let ports: BitFlags<AccessNet> = AccessNet::from_all(abi(number));
     let scoped: BitFlags<Bits> = Bits::from_all(abi(number)) & Bits::AbstractUnixSocket;

@@ -114,7 +114,7 @@ impl Limits {
         !self.controllers.items.is_empty() || self.wanted().next().is_some()
     }
 
-    /// Each limit that is set, by its key, with its place and whether it may fall.
+    /// Each limit that is set, by its key, with its place and whether it is optional.
     pub fn wanted(&self) -> impl Iterator<Item = (LimitKey, Wanted)> {
         all!(self).into_iter().filter_map(|(key, limit)| {
             limit
@@ -123,7 +123,7 @@ impl Limits {
         })
     }
 
-    /// Lets every limit of one file fall: its `optional` says so.
+    /// Makes every limit of one file optional, as its `optional` says.
     pub fn let_fall(&mut self) {
         for (_, limit) in all!(self, mut) {
             limit.let_fall();
@@ -131,7 +131,7 @@ impl Limits {
     }
 }
 
-/// What the profile wants of a control group.
+/// What the profile needs of a control group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     Limit(LimitKey),
@@ -154,7 +154,7 @@ impl What {
 pub struct Wanted {
     pub what: What,
     pub at: Span,
-    /// Whether the file that sets it says that it may fall.
+    /// Whether the file that sets it says that it is optional.
     pub may_fall: bool,
 }
 
@@ -173,7 +173,7 @@ impl<T> AnyLimit for Limit<T> {
     }
 }
 
-/// A limit: replaced whole by a stronger layer, withdrawn by `false`.
+/// A limit: replaced whole by a stronger layer, removed by `false`.
 #[derive(Debug, Clone)]
 pub struct Limit<T> {
     value: Option<At<T>>,

@@ -313,7 +313,7 @@ pub(crate) fn own_tree(choice: &Choice, host: &Host) -> &'static str {
     }
 }
 
-/// Asks what root's power is worth, and whether a lock that may fall can be set.
+/// Asks which power root has here, and whether an optional lock can be set.
 pub(crate) fn ask(
     namespaces: &Namespaces,
     optional: &Set<Wall>,

@@ -6,8 +6,8 @@ use crate::language::value::{Spelled, Written};
 use crate::text::problem::suggestion;
 use std::fmt;
 
-/// Walls that may fall by their names in `optional`: those of this section, and every limit of the
-/// file that says so.
+/// Protections that `optional` may name; a limit of the same file is skipped if the machine lacks
+/// it.
 pub const OPTIONAL: &[&str] = &[
     "limits",
     "keyring",
@@ -23,7 +23,7 @@ pub const OPTIONAL: &[&str] = &[
     "network.passed-sockets",
 ];
 
-/// The name of a wall that may fall; [`Wall::refuse`] says which there are.
+/// The name of a protection in `optional`; [`Wall::refuse`] lists them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wall(pub String);
 

@@ -45,7 +45,7 @@ pub(crate) fn is_looked_for(identity: &Identity, namespaces: &Namespaces, caller
     caller.uid == 0 && (ids_are_roots || (user && !real && identity.uid_map.get().is_none()))
 }
 
-// ---- how the target's ids stand on files ----
+// ---- which owners of host files the target's ids map to ----
 
 /// Whose files of the host the target can make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,7 @@ pub(crate) enum Standing {
     /// Nobody's but the caller's own: an ordinary user started it, or it writes to nothing of the
     /// host.
     Own,
-    /// Those of somebody whom root's launch chose.
+    /// Those of a user other than root, chosen by a launch of root's.
     Somebodys,
     /// The host root's.
     Roots,

@@ -37,7 +37,7 @@ pub(crate) struct Kept<'a> {
     pub own_tree: &'static str,
     /// What Landlock does.
     pub ruled: &'a Ruled,
-    /// The line by which the target mounts what it wants.
+    /// The line that lets the target mount anything.
     pub nested: Option<Span>,
 }
 
@@ -182,8 +182,8 @@ fn seen_twice(bound: &[Bound], draft: &mut Draft) -> Vec<Slot> {
     inert
 }
 
-/// Whether something of one is in the other, but for what stands at one place inside: there the
-/// deeper mount covers the wider one.
+/// Whether the two share host files, but for binds at the same place inside, where the deeper mount
+/// covers the wider one.
 fn meets(reader: &Bound, writer: &Bound) -> bool {
     let inside = |bound: &Bound, path: &str| {
         below(path, &bound.source).map(|tail| join(&bound.inside, tail))

@@ -46,7 +46,8 @@ impl Groups {
                 hierarchy.directory = join(&hierarchy.mount, if path == "/" { "" } else { path });
             }
             if hierarchy.version == Version::V2 && !all_in_v1 {
-                // Of a group that is absent the top tells, so that its absence is what is said.
+                // For an absent group the root group is read, so that its absence is the reported
+                // problem.
                 let there = Path::new(&hierarchy.directory).exists();
                 hierarchy.controllers = words(
                     if there { &hierarchy.directory } else { &hierarchy.mount },
@@ -120,7 +121,7 @@ impl Hierarchy {
         })
     }
 
-    /// All that the plan asks of a hierarchy that it uses.
+    /// Reads everything that the plan asks of a hierarchy that it uses.
     fn look(&mut self) {
         let writable = |file: &str| {
             nix::unistd::access(Path::new(file), nix::unistd::AccessFlags::W_OK)
@@ -249,7 +250,7 @@ pub(crate) fn directory_of_manager(pid: i32) -> Option<Hierarchy> {
     Some(hierarchy)
 }
 
-/// The hierarchy of version 2, and the group in it that a file of `/proc` tells.
+/// The hierarchy of version 2, and the group in it that a file of `/proc` names.
 pub(crate) fn unified(file: &str) -> Option<Hierarchy> {
     find(&read(file), &mounts_of_groups(&read("/proc/self/mountinfo")))
         .into_iter()

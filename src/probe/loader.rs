@@ -66,7 +66,7 @@ impl Loader {
             .or(directory.starts_with("/lib").then_some(directory));
         let directories: Vec<String> = match tail {
             _ if musl => ["/lib", "/usr/local/lib", "/usr/lib"].map(str::to_owned).to_vec(),
-            // Debian's directory of a machine stands before the common ones.
+            // Debian's directory of an architecture comes before the common ones.
             Some(tail) if tail.len() > "/lib/".len() && tail.starts_with("/lib/") => {
                 vec![
                     tail.to_owned(),
@@ -89,7 +89,7 @@ impl Loader {
         }
     }
 
-    /// The same with other default directories: musl's stand in a file.
+    /// The same with other default directories: musl's are in a file.
     pub(super) fn with_directories(self, directories: Option<Vec<String>>) -> Loader {
         Loader { directories: directories.unwrap_or(self.directories), ..self }
     }
@@ -127,7 +127,7 @@ impl Loader {
             self.library_path.as_ref().map(|path| self.list(path, &objects[0].origin));
         if self.musl {
             lists.extend(environment.into_iter().flatten());
-            // Either tag, of the object and of all that led to it.
+            // Either tag, of the object and of every object that loaded it.
             lists.extend(
                 chain
                     .filter_map(|object| {

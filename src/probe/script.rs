@@ -8,7 +8,7 @@ pub(crate) const HEAD: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Script {
     pub interpreter: String,
-    /// All that follows it, as one word.
+    /// The rest of the line, as one word.
     pub argument: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn program_of_env(argument: &str) -> Option<String> {
             word if word.starts_with("--") => {
                 words.extend(word.strip_prefix("--split-string=").map(str::to_owned))
             }
-            // -S may stand behind others, as in -iS, and its text close to it.
+            // -S may follow other letters, as in -iS, and its text may follow it directly.
             word if word.starts_with('-') => match word.split_once('S') {
                 Some((_, text)) if !text.is_empty() => words.push(text.to_owned()),
                 _ => {}

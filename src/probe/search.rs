@@ -66,8 +66,8 @@ impl<'a> Search<'a> {
         &mut self.view
     }
 
-    /// All that the program of this word needs. A relative path begins at `cwd`, where there is
-    /// one.
+    /// Every file that the program of this word needs. A relative path begins at `cwd`, where there
+    /// is one.
     pub(super) fn need(&mut self, word: &str, cwd: Option<&str>) -> Program {
         self.program = Program { word: word.to_owned(), ..Program::default() };
         self.started.clear();
@@ -340,8 +340,7 @@ impl<'a> Search<'a> {
         Cache::new(read_bounded(source, LARGEST_CACHE)?)
     }
 
-    /// musl's default directories stand in a file beside its loader's directory, where there is
-    /// one.
+    /// musl's default directories are in a file beside its loader's directory, if there is one.
     fn musl_directories(&mut self, loader: &str) -> Option<Vec<String>> {
         let machine = loader.rsplit('/').next()?.strip_prefix("ld-musl-")?.strip_suffix(".so.1")?;
         let prefix = parent(parent(loader)).trim_end_matches('/');

@@ -68,7 +68,7 @@ fn within(
     found
 }
 
-/// What stands behind a path inside.
+/// What is behind a path inside.
 enum View<'a> {
     /// The directory `source` of the host, for what is below `base`.
     Host { base: String, source: String },
@@ -111,7 +111,7 @@ impl View<'_> {
             .collect()
     }
 
-    /// Whether an entry that somebody wrote is at a path.
+    /// Whether the profile itself has an entry at a path.
     fn is_written(&self, path: &str) -> bool {
         matches!(self, View::Inside((_, written)) if written.map.contains_key(path))
     }
@@ -218,8 +218,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What a pattern hides must not depend on a link: whoever can write the tree could turn it
-    /// elsewhere.
+    /// What a pattern hides must not depend on a link: a user who can write to the tree could point
+    /// it elsewhere.
     fn check_base(&self) -> Result<(), Stop> {
         if self.view.behind(&self.pattern.base).is_empty() {
             return Ok(());
@@ -341,7 +341,7 @@ fn what(entry: &DirEntry) -> What {
     match entry.file_type() {
         Ok(kind) if kind.is_symlink() => What::Link,
         Ok(kind) if !kind.is_dir() => What::Other,
-        // What cannot be told is looked into.
+        // An unknown kind is searched as a directory.
         Ok(_) | Err(_) => What::Directory,
     }
 }

@@ -19,7 +19,7 @@ use toml::de::{DeTable, DeValue};
 #[derive(Debug)]
 pub(super) struct Text {
     pub name: String,
-    /// What tells it from every other text: its real path, or its name in `<>`.
+    /// Its identity among all texts: its real path, or its name in `<>`.
     pub identity: String,
     pub bytes: Vec<u8>,
     /// The directory, where it has one.
@@ -169,7 +169,7 @@ fn standard_input(at: Span) -> Result<Text, Problem> {
 /// A bare name: of the machine's, the caller's or the built-in profiles. Two files of one name are
 /// ambiguous. A file takes the place of a built-in profile where it extends that one by its full
 /// name, so that it was written for that. A file of that name in the current directory is none of
-/// them: whoever can write there would choose the sandbox (firejail issue 7154).
+/// them: a user who can write there would choose the sandbox (firejail issue 7154).
 fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Problem> {
     let files: Vec<String> = installed(caller)
         .map(|directory| format!("{directory}/{name}.toml"))
@@ -367,8 +367,8 @@ pub(super) fn decode(text: &Text, sources: &mut Sources) -> Result<(usize, Strin
     match std::str::from_utf8(&text.bytes) {
         Ok(utf8) => Ok((sources.add_file(&text.name, utf8, file) as usize, utf8.to_owned())),
         Err(error) => {
-            // What stands before the wrong byte keeps its offsets; the byte itself becomes U+FFFD,
-            // which has three.
+            // The text before the wrong byte keeps its offsets; the byte itself becomes U+FFFD,
+            // which has three bytes.
             let base =
                 sources.add_file(&text.name, &String::from_utf8_lossy(&text.bytes), file) as usize;
             let at = base + error.valid_up_to();

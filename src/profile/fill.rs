@@ -41,7 +41,7 @@ pub(super) struct Filling<'a, 'i> {
     entry: Span,
     /// How many keys lead to what is being filled.
     depth: usize,
-    /// Whether it stands in a list: the tables of `[[x]]` have no names of `[x]` for keys.
+    /// Whether it is in a list: the tables of `[[x]]` have no names of `[x]` for keys.
     in_list: bool,
     /// What the name above it is, where that is a pattern.
     pattern: Option<&'static dyn Names>,
@@ -248,8 +248,8 @@ impl<'a, 'i> Filling<'a, 'i> {
             }
             _ => vec![self.text(text, at, fill)?],
         };
-        // `!` is an ordinary character in a command; in a set it withdraws, and what to withdraw is
-        // for the profile to say.
+        // `!` is an ordinary character in a command; in a set it removes an item, and only the
+        // profile's own text may remove.
         let withdraws = |value: &DeValue<'_>| match value {
             DeValue::String(value) => {
                 value == "!*" || (value.starts_with('!') && !text.starts_with('!'))
@@ -307,8 +307,8 @@ impl<'a, 'i> Filling<'a, 'i> {
                 None => complete = false,
             }
         }
-        // The text and its sections go on without the key; what is deeper is one value, and a part
-        // of it would be another.
+        // The text and its sections are read without the key; a deeper table is one value, and
+        // without a key it would be another value.
         (complete || self.depth < 2).then_some(DeValue::Table(out))
     }
 

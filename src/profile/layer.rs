@@ -12,7 +12,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 /// How deep `extends` may go, and tables in tables.
 pub(super) const DEEPEST: usize = 64;
-/// How many syntax errors of a text are told.
+/// How many syntax errors of a text are reported.
 const MOST_ERRORS: usize = 100;
 /// How many tokens (words, signs, spaces) all texts may have: a tree of them takes some hundred
 /// bytes for each. An entry with all its options has twenty.

@@ -34,8 +34,8 @@ pub struct Request {
     pub params: Vec<(String, String)>,
     /// The words after PROFILE.
     pub args: Vec<String>,
-    /// How to write a command line whose first word after PROFILE begins with `-` where no `--`
-    /// stands before it.
+    /// The command line to suggest if the first word after PROFILE begins with `-` and no `--`
+    /// precedes it.
     pub dashed: Option<String>,
 }
 
@@ -50,7 +50,7 @@ const GOES_ON: &[&str] = &[
     "variable::unset",
 ];
 
-/// Loads a profile with all that it extends, or says all that is wrong.
+/// Loads a profile and every profile that it extends, or reports every problem.
 pub fn load(
     request: &Request,
     caller: &Caller,

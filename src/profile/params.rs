@@ -42,12 +42,13 @@ pub(crate) struct Declared {
 #[derive(Debug, Default)]
 pub(super) struct Params {
     map: BTreeMap<String, Param>,
-    /// Who declared and who gave, where somebody asks: name, deed, place, and the value before.
+    /// Which layers declared and gave each, if it is recorded: name, change, place, and the value
+    /// before.
     history: Option<Vec<(String, Deed, Span, Span)>>,
 }
 
 impl Params {
-    /// None, yet; `told` is whether somebody will ask who gave what.
+    /// No parameters yet; `told` is whether to record which layer gave what.
     pub(super) fn new(told: bool) -> Params {
         Params { map: BTreeMap::new(), history: told.then(Vec::new) }
     }

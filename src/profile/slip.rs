@@ -95,7 +95,7 @@ fn twice(text: &str, start: usize, plain: Slip) -> Slip {
         Some((name, from)) => (Some(name), from),
         None => (None, 0),
     };
-    // In a table in one line the first stands before it there.
+    // In an inline table the first is before it in the same line.
     let before = text.get(start..plain.at.start).unwrap_or_default();
     let in_line = before.match_indices(word).map(|(at, _)| start + at).find(|at| {
         text.get(at + word.len()..).is_some_and(|rest| rest.trim_start().starts_with('='))
@@ -263,7 +263,7 @@ fn assigned(body: &str) -> Vec<Guess> {
         .collect()
 }
 
-/// A value in which what is no value by itself stands in quotes.
+/// A value with quotes around each part that is no value by itself.
 fn in_quotes(value: &str) -> String {
     let mut out = String::new();
     let mut rest = value;

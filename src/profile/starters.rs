@@ -60,7 +60,7 @@ pub(crate) fn starter(role: Role, name: &str, file: &str, fit: &Fit) -> String {
         ("#OPTIONAL\n", optional),
         ("#PORTS\n", ports),
         ("NAME", name),
-        // It stands in comments, which end at a line break, in commands to paste.
+        // It is put into comments, which end at a line break, and into commands to paste.
         ("FILE", &escape(&shell_word(file))),
     ];
     filled(text, &places)
@@ -89,7 +89,7 @@ mod tests {
     use crate::profile::{Request, load};
     use crate::text::source::Sources;
 
-    /// Names with all that a comment or a place would end, or be.
+    /// Names with every sign that would end a comment or a placeholder, or be one.
     #[test]
     fn every_starter_is_read_whatever_is_put_in() {
         let landlock = [None, Some(3), Some(6)];

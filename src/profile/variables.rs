@@ -64,11 +64,11 @@ pub(super) struct Variables<'a> {
     pub params: Option<&'a Params>,
     /// The directory of the file.
     pub directory: Option<&'a str>,
-    /// How many bytes may still be put in; `None` once it was told that there are too many.
+    /// How many bytes may still be put in; `None` after the problem that there are too many.
     pub room: &'a Cell<Option<usize>>,
 }
 
-/// Of how many parameters in one text it is told where they have their values.
+/// For how many parameters in one text the place of the value is reported.
 const MOST_TOLD: usize = 8;
 
 /// How many bytes variables may bring into a profile: a short text can name a long value a hundred
@@ -114,8 +114,7 @@ impl<'a> Variables<'a> {
         for piece in pieces {
             let value = match piece {
                 Piece::Plain(plain) => Some(of_text(plain)),
-                // What is wrong with the rest of a text that is wrong in hundreds of places is not
-                // told.
+                // Of a text with hundreds of problems the rest is not reported.
                 Piece::Variable(..) if problems.is_full() || self.room.get().is_none() => {
                     return None;
                 }

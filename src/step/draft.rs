@@ -20,7 +20,7 @@ pub struct Draft {
     slots: usize,
 }
 
-/// All that was drafted.
+/// Everything that was drafted.
 #[derive(Debug)]
 pub struct Sorted {
     pub groups: Vec<Step<GroupOp>>,

@@ -49,7 +49,7 @@ pub enum Kernel {
     Sysfs,
 }
 
-/// What is true of a file system of the kernel's, whoever mounts it.
+/// Properties of a file system of the kernel's that do not depend on who mounts it.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts {
     /// Its name for fsopen(2).

@@ -52,7 +52,7 @@ pub enum GroupOp {
         controller: Controller,
         file: Name,
         value: Name,
-        /// Whether it falls where the kernel has no such thing.
+        /// Whether it is skipped if the kernel has no such file.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         may_fall: bool,
     },

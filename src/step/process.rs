@@ -187,7 +187,7 @@ pub enum ProcessOp {
     },
     /// landlock_restrict_self(2).
     RestrictSelf {
-        /// Whether the kernel's audit log tells what is denied.
+        /// Whether the kernel's audit log records what is denied.
         audit: bool,
     },
     /// seccomp(2) with the filter of the plan.

@@ -45,8 +45,8 @@ pub enum TreeOp {
         inode: Inode,
         /// In whose name root makes it: that of the owner of the directory above.
         owner: Option<(u32, u32)>,
-        /// Whether the caller's umask takes from its mode, 0755: not from that of one on the way
-        /// that root makes, as the target is somebody else.
+        /// Whether the caller's umask applies to its mode, 0755. It does not for a parent directory
+        /// that root makes, as the target is another user.
         masked: bool,
     },
     /// open_tree(2) of a directory that a step before this one makes.
@@ -166,7 +166,7 @@ pub(crate) struct Facets<'a> {
     pub opens_made: Option<(Slot, Slot, Attrs)>,
     /// What it attaches, and where.
     pub attached: Option<(Slot, &'a Name)>,
-    /// The path of a rule of Landlock that stands alone.
+    /// The path of a rule of Landlock without a mount.
     pub rule: Option<&'a Name>,
 }
 

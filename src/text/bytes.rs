@@ -80,7 +80,7 @@ pub(crate) fn path(text: &str) -> Cow<'_, Path> {
     }
 }
 
-/// The one text of the bytes that a text stands for: parts that are put together, or that somebody
+/// The one text of the bytes that a text stands for: escapes that are put together, or that a user
 /// wrote, can be UTF-8 as a whole.
 pub(crate) fn plain(text: String) -> String {
     if has_some(&text) { self::text(&bytes(&text)) } else { text }

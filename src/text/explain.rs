@@ -126,7 +126,7 @@ mod tests {
             .map(|(_, text)| text.lines().filter(|line| line.starts_with("== ")).count())
             .sum();
         assert_eq!(all().count(), heads);
-        // Each stands in the file of its domain.
+        // Each is in the file of its domain.
         assert!(all().all(|known| number(known.code) == Some(known.number)));
     }
 }

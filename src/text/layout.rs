@@ -66,7 +66,7 @@ pub(crate) fn shorten(text: &str, most: usize) -> String {
         return text.into();
     }
     let room = most.saturating_sub(width(CUT));
-    // The end tells more than the beginning.
+    // The end of a path says more than its beginning.
     let (head, end) = (room / 3, room - room / 3);
     let take = |chars: &mut dyn Iterator<Item = char>, most: usize| {
         let mut taken = 0;
@@ -89,7 +89,7 @@ pub(crate) struct Lines<'e> {
     pub width: usize,
     /// Where each line after the first begins.
     pub indent: usize,
-    /// What marks a line that goes on.
+    /// What marks a line that continues.
     pub end: &'e str,
 }
 

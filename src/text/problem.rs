@@ -29,7 +29,7 @@ pub enum Severity {
     Warning,
 }
 
-/// Something that is not wrong and should be known: a wall that fell, a grant that was skipped.
+/// A fact that is no problem but should be known: a protection or a grant that was skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
     /// Whether the sandbox is less than the profile says, with the profile's leave. Such notes are
@@ -182,7 +182,7 @@ impl Problems {
         }
     }
 
-    /// Whether what more is wrong is not told: then nothing need be worked out for it.
+    /// Whether further problems are dropped: then none need be worked out.
     pub fn is_full(&self) -> bool {
         self.0.len() >= MOST_KEPT
     }

@@ -26,7 +26,7 @@ impl Span {
         self.start < other.end && other.start < self.end
     }
 
-    /// Whether a text stands behind it.
+    /// Whether there is a text behind it.
     pub fn is_somewhere(self) -> bool {
         self != Span::NOWHERE
     }
@@ -100,7 +100,7 @@ pub struct Source {
     pub file: Option<Arc<str>>,
     /// The word of `extends` that brought it in, where one did.
     pub brought: Span,
-    /// Where its lines begin, once somebody has asked for a line.
+    /// Where its lines begin, found at the first use.
     lines: OnceLock<Vec<u32>>,
 }
 
@@ -166,7 +166,7 @@ pub struct Sources {
     loose: Vec<(String, bool)>,
 }
 
-/// How many words of a chain of `extends` are told.
+/// How many words of a chain of `extends` are printed.
 const MOST_LINKS: usize = 8;
 
 /// A place in a text, for people. It is shown as `FILE:LINE:COLUMN`.
@@ -341,8 +341,8 @@ impl Sources {
         file.text.get(first..last)
     }
 
-    /// The bytes that `span` covers. What is wrong at the end of a text covers what would stand
-    /// there.
+    /// The bytes that `span` covers. The span of a problem at the end of a text may go past it, and
+    /// is cut there.
     pub fn text(&self, span: Span) -> Option<&str> {
         let source = self.source(span)?;
         let offset = |at: u32| ((at - source.base) as usize).min(source.text.len());

@@ -39,7 +39,7 @@ pub enum Halt<S> {
     Stop(S),
 }
 
-/// What is found: its kind, and what the reader wants to know of it.
+/// What is found: its kind, and what the reader needs to know of it.
 pub type Looked<F, S> = Result<(Kind, F), Halt<S>>;
 
 /// A path that is asked about, and the node whose it is.
@@ -62,7 +62,7 @@ impl<N> Copy for Spot<'_, N> {}
 
 /// What a walk asks its reader.
 pub trait Facts<N> {
-    /// What the reader wants to know of what is found.
+    /// What the reader needs to know of a file.
     type File;
     /// Why the reader lets a walk go no further.
     type Stop;
@@ -78,7 +78,7 @@ pub trait Facts<N> {
     /// Whether a directory of a layer hides what lower layers have of it (`overlay.opaque`).
     fn is_opaque(&mut self, place: &str) -> Result<bool, Halt<Self::Stop>>;
 
-    /// What stands in a file system of the kernel's: at its top, or below.
+    /// What is in a file system of the kernel's: at its top, or below.
     fn kernel(&mut self, spot: Spot<'_, N>, kernel: &Kernel) -> Looked<Self::File, Self::Stop>;
 
     /// What stockade makes is of this kind.
@@ -89,7 +89,7 @@ pub trait Facts<N> {
         Err(Halt::Errno(libc::ENOENT))
     }
 
-    /// Whether the walk may go on from a directory.
+    /// Whether the walk may enter a directory.
     fn enter(&mut self, _directory: &Step<'_, N, Self::File>) -> Result<(), Halt<Self::Stop>> {
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::language::value::Size;
 use crate::step::{Content, Cover, FileSystem, Kernel};
 use std::collections::BTreeMap;
 
-/// What stands at a path inside.
+/// What is at a path inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ground {
     /// The sandbox's own.
@@ -15,14 +15,14 @@ pub enum Ground {
     /// What the kernel shows.
     Kernel(Kernel),
     /// What would be there anyway: as a mount of its own it cannot be renamed, or not be written;
-    /// else a rule of Landlock stands on it.
+    /// else a rule of Landlock is on it.
     Same,
 }
 
 /// What stockade makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Own {
-    /// The root, empty but for the directories on the way to what stands in it.
+    /// The root, empty but for the parents of the entries in it.
     Root,
     /// An empty file system in memory.
     Memory {
@@ -32,7 +32,7 @@ pub enum Own {
         inodes: u64,
     },
     Directory,
-    /// The minimal /dev, with what stands at each name in it.
+    /// The minimal /dev, with what is at each name in it.
     Devices(BTreeMap<String, Ground>),
     /// A symbolic link with this text.
     Link(String),
@@ -41,7 +41,7 @@ pub enum Own {
     Hidden(Cover),
 }
 
-/// What questions ask of a thing that stands somewhere.
+/// The properties that questions ask for.
 #[derive(Default, Clone, Copy)]
 pub(crate) struct Nature {
     /// proc(5).
@@ -89,7 +89,7 @@ impl Ground {
     }
 }
 
-/// What stands where a file system is mounted.
+/// What is at the path of a mounted file system.
 impl From<&FileSystem> for Ground {
     fn from(fs: &FileSystem) -> Ground {
         match fs {

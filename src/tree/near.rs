@@ -7,7 +7,7 @@ use crate::language::value::below;
 /// The paths of a tree, each with what its reader makes of it and of the next one above it.
 #[derive(Debug, Clone)]
 pub(crate) struct Near<V> {
-    /// Parents before what lies in them, and all that lies in one without a gap.
+    /// Parents before their entries, and the entries of each parent without a gap.
     spots: Vec<Spot<V>>,
 }
 

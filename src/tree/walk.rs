@@ -115,8 +115,8 @@ pub(crate) fn names_of(path: &str) -> Vec<String> {
     names
 }
 
-/// The place that the text of a link in `directory` names, as far as the text tells; and whether it
-/// tells: where `..` after a name leads depends on what that name is.
+/// The place that the text of a link in `directory` names, and whether the text alone decides it:
+/// where `..` after a name leads depends on whether that name is a link.
 pub(crate) fn meant(directory: &str, text: &str) -> (String, bool) {
     let mut place = if text.starts_with('/') { "/" } else { directory }.to_owned();
     let (mut named, mut is_sure) = (false, true);
@@ -204,7 +204,7 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
         }
     }
 
-    /// What stands where a node is.
+    /// What is at a node.
     fn top(&mut self, path: String, node: &'t N) -> Stepped<'t, N, F> {
         let spot = Spot { path: &path, over: &path, node };
         let own = |facts: &mut F, kind| (facts.own(spot, &kind), Kind::File(kind), vec![]);

@@ -26,8 +26,8 @@ pub(crate) struct Account {
     /// Huge pages by their size, as the kernel writes it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub hugetlb: BTreeMap<String, HugePages>,
-    /// Seconds in which somebody waited for `cpu`, `memory` or `io` (version 2, and a kernel with
-    /// PSI).
+    /// Seconds in which some process waited for `cpu`, `memory` or `io` (version 2, and a kernel
+    /// with PSI).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pressure: BTreeMap<&'static str, Pressure>,
     /// Limits that were met, by the profile's keys.
@@ -237,7 +237,7 @@ impl Groups {
         } else {
             io::limits_of_v2(&made.text("io.max").unwrap_or_default())
         };
-        // Where the kernel tells how long somebody waited, it is that time which counts.
+        // Where the kernel reports how long processes waited, that time counts.
         let waited = made
             .text("io.pressure")
             .and_then(|text| Some(Duration::from_micros(pressure(&text)?.some_us)));

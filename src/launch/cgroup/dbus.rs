@@ -118,8 +118,8 @@ pub(super) fn one_string(text: &str) -> Vec<u8> {
 pub(super) const SCOPE: &str = "ssa(sv)a(sa(sv))";
 
 /// The body of StartTransientUnit for a scope (org.freedesktop.systemd1(5)): delegated, forgotten
-/// when it ends, and with the caller in it, as whom the manager takes who asks, by the socket and
-/// not by a number that may mean somebody else in its pid namespace.
+/// when it ends, and with the caller in it. systemd identifies the caller by the socket's
+/// credentials: a pid could mean another process in the manager's pid namespace.
 pub(super) fn scope(unit: &str) -> Vec<u8> {
     let mut properties = Writer::default();
     properties.property("Description", "s", |value| value.string("stockade"));

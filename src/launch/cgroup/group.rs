@@ -34,9 +34,9 @@ impl Group {
 }
 
 /// Whether a path is a directory below a mount of control groups, with no symbolic link on its way
-/// or at its end. What is looked at now must still be there when it is killed or removed: elsewhere
-/// whoever owns the directory can exchange the name, and in such a file system nobody can make a
-/// link, or a file of his own.
+/// or at its end. The group that is checked now must be the one that is killed or removed later:
+/// elsewhere the owner of the directory can exchange the name, but in a cgroup file system no user
+/// can make a link or a file.
 fn is_of_groups(path: &str) -> bool {
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
     lies_in_groups(path)

@@ -90,9 +90,9 @@ fn keyed(text: &str, words: [&str; 4], unsaid: u64) -> ByDevice {
 /// `throtl_slice`); less than this is no sign.
 const LEAST: Duration = Duration::from_millis(250);
 
-/// Whether a limit held somebody back. The kernel does not count that, so it is told by the sum:
-/// nine tenths of all that the limit lets through in this time. Where the time is that of the whole
-/// run, a burst that waited in a long one is not seen.
+/// Whether a limit slowed a process down. The kernel does not count that, so the sum decides: nine
+/// tenths of the bytes or operations that the limit allows in this time. Over the time of a long
+/// run a short burst that waited is not seen.
 pub(super) fn was_limited(used: &ByDevice, limits: &ByDevice, time: Duration) -> bool {
     let seconds = time.max(LEAST).as_secs_f64();
     limits.iter().any(|(device, limits)| {

@@ -43,7 +43,7 @@ impl Groups {
         left
     }
 
-    /// Lets a frozen sandbox go on, so that it can end: version 1 holds back even SIGKILL.
+    /// Thaws a frozen sandbox so that it can end: version 1 holds back even SIGKILL.
     pub(crate) fn thaw(&self) {
         if let Some(Made { path, .. }) =
             self.with(Controller::Freezer).filter(|made| made.version == Version::V1)
@@ -153,7 +153,7 @@ pub(crate) fn freezer_of(groups: &[Group]) -> Option<Freezer> {
     Some(Freezer::of(Path::new(&group.path), group.version))
 }
 
-/// Lets all of them go on.
+/// Thaws all of them.
 pub(crate) fn thaw_all(groups: &[Group]) {
     groups
         .iter()

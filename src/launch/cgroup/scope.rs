@@ -18,7 +18,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 const PATIENCE: u64 = 25_000;
 /// The longest line of the handshake (D-Bus specification, "Authentication Protocol").
 const LONGEST_LINE: usize = 1024;
-/// How much of an error's text is told.
+/// How much of an error's text is reported.
 const LONGEST_REASON: usize = 200;
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
@@ -52,7 +52,8 @@ struct Talk {
 
 impl Talk {
     fn ask(&mut self, route: Route, uid: u32, name: &str) -> Result<String> {
-        // By the number that the kernel tells the other end anyway; the first byte is zero.
+        // EXTERNAL by the uid, which the other end has from SO_PEERCRED anyway; the first byte is
+        // zero.
         let hex: String = uid.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
         self.send(format!("\0AUTH EXTERNAL {hex}\r\nBEGIN\r\n").as_bytes())?;
         let line = self.line()?;

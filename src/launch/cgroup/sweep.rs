@@ -78,7 +78,7 @@ pub(crate) fn reap(groups: Vec<Group>) {
     }
 }
 
-/// Kills whoever is left, until the groups are empty or it takes too long.
+/// Kills every process left, until the groups are empty or it takes too long.
 fn end(groups: &[Group]) {
     for _ in 0..PATIENCE {
         let empty = |path: PathBuf| processes(&path).is_ok_and(|text| text.is_empty());
@@ -90,8 +90,7 @@ fn end(groups: &[Group]) {
     }
 }
 
-/// Whether the launcher that a name tells of is gone: its number is free, or somebody's who came
-/// later.
+/// Whether the launcher whose pid is in a name is gone: the pid is free, or a later process has it.
 fn is_of_the_dead(name: &str) -> bool {
     let mut parts = name.strip_prefix(PREFIX).unwrap_or("").split('-');
     let (Some(pid), Some(made)) = (parts.next().and_then(number), parts.next().and_then(number))

@@ -17,7 +17,7 @@ fn errno_of(error: Error) -> Errno {
     Errno(cause.and_then(std::io::Error::raw_os_error).unwrap_or(libc::EIO))
 }
 
-/// Whether a group stands still.
+/// Whether a group is frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Thawed,

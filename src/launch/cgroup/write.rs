@@ -53,13 +53,13 @@ fn agrees(controller: Controller, wanted: &str, read: &str) -> bool {
         let line = words(line);
         wanted_words.iter().all(|word| line.contains(word))
     };
-    // `cpu.max` takes a quota alone, and tells the period with it.
+    // `cpu.max` takes a quota alone, and shows the period with it.
     if read.lines().any(|line| words(line).starts_with(&wanted_words)) {
         return true;
     }
     let first = wanted_words.first().map_or("", String::as_str);
     match controller {
-        // Devices stand one to a line, with more than was asked for.
+        // Each device has a line of its own, with more keys than were written.
         Controller::Io if first.contains(':') || first == "default" => {
             read.lines().any(has_all) || read.trim() == wanted_words[wanted_words.len() - 1]
         }

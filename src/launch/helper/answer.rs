@@ -129,7 +129,7 @@ impl Supervisor<'_> {
             }
             match sys::next_asked(self.listener) {
                 Ok(asked) => self.answer(&asked)?,
-                // Whoever asked has ended.
+                // The process that made the call has ended.
                 Err(Errno(libc::ENOENT | libc::EINTR)) => {}
                 Err(errno) => return Err(errno),
             }
@@ -155,7 +155,7 @@ impl Supervisor<'_> {
         gone_is_fine(sys::answer_errno(self.listener, asked.id, errno))
     }
 
-    /// One more of its kind. The launcher hears of the first at once, of all others at the end.
+    /// One more of its kind. The launcher gets the first at once, the count at the end.
     fn count(&mut self, asked: &sys::Asked, who: Who, then: Then) -> sys::Result {
         let sys::Asked { architecture, number, arguments, .. } = *asked;
         let decisive = self.filter.decisive(architecture, number, &arguments);
@@ -184,7 +184,7 @@ impl Supervisor<'_> {
     /// that gets SIGKILL, and where it cannot be sent a signal, the call stays without an answer,
     /// and the launcher ends the sandbox.
     fn kill(&self, asked: &sys::Asked, seen: Option<&Seen>) -> Then {
-        // Of a thread that is not the first of its process nothing but `/proc` tells the process.
+        // For a thread that is not the first of its process only `/proc` names the process.
         let process = seen.map_or(asked.thread as i32, |seen| seen.process);
         let Ok(pidfd) = sys::open_pidfd(process) else { return Then::Unkillable };
         // The number meant this process when the descriptor was made, as its thread still waits.
@@ -254,7 +254,7 @@ const STATUS: &[u8] = b"/status";
 /// How long a process may take to end by SIGSYS.
 const GRACE_MS: u32 = 200;
 
-/// Whoever asked needs no answer any more.
+/// A process that has ended needs no answer.
 fn gone_is_fine(result: sys::Result) -> sys::Result {
     match result {
         Err(Errno(libc::ENOENT)) => Ok(()),

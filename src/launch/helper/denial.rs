@@ -13,7 +13,7 @@ pub struct Denial {
     pub act: Act,
     /// Who made the first.
     pub who: Who,
-    /// What became of whoever made it.
+    /// What happened to the process that made it.
     pub then: Then,
     /// How many there were.
     pub count: u64,
@@ -70,7 +70,7 @@ impl Who {
     }
 }
 
-/// All that was denied in a run.
+/// Everything that was denied in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denials {
     /// Each kind, in the order of the first of it.
@@ -83,7 +83,7 @@ pub struct Denials {
 }
 
 impl Default for Denials {
-    /// Of a run in which nobody was told of any.
+    /// Those of a run that reports no denials.
     fn default() -> Denials {
         Denials { kinds: vec![], more: 0, complete: true }
     }

@@ -15,7 +15,7 @@ use crate::policy::seccomp::{self, Exact, Verdict};
 use crate::sys::{self, Errno, FdMessage, Program, Result};
 use std::os::fd::RawFd;
 
-/// All that the hand-over needs, at addresses that the filter knows.
+/// Everything that the hand-over needs, at addresses that the filter knows.
 pub(crate) struct Handover {
     socket: RawFd,
     letter: Box<FdMessage>,

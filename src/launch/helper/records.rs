@@ -212,7 +212,7 @@ mod tests {
             [Ok(true), Ok(true), Ok(false)]
         );
         assert_eq!((writer.kept.len(), writer.kept.capacity()), (3, capacity));
-        // With a reader they go on, in their order, while the writer waits for something else.
+        // With a reader they are sent, in their order, while the writer waits for something else.
         let (question, asked) = sys::pipe().unwrap();
         let others = std::thread::spawn(move || {
             for number in 0..sent + 2 {

@@ -138,7 +138,7 @@ mod tests {
             say(&["env.'CI_*' = true\nenv.CI_JOB_TOKEN = false"]),
             "CI_A by CI_*, CI_B_1 by CI_*, PATH"
         );
-        // In whichever layer each stands.
+        // In either order of the layers.
         for layers in [
             ["env.CI_JOB_TOKEN = 'own'", "env.'CI_*' = true\nenv.'CI_B*' = false"],
             ["env.'CI_*' = true", "env.'CI_B*' = false\nenv.CI_JOB_TOKEN = 'own'"],

@@ -50,7 +50,7 @@ impl Ruled {
     }
 }
 
-/// Settles the ruleset and its rules; what falls is said.
+/// Settles the ruleset and its rules, with a note for each protection that is skipped.
 pub(crate) fn settle(
     landlock: &Landlock,
     asked: &Asked<'_>,
@@ -153,7 +153,7 @@ impl Drafting<'_> {
         self.optional.items.iter().any(|name| name.value == "landlock" || name.value == wall)
     }
 
-    /// A wall that this kernel does not have: a problem, or a note where it may fall.
+    /// A protection that this kernel lacks: a problem, or a note if it is optional.
     fn lacks(&mut self, wall: &str, at: Span, what: &str, why: &str) {
         if self.may_fall(wall) {
             self.draft.note_less(at, format!("{what} not enforced"), why);
@@ -443,8 +443,8 @@ impl Drafting<'_> {
     }
 }
 
-/// A rule stands on a file that is there: on none it could not be made, and what appeared there
-/// later would be without it.
+/// A rule needs a file that exists (landlock_add_rule(2)): a file that appears there later would
+/// have no rule.
 fn refuse_path(path: &AbsolutePath, errno: i32, at: Span) -> Problem {
     Problem::new("landlock::path", at, format!("cannot rule over {path}: {}", errno_words(errno)))
         .help("name what the tree shows, or leave it out: a path that no rule names is denied")

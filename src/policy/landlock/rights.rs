@@ -9,7 +9,7 @@ use landlock::AccessFs;
 use toml::de::DeValue;
 
 /// The rights that `[landlock].paths` gives by name. One letter is one right, so that letters can
-/// stand together.
+/// be combined.
 const NAMES: &[(&str, Rights)] = &[
     ("r", Rights::READ),
     ("w", Rights::WRITE),
@@ -74,7 +74,7 @@ impl Read for Granted {
     }
 }
 
-/// Letters that stand together.
+/// Combined letters.
 fn letters(text: &str) -> Option<Rights> {
     let all: Option<Vec<Rights>> =
         text.chars().map(|letter| named(letter.encode_utf8(&mut [0; 4]))).collect();

@@ -51,7 +51,7 @@ struct Group {
 /// What of a profile the groups come from.
 pub(crate) struct Asked<'a> {
     pub limits: &'a Limits,
-    /// Whether the profile itself, besides the file of each limit, lets limits fall.
+    /// Whether limits are optional by the profile itself, besides the file of each limit.
     pub optional: bool,
     /// Where device rules come from, and what must not lead to the groups.
     pub mounts: &'a Mounts,

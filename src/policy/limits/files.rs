@@ -43,7 +43,7 @@ fn one(key: LimitKey, version: Version, value: String) -> Vec<Setting> {
         .collect()
 }
 
-/// The files of a key in a hierarchy; with it, what of the key cannot be had there.
+/// The files of a key in a hierarchy, and the parts of the key that it lacks.
 pub(super) fn settings(
     limits: &Limits,
     key: LimitKey,
@@ -309,8 +309,8 @@ fn io(limits: &Limits, v1: bool, groups: &Groups) -> Result<Vec<Setting>, Refusa
     Ok(files)
 }
 
-/// The kernel counts whole pages, and makes 0 of less than one. That is a slip of whoever wrote it,
-/// which no `optional` lets fall.
+/// The kernel counts whole pages, and rounds less than one down to 0. That is a mistake in the
+/// profile, which no `optional` excuses.
 pub(super) fn less_than_a_page(
     limits: &Limits,
     key: LimitKey,

@@ -56,7 +56,7 @@ fn is_unified(groups: &Groups) -> bool {
         && groups.hierarchies.iter().all(|hierarchy| hierarchy.version == Version::V2)
 }
 
-/// How many of the controllers that are wanted cannot be had.
+/// How many of the controllers that the limits need are not available.
 fn lacking(limits: &Limits, groups: &Groups) -> usize {
     let lacks = |controller: &super::Controller| {
         place(*controller, groups)

@@ -12,8 +12,8 @@ use crate::text::shell::shell_word;
 use crate::text::source::Span;
 use std::collections::BTreeMap;
 
-/// Whether a group has the file. It is told only by one that has others of the controller: else the
-/// controller may be off there.
+/// Whether a group has the file. Only a group with other files of the controller shows that: else
+/// the controller may be off there.
 pub(super) fn is_there(setting: &Setting, hierarchy: &Hierarchy) -> Result<(), Refusal> {
     let controller = |file: &str| file.split('.').next().unwrap_or("").to_owned();
     let has_others =
@@ -138,8 +138,8 @@ pub(super) fn check_place(
     })
 }
 
-/// In version 1 a group's sets are within those of the one above, and that one's are empty until
-/// somebody fills them (cpuset(7)).
+/// In version 1 a group's sets are subsets of its parent's, which are empty until they are written
+/// (cpuset(7)).
 pub(super) fn check_sets(hierarchy: &Hierarchy, controller: Controller) -> Result<(), Refusal> {
     let (directory, v1) = (&hierarchy.directory, hierarchy.version == Version::V1);
     let empty: Vec<&str> = [("cpuset.cpus", &hierarchy.cpus), ("cpuset.mems", &hierarchy.nodes)]
@@ -161,7 +161,7 @@ pub(super) fn check_sets(hierarchy: &Hierarchy, controller: Controller) -> Resul
     Err(Refusal { why: format!("{directory} has nothing in {}", empty.join(", ")), help })
 }
 
-/// One problem, or one note, for all that fails for one reason.
+/// One problem, or one note, for all limits that fail for the same reason.
 pub(super) fn say(
     fallen: Vec<(Wanted, Refusal)>,
     refused: Vec<(Wanted, Refusal)>,
@@ -196,7 +196,7 @@ pub(super) fn say(
     problems.into_iter().for_each(|(_, problem)| draft.problem(problem));
 }
 
-/// The lines of both, each once; what is the same for all stands last.
+/// The lines of both, each once; the ones that are the same for all come last.
 fn more_help(known: &str, more: &str) -> String {
     let mut lines: Vec<&str> = known.lines().collect();
     for line in more.lines().filter(|line| !known.lines().any(|known| known == *line)) {

@@ -11,7 +11,7 @@ use crate::step::draft::Draft;
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 
-/// What a bind stands in.
+/// The surroundings of a bind.
 #[derive(Clone, Copy)]
 pub(crate) struct Around<'a> {
     /// What else the profile puts there.

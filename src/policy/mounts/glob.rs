@@ -100,10 +100,10 @@ fn mount_of(pattern: &Pattern, mount: &Mount, Match { path, .. }: &Match) -> Mou
     }
 }
 
-/// What becomes of the entry of a link that a pattern matches. One to grant is kept as the bind
-/// that it is where the target could write in the tree of the host around it; another such tree
-/// shows it already, and elsewhere it is made again. One to hide is no way to anything where what
-/// it points at is hidden, or nowhere. What cannot be told by its text alone counts as a way.
+/// Settles the entry of a link that a pattern matches. A grant stays a bind if the target could
+/// write to the host's tree around it; a read-only tree shows the link already, and elsewhere the
+/// link is made again. A hidden link leads to nothing if its target is hidden or absent. A link
+/// whose text alone does not decide where it leads counts as leading there.
 fn settle_link(mounts: &mut Mounts, path: &str, text: &str) {
     let nearest = |path: &str| {
         ancestors(path).find_map(|over| Some((over.to_owned(), &mounts.get(over)?.value)))

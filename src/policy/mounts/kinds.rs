@@ -66,7 +66,7 @@ pub(crate) trait Kind {
         self.spell()
     }
 
-    /// What stands at its path.
+    /// What is at its path.
     fn ground(&self, path: &str) -> Ground;
 
     /// Further paths of the host that must be looked at.

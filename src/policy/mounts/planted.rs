@@ -12,12 +12,13 @@ use crate::text::source::Span;
 /// Refuses a path of the host that leads through a link in a tree which the profile grants for
 /// writing. Such a link is root's where root started the run that left it there: what the target
 /// writes into a tree of root's belongs to root. In the same way it is the caller's, where an entry
-/// follows links of the caller's. `tree` is what stands: an entry that is left out grants nothing.
+/// follows links of the caller's. `tree` has the settled entries: one that is left out grants
+/// nothing.
 pub(crate) fn refuse_planted(tree: &Tree, settings: &[Setting], host: &Host, draft: &mut Draft) {
     if host.ways.is_empty() && host.followed.is_empty() {
         return;
     }
-    // Where an entry follows links, all of them count, whoever owns them.
+    // If an entry follows links, all of them count, whatever their owner.
     let sources = tree.iter().filter_map(|(path, node)| {
         let written = node.mount.kind().follows(path).or_else(|| source_of(path, &node.mount))?;
         Some((written, node.at))

@@ -66,7 +66,7 @@ pub(crate) fn draft(
         "Landlock alone: names can be looked up, and modes, owners and times changed where the \
          host lets this user (landlock(7))",
     );
-    // A session bus starts programs for whoever has its user's id.
+    // A session bus starts programs for every process with its user's id.
     if host.landlock.is_none_or(|abi| abi < SOCKETS_ABI) {
         let text = "the target may connect to every socket file of the host that this user may, a \
                     session bus among them, which starts programs outside";

@@ -21,7 +21,7 @@ pub struct Settled {
     expanded: Option<Mounts>,
     /// Those with what is left out replaced by what it covered, where it did.
     uncovered: Option<Mounts>,
-    /// What stands, as a tree.
+    /// The settled entries, as a tree.
     pub(crate) tree: Tree,
     /// The same and what is implied, where something is.
     whole: Option<Tree>,
@@ -71,7 +71,7 @@ impl Settled {
         self
     }
 
-    /// What stands, and what is implied.
+    /// The settled entries and the implied ones.
     pub(crate) fn whole(&self) -> &Tree {
         self.whole.as_ref().unwrap_or(&self.tree)
     }

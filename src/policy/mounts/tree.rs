@@ -192,7 +192,7 @@ pub(crate) fn all_bound_at(tree: &Tree, path: &str) -> Vec<String> {
     }
 }
 
-/// Where a path can be on the host that lies below what stands at `over`, the topmost first.
+/// The host paths that a path below the mount at `over` can have, the topmost first.
 fn shown<'s>(stack: &'s Stack, over: &str, path: &'s str) -> impl Iterator<Item = String> + 's {
     let tail = below(path, over).unwrap_or_default();
     stack.topmost_first().map(move |source| join(&source.path, tail))
@@ -291,8 +291,8 @@ pub(crate) fn with_root<'t>(tree: &'t Tree, path: &str) -> Option<&'t str> {
     }
 }
 
-/// Whether the profile made the root a file system that the target may write to. Unsaid, the root
-/// is empty and read-only.
+/// Whether the profile made the root a file system that the target may write to. By default the
+/// root is empty and read-only.
 pub(crate) fn root_is_writable(tree: &Tree) -> bool {
     matches!(tree.root().ground, Ground::Own(Own::Memory { .. }))
 }

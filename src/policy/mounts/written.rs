@@ -96,7 +96,7 @@ impl EntryType for Mount {
     }
 
     fn may_be_left_out(&self) -> bool {
-        // Where it stands says nothing of that.
+        // Its path does not matter for that.
         let may_be_broad = self.grant("/").is_some_and(|grant| grant.words.broad == Broad::Skip);
         may_be_broad || self.kind().may_be_missing()
     }

@@ -140,7 +140,7 @@ pub(crate) fn addresses_of(text: &[u8], name: &str) -> Vec<IpAddr> {
 pub(crate) fn servers(text: &[u8]) -> Vec<IpAddr> {
     let line = |mut words: Words<'_>| {
         let address = words.next().filter(|word| *word == b"nameserver").and(words.next())?;
-        // A zone such as `%eth0` may stand behind it.
+        // A zone such as `%eth0` may follow it.
         let address = std::str::from_utf8(address).ok()?.split('%').next()?;
         address.parse().ok()
     };
@@ -149,7 +149,7 @@ pub(crate) fn servers(text: &[u8]) -> Vec<IpAddr> {
 
 type Words<'t> = Box<dyn Iterator<Item = &'t [u8]> + 't>;
 
-/// The words of each line, less what stands behind the sign of a comment.
+/// The words of each line, without its comment.
 fn lines<'t>(text: &'t [u8], signs: &'static [u8]) -> impl Iterator<Item = Words<'t>> {
     text.split(|byte| *byte == b'\n').map(move |line| {
         let line = line.split(|byte| signs.contains(byte)).next().unwrap_or_default();

@@ -15,7 +15,8 @@ use std::borrow::Cow;
 pub struct Needs {
     /// The kinds of namespace that the target may make.
     pub nested: Nested,
-    /// No file may become set-id: root started the sandbox, and its ids stand on files of the host.
+    /// No file may become set-id: root started the sandbox, and its ids map to owners of host
+    /// files.
     pub deny_set_id: bool,
     /// No file may get capabilities: it would be such a bind's, and the target may have CAP_SETFCAP
     /// over it.
@@ -219,7 +220,7 @@ const DEFAULT_FAMILIES: [u64; 4] = [UNIX, INET, INET6, NETLINK];
 /// and protocols; of others, all.
 ///
 /// The errnos are those of a kernel built without the thing, for which programs have a way:
-/// libaudit, and PAM behind it, goes on after EPROTONOSUPPORT from NETLINK_AUDIT and stops on
+/// libaudit, and PAM behind it, continues after EPROTONOSUPPORT from NETLINK_AUDIT and stops on
 /// EPERM; Go turns from MPTCP to TCP on it; systemd's RestrictAddressFamilies= gives EAFNOSUPPORT.
 /// Closed are the families that no namespace holds (AF_VSOCK reaches the hypervisor's host, AF_ALG
 /// the kernel's ciphers) and those that are surface for most exploits (AF_PACKET CVE-2017-7308,
@@ -264,13 +265,13 @@ pub(super) fn families(granted: &[u64]) -> Rule {
             [family(&internet), kind(&[libc::SOCK_STREAM, libc::SOCK_DGRAM]), protocols],
             Verdict::Allow,
         );
-        // CAP_NET_RAW is the wall here (raw(7)); no protocol of a raw socket loads a module.
+        // CAP_NET_RAW is the protection here (raw(7)); no protocol of a raw socket loads a module.
         rule = rule.case([family(&internet), kind(&[libc::SOCK_RAW])], Verdict::Allow);
     }
     if granted.contains(&NETLINK) {
-        // getifaddrs(3) and getaddrinfo(3) ask it for addresses. nfnetlink and xfrm are the way of
-        // most exploits of the last years (CVE-2022-32250, CVE-2024-1086), and
-        // NETLINK_KOBJECT_UEVENT tells of the host's devices.
+        // getifaddrs(3) and getaddrinfo(3) ask it for addresses. nfnetlink and xfrm are the entry
+        // of most recent exploits (CVE-2022-32250, CVE-2024-1086), and NETLINK_KOBJECT_UEVENT
+        // reports the host's devices.
         rule = rule.case([family(&[NETLINK]), is(2, NETLINK_ROUTE)], Verdict::Allow);
     }
     if in_part.is_empty() {
@@ -297,8 +298,8 @@ fn personas(granted: &[u64]) -> Rule {
 pub(super) fn guarded(mut rule: Rule, call: &str, needs: &Needs) -> Rule {
     let mut refuse = |tests: Vec<Test>, verdict| rule.refuse(Case { tests, verdict });
     match call {
-        // The signal survives execve(2), and is all that ends a target which is pid 1 when the
-        // launcher is killed.
+        // The signal survives execve(2), and it alone ends a target that is pid 1 when the launcher
+        // is killed.
         "prctl" if needs.target_is_init => {
             refuse(vec![is(0, libc::PR_SET_PDEATHSIG as u64)], EPERM)
         }
@@ -416,19 +417,19 @@ fn way_round_ports(call: &str) -> Vec<Case> {
 }
 
 /// The limit on core files is 1, which keeps the host's core helper from running as root on the
-/// target's image; at 0 it runs (core(5)). So it stays, and the answer is 0, "done": who sets it
-/// wants no core file and gets none, and many stop on any errno (ssh-agent, gpg, what is built with
-/// AddressSanitizer). The new limit is behind a pointer, so who raises it hears the same, and gets
-/// no core file either.
+/// target's image; at 0 it runs (core(5)). So it stays, and the call returns 0: a program that
+/// lowers the limit asks for no core file and gets none, and many stop on any errno (ssh-agent,
+/// gpg, programs built with AddressSanitizer). The new limit is behind a pointer, so a program that
+/// raises it gets the same 0, and no core file either.
 const CORE: Verdict = Verdict::Errno(0);
 
 /// Calls that give a file its capabilities (capabilities(7)). The name of the attribute is behind a
-/// pointer, so no attribute can be set; this errno is that of a file system without them, with
-/// which cp(1), tar(1) and rsync(1) go on.
+/// pointer, so no attribute can be set; this errno is that of a file system without them, after
+/// which cp(1), tar(1) and rsync(1) continue.
 const FILE_CAPABILITIES: &[&str] = &["fsetxattr", "lsetxattr", "setxattr", "setxattrat"];
 
-/// Where ids of the sandbox stand on files of the host, a file that the target makes set-user-id is
-/// its owner's to anyone on the host, and a set-group-id one its group's.
+/// If ids of the sandbox map to owners of host files, a set-user-id file that the target makes runs
+/// with its owner's id for every user of the host, and a set-group-id one with its group's.
 ///
 /// `umode_t mode` and `int flags`. mkdir(2) cannot set the bits, an access list neither (inode(7),
 /// acl(5)). openat2(2) has flags and mode behind a pointer; its users turn to openat(2). io_uring

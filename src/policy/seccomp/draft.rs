@@ -100,7 +100,7 @@ fn check(filter: &Filter, seccomp: &Seccomp, draft: &mut Draft) {
                 // What is denied no other word permits.
                 Source::Deny => format!("take {call}, or the group that it is in, out of `deny`"),
                 Source::Rules => format!("leave the rule for {call} out"),
-                // One word is the cause of both, and one mends both.
+                // One word causes both problems, and one help fixes both.
                 _ if of_policy => continue,
                 _ => {
                     of_policy = true;

@@ -17,7 +17,7 @@ pub enum Verdict {
     Log,
     /// A tracer that asked for it decides (PTRACE_O_TRACESECCOMP); without one the call is ENOSYS.
     Trace,
-    /// The kernel does nothing; the call fails with [`Verdict::NOTIFIED`], and who made it is told.
+    /// The kernel does nothing; the call fails with [`Verdict::NOTIFIED`], and is reported.
     Notify,
     /// The kernel does nothing and gives this errno; the filter cannot give one above 4095.
     Errno(i32),
@@ -42,7 +42,7 @@ impl Verdict {
         self >= Verdict::Notify
     }
 
-    /// Whether the kernel does the call, whoever looks on. A tracer may let [`Verdict::Trace`]
+    /// Whether the kernel does the call, also without a tracer. A tracer may let [`Verdict::Trace`]
     /// through, so it is neither this nor refused.
     pub fn permits(self) -> bool {
         self <= Verdict::Log
@@ -270,7 +270,7 @@ impl Table {
         Table { abi, numbers: Cow::Owned(numbers), rules, because }
     }
 
-    /// All that it is made of.
+    /// All of its parts.
     pub(crate) fn parts(&self) -> (Abi, &[u16], &[Rule], &Because) {
         (self.abi, &self.numbers, &self.rules, &self.because)
     }

@@ -119,7 +119,7 @@ impl Imported {
 
     fn add(&mut self, entry: &Entry) -> Result<(), Why> {
         let verdict = verdict(&entry.action, entry.errno_ret, entry.errno.as_deref())?;
-        // As runc does: such an entry says nothing, and must not stand against another of the same
+        // As runc does: such an entry changes nothing, and must not contradict another of the same
         // call.
         if verdict == self.default {
             return Ok(());
@@ -258,7 +258,7 @@ fn verdict(action: &str, number: Option<i32>, name: Option<&str>) -> Result<Verd
         "SCMP_ACT_TRAP" => Verdict::Trap,
         "SCMP_ACT_KILL" | "SCMP_ACT_KILL_THREAD" => Verdict::KillThread,
         "SCMP_ACT_KILL_PROCESS" => Verdict::KillProcess,
-        // The agent that an engine would ask is not here: the call is refused, and told.
+        // There is no agent as an engine has: the call is refused and reported.
         "SCMP_ACT_NOTIFY" => Verdict::Notify,
         "SCMP_ACT_ERRNO" => match (number, name) {
             (Some(number), _) if !(0..=4095).contains(&number) => {

@@ -38,7 +38,7 @@ pub fn compile(filter: &Filter) -> BpfProgram {
     compile_telling(filter, Told::Notified)
 }
 
-/// The same, where the kernel asks about what is told.
+/// The same, with a notification for each verdict that `told` reports.
 pub(crate) fn compile_telling(filter: &Filter, told: Told) -> BpfProgram {
     let mut code =
         Code { backward: Vec::with_capacity(512), verdicts: vec![], rules: vec![], told };
@@ -154,7 +154,7 @@ impl Code {
         self.backward.len()
     }
 
-    /// An instruction that goes on with `next`.
+    /// An instruction that continues with `next`.
     fn plain(&mut self, code: u16, k: u32, next: Place) -> Place {
         self.reach(next, 0);
         self.push(code, k)
@@ -223,7 +223,7 @@ impl Code {
         })
     }
 
-    /// Goes on with `pass` where the test holds, and with `fail` where not. Both architectures are
+    /// Continues with `pass` if the test holds, and with `fail` if not. Both architectures are
     /// little-endian: the low half comes first.
     fn test(&mut self, test: &Test, pass: Place, fail: Place) -> Place {
         if test.argument > 5 {

@@ -122,8 +122,8 @@ fn numbers_in(rule: &Rule) -> Vec<u64> {
         .collect()
 }
 
-/// What the kernel would be told, over every number, the architectures, and samples of arguments
-/// near those that the rules name.
+/// The verdict of the kernel's program, over every number, the architectures, and samples of
+/// arguments near those that the rules name.
 fn assert_same(filter: &Filter, dice: &mut Dice, samples: usize) {
     let program = compile(filter);
     let tables = [

@@ -4,11 +4,11 @@
 use super::filter::{Case, Compare, Filter, Rule, Table, Test, Verdict, Width};
 use crate::kernel::syscalls::{ARCHITECTURE, Abi, I386};
 
-/// Which refusals a process outside is told of, and answers for.
+/// Which refusals are sent to a supervisor outside, which answers for the kernel.
 ///
-/// The kernel asks it for what it answers by SECCOMP_RET_USER_NOTIF, which of several filters is
-/// weaker than an errno and than any death (seccomp(2)): what is told is told in the place of
-/// those, in the one filter of a sandbox.
+/// The kernel notifies it on SECCOMP_RET_USER_NOTIF. Of several filters an errno and any death win
+/// over that verdict (seccomp(2)), so a sandbox has one filter, in which notifications replace
+/// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Told {
     Nothing,
@@ -65,7 +65,7 @@ impl Filter {
         }
     }
 
-    /// What becomes of a call as the kernel tells of it (struct seccomp_data).
+    /// The verdict for a call as the kernel reports it (struct seccomp_data).
     pub fn judge_seen(&self, architecture: u32, number: u32, arguments: &[u64; 6]) -> Verdict {
         match Filter::abi_of(architecture, number) {
             Some((Abi::Native | Abi::X32, _)) => self.judge(number, arguments),
@@ -76,7 +76,7 @@ impl Filter {
         }
     }
 
-    /// What a profile's own words are told: those of `notify`.
+    /// The refusals that the profile's own rules report: those of `notify`.
     pub fn told(&self) -> Told {
         let notifies = |rule: &Rule| {
             rule.otherwise == Verdict::Notify
@@ -88,7 +88,7 @@ impl Filter {
         if any { Told::Notified } else { Told::Nothing }
     }
 
-    /// A filter of these calls alone: whoever makes another one dies.
+    /// A filter that allows these calls alone; any other call kills the process.
     pub fn only(calls: impl IntoIterator<Item = (&'static str, Rule)>) -> Filter {
         let decided = calls
             .into_iter()

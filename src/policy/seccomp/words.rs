@@ -129,8 +129,8 @@ impl Serialize for Table {
     }
 }
 
-/// The native table, call by call; other architectures stand in a record of their own (see
-/// `plan --format json`).
+/// The native table, call by call; other architectures have a record of their own (see `plan
+/// --format json`).
 impl Serialize for Filter {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.native.serialize(serializer)

@@ -54,7 +54,7 @@ pub(super) fn merge(
                 flags.push(read);
                 continue;
             }
-            // A base cannot let fall a wall that another file relies on.
+            // `optional` of a base must not drop a protection that another file relies on.
             Kind::Extended => {
                 read.let_fall(read.lets_fall());
                 read.keep_back(changes.as_deref_mut());
@@ -96,7 +96,7 @@ fn lay(
 }
 
 /// The flags of a command line, which are one layer of the profile: their order means nothing. What
-/// one of them lets fall, falls for all, and where two speak of one key, that is a problem.
+/// one of them makes optional is optional for all, and two that set one key are a problem.
 fn one_layer(flags: &mut [Profile], problems: &mut Problems) {
     if flags.len() < 2 {
         return flags.iter_mut().for_each(|flag| flag.let_fall(flag.lets_fall()));

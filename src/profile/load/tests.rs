@@ -159,7 +159,7 @@ fn every_kind_grants_the_trees_that_it_shows() {
         };
         let granted: Vec<&str> = match mount.grant(path) {
             Some(grant) => grant.sources().collect(),
-            // What is copied does not stand there.
+            // A copied file is not a tree of the host's.
             None if matches!(mount, Mount::File(_)) => vec![],
             // A device and a socket are no trees.
             None => crate::policy::mounts::tree::source_of(path, mount).into_iter().collect(),

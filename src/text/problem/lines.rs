@@ -49,7 +49,7 @@ pub(super) fn fit(text: &str, width: usize) -> String {
     fill("", pieces(text), Lines { width, indent: 0, end: "" })
 }
 
-/// What stands before a semicolon outside of quotes, and behind it.
+/// The text before a semicolon outside of quotes, and the text after it.
 fn clause(text: &str) -> Option<(&str, &str)> {
     text.match_indices("; ")
         .find(|(at, _)| ['"', '\''].iter().all(|quote| closed(&text[..*at], *quote)))
@@ -68,8 +68,8 @@ fn is_code(text: &str) -> bool {
         || COMMANDS.iter().any(|command| text.starts_with(command))
 }
 
-/// The words of a text; what stands in quotes, backticks or brackets is one with its neighbours, and so is a
-/// key with its value.
+/// The words of a text; text in quotes, backticks or brackets is one word with its neighbours, and
+/// so is a key with its value.
 fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = vec![];
     let (mut start, mut quote, mut depth, mut tick) = (0, false, 0usize, false);

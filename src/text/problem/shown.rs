@@ -36,7 +36,7 @@ impl Shown {
         texts: &mut BTreeMap<u32, Arc<Clipped>>,
     ) -> Shown {
         let problem = cause.problem;
-        // miette's own marks stand before the lines.
+        // miette's own marks come before the lines.
         let (of_message, of_help) = (width.saturating_sub(4), width.saturating_sub(8));
         let main = sources.source(problem.at);
         let clipped = main.map(|file| {

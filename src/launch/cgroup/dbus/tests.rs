@@ -59,7 +59,8 @@ fn a_call_is_what_sd_bus_sends() {
         body: vec![],
     };
     assert_eq!(hello.bytes(1), HELLO);
-    // Its third byte says that somebody could be asked for a password, which nobody is here.
+    // The recorded call lets the manager ask the user for a password
+    // (ALLOW_INTERACTIVE_AUTHORIZATION in its third byte); ours does not.
     let mut sent = START.to_vec();
     sent[2] = 0;
     assert_eq!(start(), sent);

@@ -15,7 +15,7 @@ fn told_by(says: Vec<u8>, ends: bool) -> Result<String> {
         let mut byte = [0; 1];
         theirs.read_exact(&mut byte).unwrap();
         assert_eq!(byte, [0]);
-        // Who has heard enough does not listen on.
+        // The client closes the socket once it has its answer.
         drop(theirs.write_all(&says));
         if ends { None } else { Some(theirs) }
     });

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 pub(super) struct Planner<'a> {
     pub(super) limits: &'a Limits,
-    /// Whether the profile itself lets its limits fall: the items of `controllers` may come from
+    /// Whether limits are optional by the profile itself: the items of `controllers` may come from
     /// several files.
     pub(super) optional: bool,
     pub(super) nested: bool,

@@ -61,7 +61,7 @@ impl World<'_> {
     }
 }
 
-/// Refuses all of them at once, or lets them fall.
+/// Refuses all of them at once, or skips them.
 pub(super) fn settle(kept: Vec<Kept>, undone: Option<Undone>, draft: &mut Draft) {
     let (Some(Undone { nested, at, may_fall }), Some(first)) = (undone, kept.first()) else {
         return;

@@ -29,8 +29,7 @@ impl World<'_> {
         }
         let rights = rights.within(self.ruled);
         self.step(TreeOp::Mount { fs, path: name, attrs, ground: site.ground, rights }, at);
-        // What the kernel keeps from all but the host's root needs no cover where the target is
-        // somebody else.
+        // A file that only the host's root can use needs no cover if the target is another user.
         let roots = self.ids.is_host_root();
         for Part { name, cover, .. } in parts.iter().filter(|part| roots || !part.of_root) {
             let path = Name::new(&format!("{path}/{name}"));

@@ -205,7 +205,8 @@ impl World<'_> {
             let message = format!(
                 "cannot hide {path}: there is nothing, and what appears there later would be seen"
             );
-            // Who meant a pattern would else write the wall away.
+            // Without this help, a user who meant a pattern would add `missing = "skip"` and hide
+            // nothing.
             let help = match path.contains(['?', '[', '{']) {
                 true => {
                     "of the signs of shells only `*` and `**` are patterns here: `?`, `[ab]` and \
@@ -241,8 +242,8 @@ impl World<'_> {
         );
     }
 
-    /// A cover on the sandbox's own ground, in the place of what the entry kept away. Where nothing
-    /// would be, a lint tells of it.
+    /// A cover on the sandbox's own ground, in place of the host's file that the entry hides. If
+    /// nothing would be there, a lint reports it.
     pub(super) fn hide_own(&mut self, path: &str, at: Span) {
         let directory = match covered(self.tree, self.host, path) {
             None | Some(Covered::Link) => return,

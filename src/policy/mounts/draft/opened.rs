@@ -16,7 +16,7 @@ pub(crate) struct Drafted {
     pub executable: Vec<(Name, Span)>,
     /// The line of the first proc.
     pub proc: Option<Span>,
-    /// Where a rule of Landlock stands alone, and what it allows there.
+    /// Where there is a rule of Landlock without a mount, and the rights that it gives.
     pub rules: Vec<(Name, Rights, Span)>,
 }
 

@@ -188,8 +188,8 @@ impl World<'_> {
         self.to_make.contains(&join(real(self.host, there), tail))
     }
 
-    /// Pins every directory between a writable entry and what stands below it, so that none can be
-    /// renamed away from above it.
+    /// Pins every directory between a writable entry and an entry below it: renaming one of them
+    /// would move the lower entry away.
     pub(super) fn pin_above(&mut self, path: &str, over: &str, at: Span) {
         self.pin(parent(path), over, at);
     }
@@ -229,7 +229,7 @@ impl World<'_> {
         }
     }
 
-    /// The entry that is drafted, as it would stand at another path.
+    /// The entry that is drafted, as it would be written for another path.
     pub(super) fn spelled_at(&self, path: &str) -> String {
         self.current.as_ref().map_or_else(|| path.to_owned(), |mount| written::line(path, mount))
     }

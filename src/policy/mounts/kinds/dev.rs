@@ -81,7 +81,7 @@ pub(crate) const LINKS: &[(&str, &str)] = &[
     ("ptmx", "pts/ptmx"),
 ];
 
-/// What stands at the names of /dev, further nodes of the host's among them.
+/// What is at the names of /dev, further nodes of the host's among them.
 fn names(extra: &[AbsolutePath]) -> BTreeMap<String, Ground> {
     let node = |name: &str| {
         let source = Source { recursive: false, ..Source::new(format!("/dev/{name}")) };

@@ -56,7 +56,7 @@ pub struct Proc {
 }
 
 impl Proc {
-    /// All that proc shows.
+    /// Everything that proc shows.
     pub const PLAIN: Proc = Proc { hidepid: HidePid::Off, only_processes: false };
     /// The sandbox's processes and nothing else.
     pub const PROCESSES: Proc = Proc { hidepid: HidePid::Off, only_processes: true };
@@ -97,8 +97,8 @@ impl Kind for Proc {
 }
 
 /// Parts of /proc through which the host's kernel is steered (CVE-2025-31133 shows what a writable
-/// core_pattern is worth) are made read-only, those that tell of the host are covered. Some can be
-/// written, or read, by the host's root alone: for another target no cover is needed.
+/// core_pattern is worth) are made read-only; those that show facts of the host are covered. Some
+/// can be written, or read, by the host's root alone: for another target no cover is needed.
 const PARTS: &[Part] = &[
     Part::read_only("sys"),
     Part::read_only("sysrq-trigger").of_root(),

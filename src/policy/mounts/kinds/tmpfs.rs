@@ -36,7 +36,7 @@ pub struct Tmpfs {
 }
 
 impl Tmpfs {
-    /// 64 MiB, and as many inodes as a source tree wants.
+    /// 64 MiB, and as many inodes as a source tree needs.
     pub const PLAIN: Tmpfs =
         Tmpfs { size: Size(64 << 20), inodes: 65_536, mode: None, exec: false };
     /// What it lets a target do, but for running programs.

@@ -108,8 +108,8 @@ impl Reading<'_> {
         )));
     }
 
-    /// Landlock's right to execute is asked for by execve(2) alone: the loader maps what it is told
-    /// to run (`ld.so ./program`).
+    /// Landlock's right to execute is asked for by execve(2) alone: the loader maps the program
+    /// that its arguments name (`ld.so ./program`).
     fn mapped(&self, path: &str, bind: &Bind, at: Span) -> Problem {
         let message = format!(
             "cannot keep what is in {path} from being executed: Landlock does not rule over \
@@ -188,7 +188,7 @@ impl Reading<'_> {
 const WRITE: u32 = 2;
 const SEARCH: u32 = 1;
 
-/// Whether the mode lets somebody without capabilities and further groups do that there.
+/// Whether the mode permits that to a user without capabilities and supplementary groups.
 fn may(what: u32, file: &File, user: u32, group: u32) -> bool {
     let class = if user == file.uid {
         6

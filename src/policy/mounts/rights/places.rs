@@ -29,7 +29,7 @@ impl Stands for Granted<'_> {
     }
 }
 
-/// The host's tree, which stands inside as it is, with what is granted at each place of it.
+/// The host's tree, which the sandbox sees as it is, with the grant of each path.
 pub(super) type Places<'a> = crate::tree::Tree<Granted<'a>>;
 
 /// Every grant of a tree or file, and of devices. That of a bound `/` is in the names below it,

@@ -22,7 +22,8 @@ fn rules() -> Filter {
     filter_of(all)
 }
 
-/// By every verdict: the program asks exactly about what is told, and does the rest as ever.
+/// For every verdict: the program notifies of exactly the reported calls, and decides the others as
+/// without notifications.
 #[test]
 fn what_is_told_is_asked_about_and_nothing_else() {
     let mut dice = Dice(7);

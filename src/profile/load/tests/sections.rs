@@ -210,7 +210,7 @@ fn a_declaration_says_what_no_variable_brings() {
     for (text, code) in [
         // What is no free text takes the type of a parameter.
         ("[shed]\nopen = \"${number}\"\n", "profile::value"),
-        // What withdraws is for the profile to say.
+        // Only the profile's own text may remove.
         ("[shed]\nsign = \"${word}\"\n", "variable::structure"),
         ("[shed]\nseeds = [\"${env:BANG}\"]\n", "variable::structure"),
         // Of another section the words of this one are not.
