@@ -358,7 +358,7 @@ fn an_ordinary_user_has_no_limits_that_a_nested_target_could_lift() {
     let nested = format!("{profile}[namespaces]\nnested = true\n");
     let run = |profile: &str| place.run(As::User, profile, &["true"]);
     let refused = run(&nested);
-    let said = support::text(&refused.stdout);
+    let said = support::text(&refused.stderr);
     assert!(refused.status.code() == Some(125) && said.contains("could lift"), "{said}");
     assert!(run(&profile).status.success(), "the twin");
     assert!(
@@ -470,7 +470,7 @@ fn no_mount_of_the_groups_is_granted_for_writing() {
                 .unwrap()
         };
         let refused = check(&format!("mount -t cgroup -o pids none {} && ", folder.display()));
-        let said = support::errors(&refused);
+        let said = support::unwrapped(&text(&refused.stdout));
         assert!(
             refused.status.code() == Some(125) && said.contains("the target could leave its own"),
             "{said}"

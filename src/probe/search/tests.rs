@@ -3,7 +3,6 @@
 use super::*;
 use crate::policy::mounts::tree::empty;
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
 
 /// A program for this machine with an interpreter, libraries and a RPATH.
 fn forge(interpreter: &str, needed: &[String], rpath: &str) -> Vec<u8> {
@@ -121,14 +120,12 @@ fn a_forged_tangle_has_an_end() {
     }
     let program = directory
         .put("program", &forge(&loader, &names, &format!("{}:{rpath}", directory.0.display())));
-    let start = Instant::now();
     let program = need(&program);
     assert!(
         program.lacks.iter().any(|lack| matches!(lack, Lack::TooMany(_))),
         "{:?}",
         program.lacks.len()
     );
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[test]

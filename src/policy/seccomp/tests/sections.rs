@@ -474,7 +474,7 @@ fn what_the_policy_refuses_becomes_what_default_says() {
         let none = format!("{text}policy = \"none\"\nallow = [\"@default\", \"execve\"]\n");
         says(&text, "ptrace", &[], verdict);
         says(&text, "read", &[], Verdict::Allow);
-        says(&none, "mkdir", &[], verdict);
+        says(&none, "mkdirat", &[], verdict);
         // Programs go another way after ENOSYS alone.
         says(&text, "clone3", &[], ENOSYS);
         says(&none, "clone3", &[], ENOSYS);
