@@ -84,7 +84,8 @@ fn repository() -> &'static Path {
 }
 
 impl Work {
-    /// What is not installed, where a sandbox finds it: not in a folder of somebody's own.
+    /// The first program that is not installed where a sandbox finds it: a user's own directory
+    /// does not count.
     fn missing(&self) -> Option<&str> {
         // The shell resolves the stars of /usr/lib/postgresql/*/bin/initdb.
         let is_there = |program: &str| {
@@ -111,7 +112,7 @@ impl Work {
         grounds
     }
 
-    /// Does the work in a new folder.
+    /// Does the work in a new directory.
     fn done(&self, place: &Place, ground: Ground) -> Output {
         let (folder, who) = folder(place, ground);
         let program = if matches!(ground, Ground::Outside) {
@@ -159,7 +160,7 @@ impl Work {
         output
     }
 
-    /// `strict`, with programs, and the folder for writing.
+    /// `strict`, with programs, and the directory for writing.
     fn alone_profile(&self, place: &Place) -> PathBuf {
         let alone = self.alone.as_ref().unwrap();
         let folder = "\"${CWD}\" = { bind = \"${CWD}\", access = \"rw\", owner = \"root\" }";
@@ -214,7 +215,7 @@ impl Work {
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// A new folder for one piece of work, of the one who does it.
+/// A new directory for one piece of work, owned by the user who does it.
 fn folder(place: &Place, ground: Ground) -> (PathBuf, As) {
     let who = match ground {
         Ground::Sandbox(who) | Ground::WithoutLine(who, _) | Ground::Alone(who) => who,
@@ -273,8 +274,8 @@ fn programs_do_their_work() {
     assert!(wrong.is_empty(), "{} of {}:\n\n{}", wrong.len(), jobs.len(), wrong.join("\n\n"));
 }
 
-/// The judge tells work that was done from work that was not, and the sandbox's failures from the
-/// machine's.
+/// The judge distinguishes work that was done from work that was not, and failures of the sandbox
+/// from those of the machine.
 #[test]
 fn work_that_was_not_done_is_told() {
     let place = Place::new();

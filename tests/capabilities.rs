@@ -54,8 +54,8 @@ fn named(cap: &caps::Capability) -> String {
 }
 
 /// The sets after execve(2) of a file without capabilities, by the rules of capabilities(7): root
-/// inside, where no securebit says otherwise, is given all that it inherits or that the bounding
-/// set has, and no_new_privs keeps that to what it had.
+/// inside, unless a securebit changes it, gets its inheritable and its bounding set, and
+/// no_new_privs limits that to what it had.
 fn expected(plan: &Value) -> Sets {
     let steps = plan["steps"].as_array().unwrap();
     let step = |op: &str| steps.iter().find(|step| step["op"] == op);

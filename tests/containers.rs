@@ -222,8 +222,8 @@ impl Drop for Container {
             return;
         }
         let new = || left_by_podman().into_iter().filter(|group| !standing.1.contains(group));
-        // podman's last process may be on its way out of the group. Whoever else runs podman
-        // meanwhile keeps what has processes in it.
+        // podman's last process may be on its way out of the group. Groups with processes of
+        // another podman stay.
         let gone = (0..100).any(|_| {
             let gone = new().filter(|group| !remove(group)).count() == 0;
             if !gone {
@@ -370,7 +370,7 @@ impl Start {
     /// Its status, and what it says: one line for the error and its place, one for the help.
     fn run(&self, container: &Container) -> (i32, String, String) {
         let path = container.place.file("root/p.toml", &self.profile);
-        // A profile, and the folder that it is in, are the container's root's.
+        // A profile, and its directory, belong to the container's root.
         let root = if self.options.iter().any(|option| option.starts_with("--uidmap")) {
             100_000
         } else {

@@ -272,7 +272,7 @@ fn the_name_is_free_again_when_the_target_ends() {
     }
 }
 
-/// Proof that it stands still: a counter that does not move. Its twin, before and after, moves.
+/// Proof that it is frozen: a counter that does not move. Its twin, before and after, moves.
 #[test]
 fn a_frozen_sandbox_stands_still() {
     let Some(ground) = Ground::find(&["freezer", "pids"]) else { return };
@@ -356,7 +356,7 @@ fn what_a_killed_launcher_leaves_is_swept() {
         child.wait().unwrap();
         until(|| !lives(pid));
         let file = run.folder().join(format!("{name}.json"));
-        // Root's folder is the machine's: another test may have swept it meanwhile.
+        // Root's directory is the machine's: another test may have swept it meanwhile.
         assert!(*who == As::Root || file.exists(), "the twin: it is left");
         assert!(run.row(&name).is_none() && !file.exists(), "{who:?}");
         // And the name is free at once, also where nobody looked before.
@@ -391,7 +391,7 @@ fn what_had_no_name_yet_is_swept() {
     }
 }
 
-/// A file that lies, of a process that is somebody else: nothing is done to that one.
+/// A forged entry with the pid of another user's process: nothing is done to that process.
 #[test]
 fn no_other_process_is_ended() {
     let run = Running::new(As::User);
@@ -493,7 +493,7 @@ fn a_folder_that_others_could_write_is_refused() {
     if is_root() {
         std::fs::create_dir(&folder).unwrap();
         std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).unwrap();
-        // Root's folder in the user's place.
+        // Root's directory in place of the user's.
         let output = run.stockade(&["run", profile.to_str().unwrap(), "true"]);
         assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
     }

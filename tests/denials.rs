@@ -1,6 +1,6 @@
-//! Denied calls are told, on the running kernel: which call, by whom, how often, with which errno,
-//! and the line that permits it; and nothing of that weakens the filter. As root and as an ordinary
-//! user.
+//! Denied calls are reported, on the running kernel: the call, the process, the count, the errno,
+//! and the line that permits it; and the report does not weaken the filter. As root and as an
+//! ordinary user.
 
 use crate::support::processes::{children, children_named, name};
 use crate::support::{self, As, Place, is_root, patient, skip, system, text};
@@ -423,7 +423,7 @@ fn a_death_by_the_filter_is_told_and_is_the_same_death() {
                 );
                 assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
             }
-            // Not the main process: the shell goes on, and says 159.
+            // Not the main process: the shell continues, and its status is 159.
             let ran = run(&place, *who, explain, &text, &["sh", "-c", "/denials flood 1; exit $?"]);
             assert_eq!(ran.status, Some(SIGSYS), "{who:?}: {ran:?}");
             assert!(ran.err.contains(if explain.is_empty() {

@@ -14,7 +14,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// `nobody`: an ordinary user whom the machine knows, as the profile `build` wants.
+/// `nobody`: an ordinary user whom the machine knows, as the profile `build` needs.
 const NOBODY: u32 = 65_534;
 
 /// Programs of the commands, besides those that every machine has.

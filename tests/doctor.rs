@@ -241,7 +241,7 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin
 exec "$@" chroot . /stockade doctor --format json
 "#;
 
-/// Each sign is told by itself: a file that an image left says nothing of the rest.
+/// Each sign is reported by itself: a file that an image left says nothing of the others.
 #[test]
 fn each_sign_of_a_container_is_told() {
     if !support::is_root() {

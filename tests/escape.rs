@@ -1,4 +1,4 @@
-//! Acts that must fail in the sandbox, each with a twin: the same act where the wall is not, which
+//! Acts that must fail in the sandbox, each with a twin: the same act without the protection, which
 //! must succeed, or the test would prove nothing. As root and as an ordinary user.
 
 use crate::support::{
@@ -13,7 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 /// Where the act succeeds.
 #[derive(Debug, Clone, Copy)]
 enum Twin {
-    /// Outside, whoever starts it.
+    /// Outside, as either user.
     Outside,
     /// Outside, in a user namespace that the probe makes for itself.
     OwnNamespace,
@@ -454,7 +454,7 @@ fn input_cannot_be_pushed_into_the_terminal() {
                 act.as_ref(),
             ]);
             // EIO would be the kernel's own answer where dev.tty.legacy_tiocsti is 0, ENOTTY a
-            // pty's to TIOCLINUX: neither is a wall.
+            // pty's to TIOCLINUX: neither is a protection of ours.
             assert!(
                 output.status.code() == Some(1) && errno(&output) == "EPERM",
                 "{who:?}: {act}: {}",
@@ -610,7 +610,7 @@ fn abstract_sockets_of_the_host_are_out_of_reach() {
             "{who:?}: {}",
             said(&output)
         );
-        // With the host's network, Landlock's scope is the wall, where there is one.
+        // With the host's network, Landlock's scope is the protection, if the kernel has it.
         let output = inside(&place, *who, &profile(&place, "[network]\nmode = \"host\""), &act);
         let expected = if landlock_scopes() { (Some(1), "EPERM") } else { (Some(0), "") };
         assert_eq!(
@@ -633,7 +633,7 @@ fn a_socket_file_is_out_of_reach_unless_granted() {
     std::fs::set_permissions(folder.join("service"), PermissionsExt::from_mode(0o777)).unwrap();
     let grant = |entry: &str| profile(&place, &entry.replace("{}", &folder.display().to_string()));
     for who in As::all() {
-        // A folder with a socket is not bound by accident.
+        // A directory with a socket is not bound by accident.
         let output = inside(
             &place,
             *who,
@@ -691,7 +691,7 @@ fn the_host_s_kernel_cannot_be_steered() {
         assert!(output.status.code() == Some(1), "{who:?}: {}", said(&output));
     }
     if is_root() {
-        // The host's root by the profile's word owns these files: the mount alone is the wall.
+        // With `host = true` the target owns these files: only the mount protects them.
         let host = format!("{profile}\n[identity]\nhost = true\nuser = 0\ngroup = 0\n");
         for file in files.into_iter().filter(|file| std::path::Path::new(file).exists()) {
             let output = inside(&place, As::Root, &host, &format!("open-w {file}"));

@@ -9,10 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// `nobody`: the ordinary user of these tests, where root starts them; unlike that of the other
-/// tests it is in /etc/passwd, as the profile `build` wants.
+/// tests it is in /etc/passwd, as the profile `build` needs.
 const NOBODY: u32 = 65_534;
 
-/// A copy of one folder of examples, where only root, or the one who tests, can write.
+/// A copy of one directory of examples, where only root, or the user who tests, can write.
 struct Example {
     place: Place,
     folder: PathBuf,
@@ -55,7 +55,7 @@ impl Example {
         self.place.outside_with(nobody(who), self.place.path.join("stockade"))
     }
 
-    /// A folder of the one who starts the launcher.
+    /// A directory of the user who starts the launcher.
     fn folder(&self, name: &str, owner: As) -> PathBuf {
         let folder = self.place.folder(name, owner);
         if is_root() && owner == As::User {
@@ -108,7 +108,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-// ---- each folder ----
+// ---- each directory ----
 
 #[test]
 fn every_example_has_a_test() {
@@ -203,7 +203,7 @@ fn landlock_alone_keeps_files_from_an_ordinary_user_s_target() {
         command.args([&example.path("profile.toml"), "sh", "-c"]);
         command.arg("cat ../secret; echo no > ../planted; echo yes > made && cat made");
         if who == As::Root {
-            // Without namespaces the target would be somebody of the host, which root has to say.
+            // Without namespaces the target would be a user of the host, whom root has to name.
             let output = command.output().unwrap();
             return assert!(text(&output.stderr).contains("identity::host"), "{output:?}");
         }

@@ -1,4 +1,4 @@
-//! The public face: a program that uses nothing else runs a sandbox, and goes on afterwards.
+//! The public face: a program that uses nothing else runs a sandbox, and continues afterwards.
 
 mod impls;
 
@@ -48,7 +48,7 @@ fn a_program_of_the_face_alone_runs_a_sandbox_and_goes_on() {
         assert_eq!(status, Some(0), "{said}");
         let (_, after_the_plan) = out.split_once("execute: ").unwrap();
         assert!(!after_the_plan.split_once('\n').unwrap().1.contains("a-secret"), "{said}");
-        // What is wrong is told with its status.
+        // A problem comes with its status.
         let (status, _, said) = run("threads", "true");
         assert_eq!(status, Some(125), "{said}");
         assert!(
@@ -230,7 +230,7 @@ fn added_elsewhere(sources: &[(String, String)]) -> Vec<String> {
     added
 }
 
-/// A change of this list is a change of what other people's programs stand on.
+/// A change of this list can break other people's programs.
 #[test]
 fn the_list_of_public_items_is_as_the_golden_has_it() {
     let exported = exported();
@@ -252,7 +252,7 @@ fn the_list_of_public_items_is_as_the_golden_has_it() {
     assert!(exported.iter().all(|(_, name)| defined(name)), "{exported:?}: {lines:#?}");
     let sources = sources();
     for (file, text) in &sources {
-        // `#[macro_export]` would stand at the top of the crate, wherever the macro is.
+        // `#[macro_export]` would export at the top of the crate, wherever the macro is.
         assert!(!text.contains("macro_export"), "{file}");
     }
     assert_eq!(added_elsewhere(&sources), Vec::<String>::new());

@@ -1,5 +1,5 @@
 //! No single failure weakens: one system call of a launch fails, each in its turn, and either
-//! nothing runs and the status is 125, or the target is behind the same walls as without the
+//! nothing runs and the status is 125, or the target has the same restrictions as without the
 //! failure. Nothing hangs, nothing is left.
 //!
 //! By default each call fails once, with one of the errors; `FULL=1` tries every error on every
@@ -66,7 +66,7 @@ const UNMET_IN: usize = 100;
 struct Unharmed {
     /// The process that executes the target.
     target: u32,
-    /// What the target sees of its walls.
+    /// What the target sees of its restrictions.
     walls: String,
 }
 
@@ -149,8 +149,8 @@ impl Sweep {
         std::fs::create_dir(data.join("secret")).unwrap();
         place.file("data/secret/key", "secret");
         place.file("sub/file", "text");
-        // Opened for reading and writable by all: that it cannot be reopened for writing is
-        // Landlock's doing alone.
+        // Opened for reading and writable by all users: only Landlock denies reopening it for
+        // writing.
         let input = place.file("input", "in");
         // Where it rules over no files, such a file is refused.
         let ruled = !variant.namespaces.contains("nested = true")
@@ -306,8 +306,8 @@ impl Sweep {
         let status = output.status.code().unwrap_or(BROKEN);
         let said = text(&output.stderr);
         let ran = text(&output.stdout).starts_with("CANARY");
-        // What the launcher waits for comes together or one by one, so the same call can stand on
-        // this side of the exec in one run and on that side in another: the run itself says it.
+        // The events that the launcher waits for come together or one by one, so the same call can
+        // be before the exec in one run and after it in another: the run itself shows which.
         let tells =
             |what| said.lines().any(|line| line == format!("faults: {what} {}", unharmed.target));
         let (born, runs) = (tells("born"), tells("exec"));
@@ -537,7 +537,8 @@ fn a_protection_that_is_only_said_to_be_set_stops_the_run() {
     }
 }
 
-/// A folder as a standard stream would be a way to the host's tree: it is refused, whatever fails.
+/// A directory as a standard stream would be a way to the host's tree: it is refused, whatever
+/// fails.
 #[test]
 fn no_single_failure_passes_a_folder_as_a_stream() {
     for who in As::all() {

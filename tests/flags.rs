@@ -164,7 +164,7 @@ fn what_is_wrong_with_a_flag_is_said_in_its_words() {
     }
 }
 
-/// The flags are one layer: what one of them lets fall, falls for all.
+/// The flags are one layer: what one of them makes optional is optional for all.
 #[test]
 fn the_order_of_flags_means_nothing() {
     let place = Place::new();

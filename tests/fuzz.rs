@@ -240,7 +240,7 @@ fn some_text(dice: &mut Dice, bases: &[&str]) -> String {
         let mut seen: Vec<&str> = vec![];
         for line in lines.iter() {
             let key = line.split(" = ").next().unwrap();
-            // Much stands on the parameters, so they are there but for now and then.
+            // Much depends on the parameters, so they are left out only now and then.
             let wanted = match *section {
                 "params" => dice.throw(200) != 0,
                 "process" if key == "command" => dice.throw(4) != 0,
@@ -365,7 +365,7 @@ fn mutated(text: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
-/// The texts of the repository: they say all that can be said.
+/// The texts of the repository: they use the whole language.
 fn written_texts() -> Vec<String> {
     let mut texts: Vec<String> = BUILTIN.iter().map(|(_, text)| (*text).to_owned()).collect();
     for folder in ["tests/problems", "tests/plans"] {

@@ -26,8 +26,8 @@ fn project(place: &Place, who: As) -> String {
 const READ: &str = "find /work -type f | sort | while read f; do if [ -s \"$f\" ] && cat \"$f\" \
                     >/dev/null 2>&1; then echo \"${f#/work/}\"; fi; done";
 
-/// Started by root, a writable bind of the temporary folder may be one that cannot be idmapped;
-/// read-only shows the same.
+/// If root starts it, a writable bind of the temporary directory may not be idmappable; read-only
+/// shows the same.
 fn shown(place: &Place, who: As, more: &str) -> Vec<String> {
     let mounts =
         project(place, who).replace(", access = \"rw\"", "").replace(", owner = \"root\"", "");
@@ -57,7 +57,7 @@ fn what_a_pattern_matches_is_hidden_at_every_depth() {
             shown(&place, *who, "\"/work/**/*.pem\" = \"hide\"\n\"/work/*/.env*\" = \"hide\"\n"),
             [".env", ".git/config", "a/b/c/.env", "a/code"]
         );
-        // A star hides what begins with a dot, too, and a folder with all that is in it.
+        // A star also hides names that begin with a dot, and a directory with everything in it.
         assert_eq!(shown(&place, *who, "\"/work/*\" = \"hide\"\n"), [""; 0]);
         // What is not looked at stays in sight, and is relative to what comes before the stars.
         let except = |except: &str| {
@@ -299,8 +299,8 @@ fn what_patterns_match_has_a_bound() {
     assert!(status == Some(0) && said.contains("/work/2*/999 matches 11 paths"), "{said}");
 }
 
-/// A folder that the caller may walk and not list can hold what is to be hidden; one that is closed
-/// to it shows nothing anyway.
+/// A directory that the caller may search but not list can hold a file to hide; one that the caller
+/// may not search shows nothing anyway.
 #[test]
 fn a_folder_that_cannot_be_listed_is_no_hole() {
     if !is_root() {
@@ -330,7 +330,7 @@ fn a_folder_that_cannot_be_listed_is_no_hole() {
     assert_eq!(status, Some(0), "{said}");
     let line = "cat /work/closed/.env /work/open/.env 2>/dev/null; echo done";
     assert_eq!(place.sh(As::User, &system(&work), line), "done");
-    // Its own folder a target could open again.
+    // A target could make its own directory readable again.
     std::os::unix::fs::chown(&closed, Some(support::USER), None).unwrap();
     mode(0o000);
     let (status, said) = check(&place, As::User, &work);

@@ -322,7 +322,7 @@ fn an_ordinary_user_is_limited_in_a_group_that_root_gave_away() {
     assert_eq!(read(&outer.folder, "cgroup.subtree_control").trim(), "");
 }
 
-/// A base may let its own limits fall, and no other file's.
+/// A base may make its own limits optional, and no other file's.
 #[test]
 fn limits_fall_by_the_word_of_their_own_file_alone() {
     let Some(_ground) = Ground::find(&["pids"]) else { return };

@@ -125,7 +125,7 @@ fn a_helper_that_was_taken_over_may_call_nothing_else() {
     });
 }
 
-/// What its filter would let through is refused by what stands behind it.
+/// A call that its filter lets through is refused by Landlock behind it.
 #[test]
 fn a_helper_that_was_taken_over_has_no_rights_either() {
     if !is_root() {
@@ -253,13 +253,13 @@ fn a_helper_that_is_stopped_before_the_target_runs_stops_the_run() {
     });
 }
 
-/// A wait for the helper goes on where whoever waits is stopped meanwhile, as by a ^Z: a socket with
-/// a limit of time gives EINTR then (signal(7)).
+/// A wait for the helper continues after the waiting process was stopped, as by a ^Z: a socket with
+/// a timeout gives EINTR then (signal(7)).
 #[test]
 fn a_stop_while_the_helper_is_waited_for_ends_no_run() {
     for_each_caller(|place, who| {
-        // What pid 1 started sleeps: it waits for the helper, which goes on by small steps until
-        // then.
+        // The child of pid 1 sleeps: it waits for the helper, which is continued by small steps
+        // until then.
         let waiting = |launcher: u32, helper: u32| {
             let others = children(launcher).into_iter().filter(|pid| *pid != helper);
             let mut targets = others.flat_map(children);
@@ -345,7 +345,7 @@ fn shrink_pipes(pid: u32) {
     }
 }
 
-/// A launcher that hears without an end follows signals all the same, and sees the end.
+/// A launcher that gets records without an end follows signals all the same, and sees the end.
 #[test]
 fn a_flood_of_records_keeps_no_launcher_from_its_work() {
     let floods =
@@ -389,7 +389,8 @@ fn what_is_no_record_ends_the_listening_and_nothing_else() {
         });
         let written =
             poked(place, run.helper, "write", &[&pipe.unwrap().to_string(), "@short", "5"]);
-        // The launcher may end it at once, under its tracer's hands: the run's end tells it then.
+        // The launcher may end it at once, while it is traced: then only the end of the run shows
+        // it.
         let is_written = ["success 5\n", "signal 9\n"].contains(&&*text(&written.stdout));
         let is_gone = kind.without != 7 && text(&written.stderr).ends_with("No such process\n");
         assert!(is_written || is_gone, "{}: {written:?}", kind.name);

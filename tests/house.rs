@@ -208,7 +208,7 @@ fn circles(takes: &Neighbours) -> BTreeSet<&str> {
     found
 }
 
-/// Inside a room, too, the modules of one directory stand in an order.
+/// Inside a room, too, the modules of one directory have an order.
 #[test]
 fn no_circle_ties_modules_of_one_directory() {
     let takes = House::from_disk().neighbours();

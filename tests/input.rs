@@ -1,7 +1,7 @@
 //! What no profile should be, and what a user then reads: files that are none, texts that are none,
 //! and more of both than is sane.
 //!
-//! Each case makes its files in a folder of its own; `UPDATE=1 cargo test --test all input::`
+//! Each case makes its files in a directory of its own; `UPDATE=1 cargo test --test all input::`
 //! rewrites the goldens of tests/input.
 
 use crate::plans::machine;
@@ -32,7 +32,7 @@ fn tried(place: &Place, request: Request) -> (Result<Profile, Problems>, Sources
     (loaded, sources)
 }
 
-/// What a user reads, without the folder of this run.
+/// What a user reads, without the directory of this run.
 fn said(place: &Place, request: Request) -> String {
     let folder = format!("{}/", place.path.display());
     let (loaded, sources) = tried(place, request);

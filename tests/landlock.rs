@@ -1,11 +1,11 @@
-//! Landlock as the profile words it, and as the only wall where the sandbox has no file tree of its
-//! own.
+//! Landlock as the profile words it, and as the only protection if the sandbox has no file tree of
+//! its own.
 
 use crate::support::{
     self, As, Place, USER, lacking, landlock_abi as abi, probe, said, skip, system, text,
 };
 
-/// Most tests are of walls that such a kernel has not.
+/// Most tests are of restrictions that such a kernel lacks.
 fn has_landlock() -> bool {
     if abi() == 0 {
         skip("the kernel has no Landlock, or it is switched off");
@@ -178,7 +178,7 @@ fn ports_of_udp() {
     let place = Place::new();
     probe(&place);
     if abi() < 10 {
-        // Most kernels of today: the wall is refused, never left out in silence.
+        // Most kernels of today: the restriction is refused, never left out silently.
         let output = place.run(
             As::User,
             &format!("{}[landlock]\nudp-bind = []\n", inside(&place, "")),
@@ -298,7 +298,7 @@ fn rules_for_files_do_not_go_with_nested() {
             "{who:?}: {}",
             said(&output)
         );
-        // Without "mount" both stand.
+        // Without "mount" both hold.
         let kinds = profile("paths = { \"/\" = \"rwx\" }")
             .replace("nested = true", "nested = [\"user\", \"pid\"]");
         let kinds =
@@ -348,7 +348,7 @@ fn a_kernel_without_landlock_starts_nothing_unless_it_may_fall() {
                 "{record}"
             );
         }
-        // So it is where Landlock is the only wall of the files.
+        // The same if only Landlock protects the files.
         let alone = alone(*who, "");
         assert_eq!(
             run(*who, &alone, "ENOSYS", "this kernel has no Landlock").status.code(),
@@ -427,7 +427,7 @@ fn landlock_alone_keeps_files_whole() {
         let probe = probe(&place);
         let probe = probe.to_str().unwrap();
         let file = place.file("folder/file", "text");
-        // The target's own, so that its mode is no wall.
+        // The target's own, so that its mode protects nothing.
         if support::is_root() {
             std::os::unix::fs::chown(&file, Some(USER), Some(USER)).unwrap();
         }

@@ -15,7 +15,7 @@ use stockade::internals::text::source::Sources;
 
 // ---- the bench ----
 
-/// A folder of profiles and an invented caller.
+/// A directory of profiles and an invented caller.
 struct Desk {
     place: Place,
     caller: Caller,
@@ -225,7 +225,7 @@ fn a_problem_of_an_inherited_value_stands_in_the_file_that_has_it() {
     let desk = Desk::new("extends = [\"base.toml\"]\n[env]\nA = \"a\"\n")
         .with("base.toml", "[process]\n\n  timeout = \"soon\"\n");
     desk.refuses("base.toml:4:13 profile::value", "`soon` is not a time");
-    // What only the plan can tell keeps its place too.
+    // A problem that only the plan finds keeps its place too.
     let desk = Desk::new("extends = [\"base.toml\"]\n[process]\ncommand = [\"true\"]\n")
         .with("base.toml", "[mounts]\n\"/data\" = \"ro\"\n");
     let loaded = desk.load();

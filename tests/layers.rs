@@ -1,5 +1,5 @@
-//! `stockade plan --layers`: which layer sets, replaces, widens and withdraws what.
-//! `UPDATE=1 cargo test --test all layers::` rewrites the golden.
+//! `stockade plan --layers`: which layer sets, replaces, widens and removes what. `UPDATE=1 cargo
+//! test --test all layers::` rewrites the golden.
 
 use crate::support::{As, Place, text};
 use std::path::Path;
@@ -61,7 +61,7 @@ fn place() -> Place {
     place
 }
 
-/// What a command prints, without the folder of this run.
+/// What a command prints, without the directory of this run.
 fn printed(place: &Place, args: &[&str]) -> String {
     let output = place.stockade(As::all()[0]).env("TOKEN", "hunter2").args(args).output().unwrap();
     assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));

@@ -33,8 +33,8 @@ fn run_tool(place: &Place, who: As, words: &[&str], profile: &Path) -> Output {
     command.stdin(Stdio::null()).output().unwrap()
 }
 
-/// Files in the folders that all may write to, but for those of these tests (root's list of names
-/// among them: no sandbox here has a name); and all below the place.
+/// Files in the directories that all users may write to, but for those of these tests (root's list
+/// of names among them: no sandbox here has a name); and all below the place.
 fn files(place: &Place) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for folder in ["/tmp", "/var/tmp", "/dev/shm", "/run"] {
@@ -379,7 +379,7 @@ fn no_descriptor_leaks_into_the_target_or_pid_1() {
         if let Some(held) = held(&target) {
             assert_eq!(held.len(), 3, "{who:?}: {held:?}");
         }
-        // Pid 1 goes on once the target has executed, and closes what it does not need: on a busy
+        // Pid 1 continues once the target has executed, and closes what it does not need: on a busy
         // machine a little later.
         let begun = std::time::Instant::now();
         while held(&init).is_some_and(|held| held.len() > 3) && begun.elapsed().as_secs() < 5 {
@@ -395,7 +395,7 @@ fn no_descriptor_leaks_into_the_target_or_pid_1() {
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
         let list = text(&output.stderr);
-        // `ls` itself opens the folder that it lists.
+        // `ls` itself opens the directory that it lists.
         assert_eq!(list.lines().filter(|line| line.contains(" -> ")).count(), 4, "{who:?}: {list}");
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 const ROLES: [&str; 5] = ["command", "build", "service", "parser", "network-client"];
 
-/// A folder of the profiles apart from the one that is worked in, as a target that can write to its
+/// A directory of the profiles apart from the working directory, as a target that can write to its
 /// profile could widen it.
 fn starter(place: &Place, who: As, role: &str) -> PathBuf {
     let folder = place.folder(&format!("profiles-{who:?}"), who);
@@ -17,7 +17,7 @@ fn starter(place: &Place, who: As, role: &str) -> PathBuf {
     file
 }
 
-/// The launcher in a folder that its caller owns.
+/// The launcher in a directory that its caller owns.
 fn at_work(place: &Place, who: As, words: &[&str], profile: &Path) -> Command {
     let work = place.folder("work", As::User);
     let mut command = place.stockade(who);
@@ -123,8 +123,7 @@ fn a_new_profile_makes_no_name_mean_two() {
 fn the_command_that_new_prints_works_where_it_says() {
     for who in As::all() {
         let place = Place::new();
-        // Root's own folder, too: there `owner` is needed.
-        // Its name is no word of a shell's.
+        // Root's own directory, too: there `owner` is needed. Its name is no word of a shell's.
         let (here, work) = (place.folder("he're $x", *who), place.folder("at-work", *who));
         for role in ROLES {
             let output = place
@@ -263,7 +262,7 @@ fn parameters_are_listed_as_the_flags_that_give_them() {
         assert!(listed.contains(lines), "{lines}: {}", said(&output));
     }
     assert!(!listed.contains("s3cret") && !listed.contains('\u{1b}'), "{listed}");
-    // A value that is given is no default, and is not where the default stands.
+    // A value that is given is no default, and its place is not the default's.
     let given = text(&list(&["--set", "level=high"]).stdout);
     assert!(
         given.contains("value: high (by --set; declared at ") && !given.contains("default: high"),
@@ -293,7 +292,7 @@ fn parameters_are_listed_as_the_flags_that_give_them() {
 
 #[test]
 fn a_bare_name_goes_where_names_are_looked_up() {
-    // The user of these tests has no home, where that folder would be.
+    // The user of these tests has no home, where that directory would be.
     let place = Place::new();
     let output =
         place.outside(As::User, place.path.join("stockade")).args(["new", "x"]).output().unwrap();

@@ -37,7 +37,7 @@ fn a_memory_hog_is_killed_at_its_limit_and_the_report_says_so() {
         );
         assert!(limits_hit(&record).contains(&"memory"), "{record}");
         assert!(number(&record, "memory", "oom-kills") > 0, "{record}");
-        // Version 2 tells the peak since Linux 5.19.
+        // Version 2 reports the peak since Linux 5.19.
         assert!(
             record["memory"]["peak"]
                 .as_u64()
@@ -73,7 +73,7 @@ fn one_process_is_killed_or_all_are() {
         ("", Some(137), Some("oom")),
         "{record}"
     );
-    // A SIGKILL that is not the memory killer's is no want of memory. Where it may be either, the
+    // A SIGKILL that is not the memory killer's is not "out of memory". Where it may be either, the
     // record has what is known.
     for (line, kills) in [("kill -9 $$", 0), ("(exec tail /dev/zero); kill -9 $$", 1)] {
         let (_, record) = report(&place, &ground, "memory = \"32M\"", line);
@@ -153,7 +153,7 @@ impl Drop for Outer {
     }
 }
 
-/// The kernel signals the event of a group for the want of memory of any group above.
+/// The kernel signals the event of a group if any group above it is out of memory.
 #[test]
 fn memory_that_is_out_for_others_above_ends_no_sandbox() {
     let Some(ground) = Ground::of_version_1(&["memory"]) else { return };
@@ -371,7 +371,7 @@ fn a_disk_is_throttled_and_accounted_for() {
         "{record}"
     );
     assert!(slow > Duration::from_millis(2_800), "4 MiB at 1 MiB a second took {slow:?}");
-    // Without PSI it is told by the time of the whole run, of which the start may be much.
+    // Without PSI the time of the whole run decides, and the start may be a large part of it.
     assert!(
         limits_hit(&record).contains(&"io") || !ground.is_v2() && support::is_emulated(),
         "{record}"
@@ -431,7 +431,7 @@ fn a_weight_that_the_disk_cannot_have_falls_where_it_may() {
         "{said}"
     );
     assert!(record["skipped"][0].as_str().unwrap().contains("blkio.bfq.weight_device"), "{record}");
-    // What the kernel takes for wrong does not fall.
+    // A value that the kernel refuses is never skipped.
     let wrong = ground
         .profile("raw = { \"memory.swappiness\" = \"1000\" }", "")
         .replace("format = 1", "format = 1\noptional = [\"limits\"]");
@@ -657,7 +657,7 @@ fn raw_files_are_written_and_read_back() {
             text(&output.stderr)
         );
     }
-    // A file that the kernel lacks may fall; a value that it refuses may not.
+    // A file that the kernel lacks may be optional; a value that it refuses may not.
     let optional = |raw: &str| {
         let profile = ground
             .profile(&format!("raw = {{ {raw} }}"), "")
@@ -708,8 +708,8 @@ fn huge_pages_are_limited_and_accounted_for() {
         (Some(3), Some(0)),
         "{record}"
     );
-    // A size that the kernel has not is known before the run, and falls where it may; less than a
-    // page of it does not.
+    // A size that the kernel lacks is known before the run, and skipped if it is optional; less
+    // than a page of it is not.
     for (word, limits, status, wanted) in [
         (
             "check",

@@ -222,7 +222,7 @@ fn what_the_host_runs_later() {
         let access = if meant.is_empty() { "ro" } else { "rw" };
         warns(&format!("[mounts]\n'/home/ann/work' = '{access}'\n{meant}\n"), &[]);
     }
-    // A folder beside it, and the folder itself.
+    // A directory beside it, and the directory itself.
     warns("[mounts]\n'/home/ann/work/cache' = 'rw'\n", &[]);
     warns("[mounts]\n'/home/ann/work/.git' = 'rw'\n", &[]);
     assert!(
@@ -423,7 +423,7 @@ fn they_stand_beside_errors_but_not_on_their_lines() {
 
 // ---- the built-in profiles ----
 
-/// A folder of a user's with a repository in it and files of other tools.
+/// A directory of a user's with a repository in it and files of other tools.
 fn repository(place: &Place, who: As) -> PathBuf {
     let folder = place.folder(&format!("work-{who:?}"), who);
     for (name, text) in [
@@ -475,8 +475,8 @@ fn default_and_build_keep_what_the_host_runs_later() {
             let sh =
                 |line: &str| inside(&place, *who, &folder, &["run", profile, "sh", "-c", line]);
             let free = sh("echo x > made && rm made && mkdir other && rmdir other");
-            // Where the user can make no control group, the limits of the profile fall, and that is
-            // told.
+            // If the user can make no control group, the limits of the profile are skipped with a
+            // warning.
             let told = text(&free.stderr)
                 .lines()
                 .filter(|line| !line.contains("limits are not enforced"))
@@ -578,7 +578,7 @@ fn a_link_in_its_place_stops_nothing_and_is_kept() {
             .unwrap();
         std::os::unix::net::UnixListener::bind(folder.join("Jenkinsfile")).map(drop).unwrap();
         for profile in ["default", "build"] {
-            // The socket is a matter of the folder itself.
+            // The socket is a matter of the directory itself.
             let output = inside(&place, *who, &folder, &["run", profile, "true"]);
             let words = text(&output.stderr);
             assert!(
@@ -607,8 +607,8 @@ fn a_link_in_its_place_stops_nothing_and_is_kept() {
 #[test]
 fn a_folder_that_is_too_broad_takes_its_repository_with_it() {
     let place = Place::new();
-    // A folder that holds a link to the profile of the run is too broad; its .git would show what
-    // the folder does not.
+    // A directory that holds a link to the profile of the run is too broad; its .git would show
+    // what the directory does not.
     let who = As::all()[0];
     let folder = place.folder("broad", who);
     place.file("broad/.git/config", "secret");

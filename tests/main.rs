@@ -78,7 +78,7 @@ mod messages;
 mod modes;
 // Names are looked up as the profile's network has it.
 mod names;
-// The help of a problem, pasted, mends it and grants no more.
+// The help of a problem, pasted, fixes it and grants no more.
 mod pasting;
 // Plans are their goldens, and every plan is in its order.
 mod plans;
@@ -88,11 +88,11 @@ mod problems;
 mod process;
 // The built-in profiles run real programs.
 mod profiles;
-// `programs` shows a program all that it needs.
+// `programs` shows a program every file that it needs.
 mod programs;
 // No mount gets out of a sandbox, and none gets in.
 mod propagation;
-// The record of a run tells what happened.
+// The record of a run reports what happened.
 mod record;
 // The schema, the reference, the manual and the completions agree with the language.
 mod schema;
@@ -110,7 +110,7 @@ mod terminal;
 mod tree;
 // The plan for people is its golden, and no grant lowers the exposure.
 mod view;
-// The walls hold as the target sees them.
+// The restrictions hold as the target sees them.
 mod walls;
 // `why` says what a probe in the sandbox gets.
 mod why;

@@ -195,7 +195,7 @@ fn a_bad_extends_hides_no_other_problem() {
             let all = problems(place, who, &format!("format = 1\nextends = {extends}\n{rest}"));
             let lines: Vec<u64> = all.iter().filter_map(|one| one["line"].as_u64()).collect();
             assert_eq!(lines, [2, 4, 6], "{extends}: {all:#?}");
-            // A key is placed where it stands, not at its table.
+            // A key is placed at its own line, not at its table.
             assert_eq!(all[2]["column"], 25, "{extends}: {all:#?}");
         }
     });

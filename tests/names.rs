@@ -141,7 +141,7 @@ fn a_shared_network_has_the_names_of_the_host() {
                 "nameserver 127.0.0.2"
             );
         }
-        // The link of somebody else is followed by root to that one's own file alone.
+        // Root follows another user's link only to a file of that user.
         lchown(&link, Some(USER), Some(USER)).unwrap();
         let open = base("network.mode = \"host\"");
         let copied = |who| {

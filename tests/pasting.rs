@@ -1,6 +1,6 @@
 //! The help of a problem is pasted into its profile, which is checked again: the problem is gone,
-//! the line has no other, and the sandbox grants no more than the line asked for. What offers more
-//! on purpose stands in a list, and its words say what is given up.
+//! the line has no other, and the sandbox grants no more than the line asked for. Helps that offer
+//! more on purpose are in a list, and their words say what is given up.
 
 mod grants;
 mod helps;
@@ -340,7 +340,7 @@ fn a_help_that_grants_more_is_found() {
     assert!(more("\"/home/ann\"") > 0 && more("\"/\"") > 0);
 }
 
-/// A help of one's own invention mends a line, and grants something of each kind besides.
+/// An invented help fixes a line, and grants something of each kind besides.
 #[test]
 fn a_made_up_help_that_grants_more_is_found_by_its_kind() {
     for (name, text, help, kind) in [
@@ -384,7 +384,7 @@ fn a_made_up_help_that_grants_more_is_found_by_its_kind() {
         ("p.toml", "[landlock]\ntcp-bind = [99999]", "write paths = \"off\"", "Unruled"),
         ("p.toml", "optional = [\"landlok\"]", "did you mean `limits`?", "Optional"),
     ] {
-        // The keys of the top stand before every section.
+        // The keys of the top come before every section.
         let command = "[process]\ncommand = [\"true\"]";
         let text = if text.starts_with("[process]") {
             format!("{text}\ncommand = [\"true\"]")

@@ -19,7 +19,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/problems")
 }
 
-/// What `stockade check` says of a profile in the working folder, on the invented machine.
+/// What `stockade check` says of a profile in the working directory, on the invented machine.
 fn check(name: &str) -> String {
     let mut sources = Sources::default();
     // A profile must belong to its reader, so the caller of the loader has this process's id.
@@ -51,7 +51,7 @@ fn mistakes_are_explained() {
     let mut wrong = vec![];
     for name in names {
         place.file(&name, &std::fs::read_to_string(folder().join(&name)).unwrap());
-        // The names in messages are then those that the goldens have, without a folder of this run.
+        // The names in messages are then those of the goldens, without the directory of this run.
         let said = support::in_directory(&place.path, || check(&name));
         assert_ne!(said, "nothing is wrong\n", "{name}");
         let golden = folder().join(Path::new(&name).with_extension("txt"));

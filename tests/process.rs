@@ -243,7 +243,7 @@ fn a_failure_of_the_launcher_is_125_and_says_so() {
                 "{who:?} {words:?}: {output:?}"
             );
         }
-        // A launch that fails in the child: a working folder that is not there.
+        // A launch that fails in the child: a working directory that does not exist.
         let lost = place.run(*who, &profile("cwd = \"/nowhere\""), &["echo", "ran"]);
         assert!(lost.status.code() == Some(125) && lost.stdout.is_empty(), "{who:?}: {lost:?}");
         assert!(text(&lost.stderr).contains("/nowhere"), "{who:?}: {}", text(&lost.stderr));
@@ -635,7 +635,7 @@ fn the_working_folder_is_the_callers_where_it_is_in_sight() {
     for who in As::all() {
         let place = Place::new();
         let at = place.path.display().to_string();
-        // The caller is in the place's folder.
+        // The caller is in the place's directory.
         let bound = format!("{}\"{at}\" = \"ro\"\n", system(""));
         assert_eq!(place.sh(*who, &bound, "pwd -P"), at, "{who:?}");
         assert_eq!(place.sh(*who, &system(""), "pwd -P"), "/", "{who:?}");

@@ -12,7 +12,7 @@ const PROFILES: [&str; 4] = ["base", "build", "default", "strict"];
 /// `nobody`: an ordinary user that is in /etc/passwd, whose home is not there.
 const NOBODY: u32 = 65_534;
 
-/// The launcher, started by `who` in a folder of theirs.
+/// The launcher, started by `who` in a directory of theirs.
 struct Caller {
     place: Place,
     who: As,
@@ -71,7 +71,7 @@ impl Caller {
         );
     }
 
-    /// That what lies in the folder belongs to the one who started the launcher.
+    /// Asserts that a file in the directory belongs to the user who starts the launcher.
     fn owns(&self, name: &str) {
         let (file, folder) = (
             std::fs::metadata(self.folder.join(name)).unwrap(),

@@ -174,8 +174,8 @@ fn larger_programs_work() {
     }
 }
 
-/// All that `ldd` names for many programs is shown, and no file more than those and the caches that
-/// lead to them.
+/// Every file that `ldd` names for many programs is shown, and no others than those and the caches
+/// that lead to them.
 #[test]
 fn the_closure_is_that_of_the_loader() {
     let place = Place::new();
@@ -367,7 +367,7 @@ fn scripts_bring_their_interpreters() {
     for (program, expected) in [(&plain, "42\n"), (&env, "42"), (&split, "42\n")] {
         works(&place, &only(&[program], ""), &[program], b"", expected);
     }
-    // A script that stands in the profile, and the word for the command.
+    // A script whose text is in the profile, and the word for the command.
     let mounts = "[mounts]\n\"/run.sh\" = { text = \"#!/bin/sh\\necho in\\n\", mode = \"0755\" }";
     works(&place, &only(&["${COMMAND}"], mounts), &["/run.sh"], b"", "in\n");
     let circle = script("circle", &format!("#!{}\n", place.path.join("circle").display()));
@@ -522,8 +522,8 @@ fn another_machines_program_and_a_lost_library_are_refused() {
     refused(&place, As::User, &only(&[program], ""), &[program], "the library libtwo.so.1, which");
 }
 
-/// An earlier target that could write the folder has put a link in the place of the program: the
-/// script that it leads to is the caller's own, with what is in it.
+/// An earlier target that could write to the directory has replaced the program by a link to a
+/// script of the caller's own.
 #[test]
 fn a_link_that_is_not_roots_shows_no_script() {
     let place = Place::new();
@@ -567,7 +567,7 @@ fn a_target_without_its_loader_is_explained() {
     }
 }
 
-/// What lints are told: each thing that the finished tree lacks, at its own line.
+/// The facts for lints: each file that the finished tree lacks, at its own line.
 #[test]
 fn what_is_not_visible_inside_is_listed() {
     use stockade::internals::policy::programs::unseen;

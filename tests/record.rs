@@ -86,7 +86,7 @@ fn the_report_goes_to_a_descriptor_which_the_target_never_has() {
     }
 }
 
-/// A target writes to the folder that the report is to go to.
+/// A target writes to the directory of the report.
 #[test]
 fn what_a_target_puts_under_the_reports_name_is_not_followed_and_does_not_stay() {
     for who in As::all() {

@@ -1,4 +1,4 @@
-//! What is told of the language and the command line: the JSON Schema against an independent
+//! Descriptions of the language and the command line: the JSON Schema against an independent
 //! validator and the loader itself, the reference and manual pages against the declarations, the
 //! completions in real shells.
 
@@ -631,8 +631,7 @@ fn bash_completes_the_names_of_profiles() {
     assert!(complete("stockade run default tru", 3).contains(&"true".to_owned()));
 }
 
-/// `./stockade` with a tab behind it, in a directory that somebody else wrote, is no reason to run
-/// that file.
+/// Completing `./stockade` in a directory of another user's must not run that file.
 #[test]
 fn completion_runs_no_file_that_the_line_names() {
     let place = Place::new();

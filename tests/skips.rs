@@ -1,5 +1,5 @@
-//! No test is forgotten, and none ends early without a word: what is skipped is told by
-//! `support::skip`, which lists it when the tests have run.
+//! No test is forgotten, and none ends early without a word: a skip goes through `support::skip`,
+//! which lists it when the tests have run.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,5 @@
-//! What the real-kernel tests share: profiles in a folder that only root can write to, the launcher
-//! as root and as an ordinary user, and what must not be left behind.
+//! What the real-kernel tests share: profiles in a directory that only root can write to, the
+//! launcher as root and as an ordinary user, and what must not be left behind.
 
 pub mod ground;
 pub mod processes;
@@ -73,7 +73,7 @@ pub fn landlock_scopes() -> bool {
     landlock_abi() >= 6
 }
 
-/// The walls for files and signals that this kernel's Landlock lacks, for `optional`.
+/// The restrictions of files and signals that this kernel's Landlock lacks, for `optional`.
 pub fn lacking() -> Vec<&'static str> {
     lacking_at(landlock_abi())
 }
@@ -97,7 +97,7 @@ pub fn patient(wait: Duration) -> Duration {
     if is_emulated() { 10 * wait } else { wait }
 }
 
-/// A folder of one test, removed at its end. Both the launcher's user and root can walk it; only
+/// A directory of one test, removed at its end. Both the launcher's user and root can walk it; only
 /// its owner can write there.
 pub struct Place {
     pub path: PathBuf,
@@ -144,7 +144,7 @@ impl Place {
         path
     }
 
-    /// Makes a folder that belongs to the one who starts the launcher.
+    /// Makes a directory that belongs to the user who starts the launcher.
     pub fn folder(&self, name: &str, owner: As) -> PathBuf {
         let path = self.path.join(name);
         std::fs::create_dir_all(&path).unwrap();
@@ -258,7 +258,7 @@ pub fn has_v1(controllers: &[&str]) -> bool {
     controllers.iter().all(|name| v1_folder(name).is_some())
 }
 
-/// The folder of this process's group with a controller in version 1.
+/// The directory of this process's group with a controller in version 1.
 pub fn v1_folder(controller: &str) -> Option<PathBuf> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap();
     let path = groups.lines().find_map(|line| {
@@ -298,7 +298,7 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// All that a process said, for a failure's message.
+/// Everything that a process printed, for a failure's message.
 pub fn said(output: &Output) -> String {
     format!("{:?}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
@@ -422,8 +422,8 @@ pub fn started(id: Option<u32>, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Spawns a command whose process others look at. After `spawn` alone it may still be tests/ids.c,
-/// with the ids of root, or a fork of this process: vfork(2) ends while execve(2) goes on.
+/// Spawns a command whose process is inspected. After `spawn` alone it may still be tests/ids.c,
+/// with the ids of root, or a fork of this process: vfork(2) returns before execve(2) is complete.
 pub fn spawned(command: &mut Command) -> std::process::Child {
     let is_ids = Path::new(command.get_program())
         .file_name()

@@ -25,7 +25,7 @@ struct Screen {
     master: Option<PtyMaster>,
     device: String,
     shell: Child,
-    /// All that was shown.
+    /// Everything that was shown.
     shown: String,
     /// Up to where it was looked at.
     looked: usize,
@@ -332,7 +332,7 @@ fn the_terminal_is_as_before_when_the_target_is_killed() {
 
 #[test]
 fn the_terminal_is_as_before_while_the_target_is_stopped_and_as_the_target_had_it_after() {
-    // The target looks at once when it goes on: the modes and the foreground must be its own before
+    // The target looks as soon as it continues: the modes and the foreground must be its own before
     // that.
     let look = "kill -TSTP $$; stty -a | grep -o -e '-*echo ' | head -1";
     let script =

@@ -1,5 +1,5 @@
-//! The walls as the target sees them: its state read from inside, its file tree, and what does not
-//! lead round either.
+//! The restrictions as the target sees them: its state read from inside, its file tree, and
+//! attempts to get round either.
 
 use crate::support::{self, As, Place, USER, is_root, probe, said, skip, system, text};
 use std::collections::BTreeMap;
@@ -444,7 +444,7 @@ fn a_file_as_stdin_is_not_opened_wider() {
     let binary = probe(&place);
     let path = place.file("profile.toml", &with_probe(&place, ""));
     let input = place.file("input", "line\n");
-    // Everybody may write it, so that Landlock alone is the wall.
+    // Every user may write to it, so that only Landlock protects it.
     std::fs::set_permissions(&input, PermissionsExt::from_mode(0o666)).unwrap();
     for who in As::all() {
         let run = |words: &[&str]| {
@@ -651,14 +651,14 @@ fn hidden_is_empty_and_stays_so() {
         for act in ["read /t/key", "open-w /t/key", "chmod /t/key 644", "chmod /t/dir 755"] {
             refused(&place, *who, &profile, act, &["EACCES", "EROFS"]);
         }
-        // The cover has no name any more, and the kernel makes nothing in a folder without one.
+        // The cover has no name any more, and the kernel makes nothing in a removed directory.
         refused(&place, *who, &profile, "create /t/dir/x 644", &["ENOENT", "EROFS"]);
         refused(&place, *who, &profile, "read /t/dir/file", &["ENOENT"]);
     }
 }
 
-/// A writable bind at /w of a tree `a/b/secret` and `a/other`, with `secret` hidden, as folder or
-/// as file.
+/// A writable bind at /w of a tree `a/b/secret` and `a/other`, with `secret` hidden, as directory
+/// or as file.
 struct Masked {
     place: Place,
     who: As,
@@ -778,7 +778,7 @@ fn the_deepest_entry_wins() {
             &["/probe", "fds"],
         );
         stopped(&output, "mounts::below");
-        // A tmpfs over a bound folder, and a bound folder in that.
+        // A tmpfs over a bound directory, and a bound directory in that.
         let profile = with_probe(
             &place,
             &(bind("", "", "ro") + "\"/t/a\" = \"tmpfs\"\n" + &bind("/a/deep/b", "/a/b", "ro")),
@@ -831,7 +831,7 @@ fn the_order_of_lines_means_nothing() {
     };
     let first = plan(&lines);
     assert!(first["steps"].as_array().unwrap().len() > 20);
-    // Every rotation, forwards and backwards: each line stands at each place.
+    // Every rotation, forwards and backwards: each line is at each place once.
     for _ in 0..lines.len() {
         lines.rotate_left(1);
         assert_eq!(plan(&lines), first, "{lines:#?}");
@@ -842,8 +842,8 @@ fn the_order_of_lines_means_nothing() {
     assert_ne!(plan(&lines), first, "the twin: a line less is another plan");
 }
 
-/// Takes out what differs from run to run: the place of a line and what is told in the order of
-/// lines, and the host ids that a process id chose, as numbers and in words.
+/// Takes out what differs from run to run: the place of a line, lists in the order of lines, and
+/// the host ids that a process id chose, as numbers and in words.
 fn forget(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::Object(map) => {
@@ -1313,7 +1313,7 @@ fn the_host_s_device_nodes_keep_their_modes() {
         let profile = with_probe(&place, &format!("{more}{ids}"));
         refused(&place, As::Root, &profile, "chmod /node 600", &["EROFS"]);
         granted(&place, As::Root, &profile, "open-rw /node");
-        // The same mode as before, so that a wall that is not there does no harm.
+        // The same mode as before, so that a missing protection does no harm.
         refused(&place, As::Root, &profile, "chmod /dev/null 666", &[errno]);
     }
     assert_eq!(node.metadata().unwrap().mode() & 0o777, 0o666);
@@ -1372,8 +1372,8 @@ fn a_folder_that_is_absent_is_made_for_the_caller_where_the_entry_says_so() {
 
 #[test]
 fn a_folder_is_not_made_where_a_target_could_have_led() {
-    // What an earlier target put into a folder that it could write to must not say where the next
-    // run makes and grants one.
+    // A link that an earlier target put into a writable directory must not decide where the next
+    // run makes and grants a directory.
     let place = Place::new();
     let writable = place.folder("writable", As::User);
     let elsewhere = place.folder("elsewhere", As::User);

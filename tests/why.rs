@@ -190,8 +190,8 @@ fn grow(place: &Place, who: As) -> PathBuf {
     ] {
         symlink(to, data.join(name)).unwrap();
     }
-    // Somebody listens: Landlock is asked only where there is a socket behind the file
-    // (unix_find_bsd of af_unix.c), and without one every connect is ECONNREFUSED.
+    // A process listens: Landlock is asked only if there is a socket behind the file (unix_find_bsd
+    // of af_unix.c), and without one every connect is ECONNREFUSED.
     let listener = UnixListener::bind(data.join("socket")).unwrap();
     std::thread::spawn(move || listener.incoming().for_each(drop));
     own(&data.join("socket"));
@@ -407,7 +407,7 @@ fn of_paths(tops: &[&str]) -> Vec<Question> {
 
 // ---- both answers ----
 
-/// What `why` says: the verdict, and what the walls say.
+/// What `why` says: the verdict, and the answers of the restrictions.
 fn said(
     place: &Place,
     who: As,
@@ -482,7 +482,7 @@ fn got(
     got
 }
 
-/// Both say the same of every question; gives how many could be told.
+/// Both give the same answer to every question; returns how many had an answer.
 fn agree(place: &Place, who: As, options: &[&str], profile: &str, questions: &[Question]) -> usize {
     agree_with(place, who, options, profile, Path::new("/probe"), questions)
 }
@@ -503,7 +503,7 @@ fn agree_with(
     for ((question, (verdict, walls)), got) in questions.iter().zip(&said).zip(&got) {
         let same = match verdict.as_str() {
             "allowed" => ["ok", "empty"].contains(&got.as_str()),
-            // Nothing is done, and the target hears that it was.
+            // Nothing is done, and the call returns 0.
             "denied" if walls.contains("does nothing and answers 0") => got == "ok",
             // The kernel reads the arguments first, and the probe's are none: EFAULT comes before
             // EPERM.
@@ -521,7 +521,8 @@ fn agree_with(
             {
                 got == "ok"
             }
-            // A hidden folder can be listed, and a hidden file be read by some; they hold nothing.
+            // A hidden directory can be listed, and a hidden file be read by some; they hold
+            // nothing.
             "denied" => {
                 got != "ok" && (got != "empty" || walls.contains("hidden behind an empty cover"))
             }
@@ -975,8 +976,7 @@ fn the_answer_names_walls_lines_and_what_changes_it() {
         "{out}"
     );
     assert!(out.contains("p.toml:3: \"/usr\" = \"ro\""), "{out}");
-    // The line is shown as it stands, and what a terminal would obey is not: neither what stands
-    // behind a variable.
+    // Control characters are escaped, and variables are shown as written.
     let (status, out, _) = asked(
         &place,
         &["--config", "env.X = \"a\\u001b[31m\u{202e}\"", profile, "env:X", "env:PATH"],
@@ -1034,8 +1034,7 @@ fn nothing_is_left_and_nothing_is_changed() {
     );
 }
 
-/// A set that restricts does not open where its last item is withdrawn; the word that takes it back
-/// does that.
+/// A set that restricts stays closed when its last item is removed; `"default"` opens it.
 #[test]
 fn withdrawing_the_last_of_a_set_that_restricts_leaves_nothing() {
     if crate::support::landlock_abi() < 4 {
@@ -1299,7 +1298,7 @@ fn what_the_kernel_asks_behind_the_filter_is_known() {
     let questions: Vec<Question> = rows.iter().map(|(_, question)| question.clone()).collect();
     for ask in stockade::internals::kernel::asks::ASKS.iter().filter(|ask| ask.capability.is_some())
     {
-        // What is behind pointers no question tells.
+        // A question cannot give what is behind a pointer.
         const HIDDEN: &[&str] =
             &["adjtimex", "bpf", "clock_adjtime", "perf_event_open", "quotactl", "quotactl_fd"];
         let untried = ask.calls.iter().find(|call| {

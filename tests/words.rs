@@ -255,10 +255,10 @@ fn comments_of_profiles_are_in_plain_words() {
     fails("profiles", all.filter(|(name, _)| !name.ends_with(".c") && !name.ends_with("Makefile")));
 }
 
-/// Tests of a room, too.
+/// Those of the tests, too.
 #[test]
-fn comments_of_the_source_are_in_plain_words() {
-    let sources = files("src", ".rs").into_iter();
+fn comments_are_in_plain_words() {
+    let sources = ["src", "tests"].iter().flat_map(|directory| files(directory, ".rs"));
     fails(
         "comments",
         sources.flat_map(|(name, source)| {

@@ -1,11 +1,11 @@
-//! `namespaces.mount = "host"`: where Landlock is all that keeps the files, a line that it cannot
-//! hold is refused.
+//! `namespaces.mount = "host"`: where only Landlock protects the files, a line that it cannot
+//! enforce is refused.
 
 use crate::support::{As, Place, USER, errors, is_root, said, skip, spawned, text, unwrapped};
 use std::path::Path;
 
-/// No namespace at all, and the system's programs. `more` stands in [mounts], and may open further
-/// sections.
+/// No namespace at all, and the system's programs. `mounts` has lines of [mounts], and may open
+/// further sections.
 fn alone(who: As, top: &str, mounts: &str) -> String {
     let identity = if who == As::Root {
         format!("[identity]\nhost = true\nuser = {USER}\ngroup = {USER}\n")
@@ -210,8 +210,8 @@ fn what_an_entry_says_is_held_or_refused() {
 
 // ---- ports ----
 
-/// Only the kernel decides here (landlock(7) has no rule for listen(2)): what is told of it where
-/// it applies.
+/// Only the kernel decides here (landlock(7) has no rule for listen(2)): a note reports it where it
+/// applies.
 #[test]
 fn listening_without_bind_is_told() {
     if !has_landlock() {
@@ -316,7 +316,7 @@ fn copy_and_run(write: &str, run: &str) -> String {
     format!("cp /usr/bin/id {write}/id && {run} >/dev/null && echo EXECUTED; true")
 }
 
-/// The dynamic loader runs what it is told, by read(2) and mmap(2) alone.
+/// The dynamic loader runs the file that its arguments name, by read(2) and mmap(2) alone.
 const LOADER: &str = "$(ls /lib64/ld-linux-x86-64.so.2 /lib/ld-linux-aarch64.so.1 2>/dev/null)";
 
 #[test]
@@ -487,7 +487,7 @@ fn no_descriptor_and_no_mount_of_its_own_lets_what_was_written_be_executed() {
 
 // ---- ways round the rules ----
 
-/// Each is a line of Python that fails with an OSError where it is kept from what it wants.
+/// Each is a line of Python that fails with an OSError if its act is denied.
 const WAYS: [(&str, &str); 8] = [
     (
         "a hard link from a read-only grant into a writable one",

@@ -98,8 +98,8 @@ const ACTS: &[(&str, &str, When)] = &[
     ),
 ];
 
-/// A directory of the one who owns those around it is as much that user's as the one that was made,
-/// whoever starts the launcher: who can move it there has the right to both.
+/// A directory whose owner also owns its parents belongs to that user as much as the one that was
+/// made, whichever user starts the launcher: a user who can move it there has the right to both.
 const ROOTS: &str = "mv p/build/out p/build/away && mv p/build/roots p/build/out";
 
 #[derive(Clone, Copy, PartialEq)]

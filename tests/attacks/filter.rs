@@ -27,8 +27,8 @@ fn a_rule_for_a_group_pushes_no_input_into_the_terminal() {
                  \"allow\"\nexit_group = \"allow\"\n"
             );
             let output = on_terminal(&place, *who, &profile, "tiocsti");
-            // Without a tracer, all that gets through to `trace` fails with ENOSYS: then the probe
-            // says nothing.
+            // Without a tracer, every call with the verdict `trace` fails with ENOSYS: then the
+            // probe says nothing.
             let refused = output.status.code() != Some(0)
                 && (verdict == "trace" || text(&output.stdout).contains("EPERM"));
             assert!(
@@ -257,7 +257,8 @@ fn what_keeps_the_time_cannot_be_stopped_where_process_numbers_are_the_hosts() {
             begin.elapsed() < crate::support::patient(std::time::Duration::from_secs(4)),
             "{who:?}"
         );
-        // The twin, with leave: it is told, and stops what keeps its time.
+        // The twin, with permission: it is reported, and the target stops its parent, which keeps
+        // the time.
         let leave = profile("[landlock]\nscope = []\n").replacen(
             "format = 1",
             "format = 1\noptional = [\"landlock.scope\"]",

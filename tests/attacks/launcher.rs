@@ -117,7 +117,7 @@ fn a_target_that_is_pid_1_ends_with_the_launcher() {
         output.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "", "{who:?}");
         wait_for(|| processes_with(&needle).is_empty().then_some(()));
-        // Somebody reaps it; it may take a while.
+        // Its new parent reaps it; that may take a while.
         wait_for(|| has_ended(watcher[0]).then_some(()));
     }
 }

@@ -61,7 +61,7 @@ fn problem(place: &Place, who: As, profile: &str, code: &str) -> String {
     error
 }
 
-/// A folder of root's own with a file in it, and the grant of it.
+/// A directory of root's own with a file in it, and the grant of it.
 fn tree_of_root(place: &Place) -> (PathBuf, String) {
     let tree = place.folder("tree", As::Root);
     let grant = format!(

@@ -1,5 +1,5 @@
-//! Privilege on files: where root starts the sandbox and the target's ids stand on files of the
-//! host, it makes no file set-id and rewrites none that is.
+//! Privilege on files: if root starts the sandbox and the target's ids map to owners of host files,
+//! it makes no set-id file and rewrites none.
 
 use super::program;
 use crate::support::{As, Place, USER, errors, is_root, said, skip, system, text};
@@ -244,7 +244,7 @@ fn empower(path: &Path, bits: u32) -> bool {
 }
 
 /// A store to a file's memory leaves its set-id bits and capabilities, so a tree with such a file
-/// is refused by its name; the help, pasted into a shell, is all that it takes.
+/// is refused by its name; the help, pasted into a shell, is enough.
 #[test]
 fn a_file_with_privilege_is_not_there_to_be_rewritten() {
     let Some(place) = place_with_reach() else { return };
@@ -270,7 +270,7 @@ fn a_file_with_privilege_is_not_there_to_be_rewritten() {
                 "{}",
                 said(&output)
             );
-            // The twin, with leave: it is told, and the bits stay.
+            // The twin, with permission: it is reported, and the bits stay.
             let leave =
                 plain.replacen("format = 1", "format = 1\noptional = [\"mounts.set-id\"]", 1);
             let output =

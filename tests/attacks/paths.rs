@@ -515,7 +515,7 @@ fn a_variable_is_read_from_the_file_that_is_named() {
         );
         // What an earlier target may have put there.
         symlink("private/token", top.join("last")).unwrap();
-        // In somebody else's directory, as the launcher's caller may be root.
+        // In another user's directory, as the launcher's caller may be root.
         let user = place.folder(&format!("env-{who:?}/user"), As::User);
         symlink(&private, user.join("way")).unwrap();
         [top.join("last"), user.join("way")].iter().for_each(|link| own(link, As::User));

@@ -84,8 +84,8 @@ impl Stuffed {
     }
 }
 
-/// `--explain=live` tells of a denial while the target runs: not to a pipe that has no room, or no
-/// signal would reach the launcher, nor the end of a timeout.
+/// `--explain=live` reports a denial while the target runs, but not to a full pipe: the launcher
+/// would block there, and handle neither a signal nor the end of a timeout.
 #[test]
 fn a_target_that_fills_standard_error_is_ended_all_the_same() {
     for who in As::all() {
@@ -95,7 +95,7 @@ fn a_target_that_fills_standard_error_is_ended_all_the_same() {
         {
             let run = Stuffed::new(&place, *who, flags, line);
             wait_for(|| (run.targets() == 1).then_some(()));
-            // Long enough for the call to be told of.
+            // Long enough for the call to be reported.
             std::thread::sleep(std::time::Duration::from_millis(300));
             kill(Pid::from_raw(run.launcher.id() as i32), Signal::SIGTERM).unwrap();
             wait_for(|| (run.targets() == 0).then_some(()));

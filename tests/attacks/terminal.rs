@@ -337,7 +337,8 @@ fn a_window_that_was_resized_meanwhile_keeps_its_size() {
     assert!(stty(&line.device, &["-a"]).contains("rows 40; columns 132"), "{}", line.shown);
 }
 
-/// Each stop is told to the launcher, which is stopped itself; pid 1 keeps the time all the same.
+/// Each stop is reported to the launcher, which is stopped itself; pid 1 keeps the time all the
+/// same.
 #[test]
 fn a_target_that_stops_over_and_over_meets_its_timeout() {
     for who in As::all() {

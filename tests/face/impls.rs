@@ -10,7 +10,7 @@ pub struct Impl {
     pub text: String,
     /// The last part of the name of the type that it is on.
     pub target: String,
-    /// Whether it stands at the top of its file.
+    /// Whether it is at the top of its file.
     pub at_the_top: bool,
     /// Whether it can add something public: a trait, an item that is `pub`, or what a macro makes.
     pub adds: bool,

@@ -64,7 +64,7 @@ fn run(script: &str) -> Result<u8, Problems> {
     for line in of_the_process().symmetric_difference(&before) {
         println!("changed: {line}");
     }
-    // This process goes on: the same plan again, and another.
+    // This process continues: the same plan again, and another.
     let second = launch(&plan)?;
     let third = launch(&planned(script)?)?;
     for ended in [&first, &second, &third] {

@@ -96,7 +96,7 @@ pub enum Outcome {
     Planned,
 }
 
-/// Tries a case in a folder of its own. Every throw of the dice is another machine.
+/// Tries a case in a directory of its own. Every throw of the dice is another machine.
 pub fn try_case(case: &Case, folder: &Path, dice: &mut Dice) -> Outcome {
     for (name, bytes) in ["main.toml", "base.toml", "other.toml"].into_iter().zip([
         &case.main,

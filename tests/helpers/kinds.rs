@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub struct Kind {
     /// Its name in lists of processes.
     pub name: &'static str,
-    /// The launcher, and what stands before the profile.
+    /// The launcher, and the words before the profile.
     pub launcher: &'static [&'static str],
     /// Lines of the profile.
     pub profile: &'static str,
@@ -125,7 +125,7 @@ impl Drop for Launcher {
 }
 
 impl Kind {
-    /// Starts a run. The target says `begun`, and goes on with each line.
+    /// Starts a run. The target says `begun`, and continues with each line.
     pub fn start(&self, place: &Place, who: As, script: &str) -> Run {
         let denials = format!("\"/denials\" = {{ bind = \"{}/denials\" }}", place.path.display());
         let profile = place.file("profile.toml", &format!("{}{}", system(&denials), self.profile));
@@ -195,7 +195,7 @@ impl Kind {
 }
 
 impl Run {
-    /// Lets the target go on.
+    /// Lets the target continue.
     pub fn go_on(&mut self) {
         self.input.write_all(b"\n").unwrap();
     }

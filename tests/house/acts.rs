@@ -1,4 +1,4 @@
-//! What changes the machine stands in `launch`. Elsewhere there is one file that writes: what a
+//! Code that changes the machine is in `launch`. Elsewhere there is one file that writes: what a
 //! user names as the place of a report or a new profile. Every call of `sys` and of the standard
 //! library that another file makes is held against a list of those that change nothing.
 
@@ -7,7 +7,7 @@ use super::{House, files, module};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Where it stands, besides the calls themselves.
+/// Where it is, besides the calls themselves.
 const ACTING: [&str; 4] = ["launch", "sys", "commands::pager", "commands::place"];
 
 /// What any file may ask of `sys`: it changes nothing but this process's own descriptors, memory
@@ -154,7 +154,7 @@ fn wrong(house: &House) -> BTreeSet<String> {
     wrong
 }
 
-/// Files that write by a method, of which no path tells.
+/// Files that write by a method, which no path shows.
 fn by_method() -> BTreeSet<Segments> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = vec![];

@@ -31,8 +31,8 @@ const EXHAUSTIVE: [&str; 18] = [
     "src/tree.rs",
 ];
 
-/// The kinds of operation and of what they have, whose tree they work in, what stands where, what
-/// is made for an entry, who does it, and what it may leave behind.
+/// The kinds of operation and of their fields, whose tree they work in, what is at a path, what is
+/// made for an entry, who executes it, and what it may leave behind.
 const MATCHED: [&str; 22] = [
     "Op",
     "TreeOp",

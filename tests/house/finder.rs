@@ -232,7 +232,7 @@ impl Names {
         let (mut seen, mut ends) = (BTreeSet::new(), BTreeSet::new());
         let mut open = vec![path.to_vec()];
         while let Some(path) = open.pop() {
-            // A name can be that of a crate and of what it has, which would go on for ever.
+            // A name can be that of a crate and of an item in it, which would never end.
             if seen.len() > 64 || !seen.insert(path.clone()) {
                 continue;
             }

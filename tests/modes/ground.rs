@@ -1,4 +1,4 @@
-//! What the acts stand on: files, sockets and namespaces of the host, and the profile of each mode.
+//! What the acts need: files, sockets and namespaces of the host, and the profile of each mode.
 
 use crate::modes::table::{Act, Column, Kernel};
 use crate::support::{As, Place, USER, is_root, lacking_at, skip, text};
@@ -194,8 +194,7 @@ impl Ground {
         lines
     }
 
-    /// The mode's profile with further lines, which stand in the place of its own ones with the
-    /// same keys.
+    /// The mode's profile with further lines, which replace its own ones with the same keys.
     pub fn profile(&self, column: Column, who: As, more: &str) -> String {
         let more = &more.replace("{H}", &self.holder(who).to_string());
         let key = |line: &str| line.split(" = ").next().unwrap_or_default().to_owned();
@@ -264,7 +263,7 @@ impl Ground {
         (printed, text(&output.stderr))
     }
 
-    /// `stockade WORDS PROFILE true` on such a kernel: status and all that it prints.
+    /// `stockade WORDS PROFILE true` on such a kernel: status and output.
     pub fn stockade(
         &self,
         who: As,

@@ -53,8 +53,8 @@ impl Column {
 /// of an abstract socket, `{G}` a control group, `{id}` a number that no other act has.
 #[derive(Debug, Clone, Copy)]
 pub struct Act {
-    /// Lines of the profile with dotted keys. One that the mode's own profile has as well stands in
-    /// its place.
+    /// Lines of the profile with dotted keys. One that the mode's own profile has as well replaces
+    /// it.
     pub line: &'static str,
     /// What the twin has in their place.
     pub twin: &'static str,
@@ -63,8 +63,8 @@ pub struct Act {
     /// A line of sh(1) that runs outside, where `$RUN` starts the sandbox; empty: the line that
     /// runs inside is all.
     pub outside: &'static str,
-    /// What it prints where the line holds, or what else with `|` between; ` status N` stands
-    /// behind it where the status is not 0.
+    /// What it prints if the line holds, or alternatives with `|` between; ` status N` follows if
+    /// the status is not 0.
     pub held: &'static str,
     /// What the twin prints.
     pub bare: &'static str,
@@ -119,7 +119,7 @@ pub enum Cell {
     Refused(&'static str),
     /// The same of another line than the row's.
     RefusedLine(&'static str, &'static str),
-    /// The problem's code, and the word of `optional` with which the run goes on without it and
+    /// The problem's code, and the word of `optional` with which the run continues without it and
     /// reports that.
     Skipped(&'static str, &'static str),
     /// The line, a kernel that lacks something, and, there, the problem's code and the word of

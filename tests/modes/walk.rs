@@ -67,8 +67,9 @@ fn lacks(job: &Job) -> Option<&'static str> {
     if map && job.who == As::User && is_lowered() {
         return Some("what lowers Landlock's ABI keeps newuidmap(1) from its capabilities");
     }
-    // The tool goes there when it is executed, and a kernel before 6.3 does not follow: it stands
-    // in the host's, where root's target is without a line, too.
+    // A joined time namespace holds for the children: the tool enters it when it is executed. A
+    // kernel before 6.3 does not follow, and the tool is in the host's, as root's target is without
+    // a line.
     let in_the_hosts = job.who == As::User || job.column == Column::Alone;
     if job.row.key == "namespaces.time.join" && in_the_hosts && linux() < (6, 3) {
         return Some("unshare(1) itself is not in the time namespace that it makes");
@@ -155,7 +156,7 @@ fn held(ground: &Ground, job: &Job, uid: Option<u32>, act: &Act) -> Result<(), S
     let [with, without] = [act.line, act.twin].map(|lines| {
         let (id, profile) = (ground.next(), ground.profile(job.column, job.who, lines));
         let (printed, words) = ground.run(job.column, job.who, uid, &profile, act, id);
-        // What an older Landlock cannot hold is refused, until the profile lets it fall.
+        // A restriction that an older Landlock lacks is refused, unless it is optional.
         let lacking = lacking();
         let refused = ["E1101", "E1104"].iter().any(|code| words.contains(code));
         if lacking.is_empty() || !refused {
@@ -227,7 +228,7 @@ fn refused(
     Ok(())
 }
 
-/// Refused as it stands; with the word the run goes on, and its record says what it went without.
+/// Refused as it is; with the word the run continues, and its record says what was skipped.
 fn skipped(
     ground: &Ground,
     job: &Job,

@@ -53,7 +53,7 @@ pub enum Grant {
     Kept(&'static str),
     /// A limit that is higher, or is gone.
     Limit(String),
-    /// A protection that may fall.
+    /// An optional protection.
     Optional(String),
     /// The line asks for a protection, and none is left.
     Withdrawn(String),
@@ -67,7 +67,7 @@ impl Grant {
     }
 }
 
-/// All that a sandbox grants.
+/// Everything that a sandbox grants.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Grants {
     pub set: BTreeSet<Grant>,
@@ -126,7 +126,7 @@ fn files(world: &World<'_>, profile: &Profile, out: &mut BTreeSet<Grant>) {
             Ground::Host(stack) if !entry.attrs.has(Attrs::NO_DEV) && world.has_tree() => {
                 out.extend([Grant::Device(stack.topmost().path.clone())])
             }
-            // Where Landlock alone stands before the host's tree, its rules are the grants.
+            // If Landlock alone protects the host's tree, its rules are the grants.
             Ground::Host(_) if !world.has_tree() && world.is_ruled() => {}
             Ground::Host(stack) => {
                 out.insert(Grant::Read(stack.topmost().path.clone()));

@@ -1,4 +1,4 @@
-//! Which problems have a help that can be pasted: every other one stands in a list, with its reason.
+//! Which problems have a help that can be pasted: every other one is in a list, with its reason.
 //! What is for a shell is read by one.
 
 use super::offers::offers;

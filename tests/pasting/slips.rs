@@ -5,7 +5,7 @@ use super::{Case, check};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The words of a text that begin at these offsets: keys, and what stands in quotes.
+/// The words of a text that begin at these offsets: keys, and words in quotes.
 fn words(text: &str) -> Vec<(usize, &str)> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
     let mut found = vec![];

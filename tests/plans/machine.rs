@@ -26,22 +26,22 @@ const LINKED: &str = "/home/ann/linked/.git";
 const ROOT: u32 = 0;
 const ANN: u32 = 1000;
 
-/// A folder on whose way no link lies, a link, or another kind of file.
+/// A directory without a link in its path, a link, or another kind of file.
 enum Thing {
     Folder,
     Regular,
     Link(&'static str),
     Socket,
     Device,
-    /// A folder that holds a socket.
+    /// A directory that holds a socket.
     Sockets,
-    /// A folder behind a link, with its real place and whether the link is root's.
+    /// A directory behind a link, with its real place and whether the link is root's.
     Behind(&'static str, bool),
 }
 
 use Thing::{Behind, Device, Folder, Link, Regular, Socket, Sockets};
 
-/// All that the machine has.
+/// Everything that the machine has.
 const FILES: &[(&str, Thing, u32)] = &[
     ("/", Folder, ROOT),
     ("/usr", Folder, ROOT),
@@ -355,7 +355,7 @@ pub fn for_name(name: &str, profile: &Profile) -> Host {
         Some("root") => for_root(profile),
         Some("old") => Host { kernel: (5, 10), ..for_user(profile) },
         Some("older") => Host { kernel: (6, 1), landlock: Some(2), ..for_user(profile) },
-        // A login session: somebody else is in the launcher's group, and it is root's.
+        // A login session: another process is in the launcher's group, and the group is root's.
         Some("shared") => {
             let mut host = for_user(profile);
             for hierarchy in &mut host.control_groups.hierarchies {

@@ -48,7 +48,7 @@ fn deed(op: &Op) -> Deed<'_> {
     }
 }
 
-/// Every property of the order; `name` is told where one does not hold.
+/// Every property of the order; a failure prints `name`.
 pub fn holds(plan: &Plan, name: &str) {
     stages(plan, name);
     world(plan, name);
@@ -156,7 +156,7 @@ fn world(plan: &Plan, name: &str) {
     }
 }
 
-/// A mount or a pin on a folder above hides what was done below it before.
+/// A mount or a pin on a directory above hides what was done below it before.
 fn nothing_covers_it_later(plan: &Plan, op: &Op, path: &str, name: &str) {
     let after = plan.steps.iter().skip_while(|step| step.op != *op).skip(1);
     for step in after {
@@ -166,7 +166,7 @@ fn nothing_covers_it_later(plan: &Plan, op: &Op, path: &str, name: &str) {
     }
 }
 
-/// Between a writable tree of the host and what is mounted or masked below it, every folder is a
+/// Between a writable tree of the host and what is mounted or masked below it, every directory is a
 /// mount of its own.
 fn pins(plan: &Plan, name: &str) {
     let writable: BTreeMap<usize, bool> = plan

@@ -91,7 +91,7 @@ impl Ground {
         format!("{}{}", system(mounts), self.limits(limits))
     }
 
-    /// The folder in which groups with a controller are made.
+    /// The directory in which groups with a controller are made.
     pub fn folder(&self, controller: &str) -> PathBuf {
         self.parent.clone().unwrap_or_else(|| v1_folder(controller).unwrap())
     }
@@ -110,7 +110,7 @@ impl Ground {
         })
     }
 
-    /// Freezes a group or lets it go on, and waits until it is so.
+    /// Freezes or thaws a group, and waits until it is done.
     pub fn freeze(&self, group: &Path, frozen: bool) {
         let (file, text) = match (self.is_v2(), frozen) {
             (true, _) => ("cgroup.freeze", if frozen { "1" } else { "0" }),

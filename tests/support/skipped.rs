@@ -1,5 +1,5 @@
-//! What was not tried is counted, and told by name when the tests have run. The tests of the
-//! library and those of the whole program share it.
+//! Skipped cases are counted, and listed by name when the tests have run. The tests of the library
+//! and those of the whole program share it.
 
 #![allow(unreachable_pub, reason = "in the library it is private")]
 
@@ -38,7 +38,7 @@ fn list_at_exit() {
         for (name, why) in skipped.iter() {
             text += &format!("SKIPPED {name}: {why}\n");
         }
-        // Nobody is left to be told that it cannot be written.
+        // Nothing is left to report a failed write to.
         drop(std::io::stderr().write_all(text.as_bytes()));
     }
     // SAFETY: a function that takes nothing and does not unwind (atexit(3)).

@@ -1,5 +1,5 @@
-//! A machine with layers, a tree that stands on them, and the paths that are asked about: as data,
-//! as lines for tests/tree.c, and as facts for the walker.
+//! A machine with layers, a tree on top of them, and the paths that are asked about: as data, as
+//! lines for tests/tree.c, and as facts for the walker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -108,7 +108,7 @@ impl Scene {
         Scene { files, opaque, tree, upper: None, rooted: false, paths: vec![] }
     }
 
-    /// Two layers with all that has to work.
+    /// Two layers with everything that has to work.
     pub fn smallest() -> Scene {
         let mut scene = Scene::empty();
         let folder = || Kind::File(FileKind::Directory);
@@ -122,7 +122,7 @@ impl Scene {
         scene
     }
 
-    /// Layers, nodes and paths as the dice fall.
+    /// Random layers, nodes and paths.
     pub fn some(dice: &mut Dice, paths: usize, by_root: bool) -> Scene {
         let mut scene = Scene::empty();
         let mut layers = 0;
@@ -238,7 +238,7 @@ impl Scene {
         }
     }
 
-    /// Mounts something on a directory or a file in a stack, as it stands so far.
+    /// Mounts something on a directory or a file of a stack, as it is so far.
     fn mount_below(&mut self, dice: &mut Dice) {
         let depth = 1 + dice.throw(3);
         let names: String = (0..depth).map(|_| format!("/{}", dice.one(&NAMES))).collect();
