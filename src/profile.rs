@@ -27,7 +27,7 @@ use std::sync::LazyLock;
 section! {
     /// A profile: one field per domain.
     pub struct Profile {
-        /// The version of the language; this stockade reads 1. Every file says it.
+        /// The version of the language; this stockade reads 1. Every file must have it.
         format: Early<Format>,
         /// One line for people.
         description: Key<String>,

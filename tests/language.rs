@@ -522,7 +522,7 @@ fn unset_and_empty_variables_are_errors() {
     let refused = |text: &str, change: fn(&mut Caller)| {
         let mut desk = Desk::new(&format!("description = \"{text}\"\n"));
         change(&mut desk.caller);
-        desk.refuses("main.toml:2:16 variable::unset", "cannot put in `${");
+        desk.refuses("main.toml:2:16 variable::unset", "cannot expand `${");
     };
     refused("${env:NO}", |_| {});
     refused("${env:EMPTY}", |_| {});
@@ -568,7 +568,7 @@ fn a_list_goes_into_a_list_and_nowhere_else() {
     assert_eq!(words(&desk.profile().process.command), ["a", "b"]);
     assert_eq!(words(&desk.set("more", "x,,y").profile().process.command), ["a", "x", "y", "b"]);
     Desk::new(&format!("{declared}[process]\ncommand = [\"-${{more}}\"]\n"))
-        .refuses("main.toml:5:14 variable::list", "whole element");
+        .refuses("main.toml:5:14 variable::list", "whole item");
 }
 
 #[test]
@@ -589,7 +589,7 @@ fn args_take_the_words_after_profile() {
     assert_eq!(command("", &["cat"]), ["cat"]);
     Desk::new("[process]\ncommand = [\"ls\", \"-${ARGS}\"]\n")
         .args(&["x"])
-        .refuses("main.toml:3:20 variable::args", "whole word");
+        .refuses("main.toml:3:20 variable::args", "whole item");
     Desk::new("description = \"${ARGS}\"\n")
         .refuses("main.toml:2:16 variable::args", "process.command");
 }

@@ -482,7 +482,7 @@ fn what_is_missing_is_named() {
         who,
         &only(&["x${COMMAND}"], ""),
         &["x"],
-        "can only be a whole word of programs",
+        "can only be a whole item of `programs`",
     );
     let plain = place.file("plain", "hello\n");
     let plain = plain.to_str().unwrap();

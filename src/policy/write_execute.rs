@@ -57,8 +57,8 @@ pub(crate) fn draft(
             .help(help.to_owned())
     };
     if let Some(nested) = nested {
-        let message = "cannot keep what is written from being executed: the target can mount a \
-                       file system of its own, by `nested`"
+        let message = "cannot keep written files from being executed: the target can mount a file \
+                       system of its own, by `nested`"
             .to_owned();
         draft.problem(refuse(
             nested,
@@ -73,9 +73,10 @@ pub(crate) fn draft(
             return vec![];
         }
         Sight::Joined => {
-            let message = "cannot keep what is written from being executed: the sandbox has no \
-                           file tree of its own"
-                .to_owned();
+            let message =
+                "cannot keep written files from being executed: the sandbox has no file tree \
+                           of its own"
+                    .to_owned();
             draft.problem(refuse(
                 word.at,
                 message,

@@ -24,7 +24,7 @@ table! {
     struct Told {
         /// Its name or path.
         profile: String,
-        /// What is done where there is none: `"error"`, the default, or `"skip"`.
+        /// What to do if the profile does not exist: `"error"`, the default, or `"skip"`.
         missing: Option<Missing>,
     }
 }

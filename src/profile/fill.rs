@@ -386,7 +386,7 @@ fn structure(at: Span) -> Problem {
     Problem::new(
         "variable::structure",
         at,
-        "cannot put in this variable: its value is a word that removes what is inherited",
+        "cannot expand this variable: its value is a word that removes what is inherited",
     )
     .help("write the word itself if that is meant")
 }

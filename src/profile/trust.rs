@@ -158,7 +158,7 @@ pub(super) fn shared(owner: u32, gid: u32, passwd: &str, group: &str) -> Option<
             continue;
         }
         if called != name {
-            return Some(format!("its group {called} has not the owner's name, {name}"));
+            return Some(format!("its group {called} does not have the owner's name, {name}"));
         }
         let mut members = fields.next().unwrap_or("").split(',').map(str::trim);
         if let Some(other) = members.find(|member| !member.is_empty() && *member != name) {
@@ -236,7 +236,7 @@ mod tests {
         is_shared(1000, 1000, "ada:x:1000:ada,bob\n", "has the member bob");
         is_shared(0, 0, "root:x:0:bob\n", "has the member bob");
         is_shared(1000, 1000, "ada:x:1000:\nada:x:1000:bob\n", "has the member bob");
-        is_shared(1001, 100, GROUP, "its group users has not the owner's name");
+        is_shared(1001, 100, GROUP, "its group users does not have the owner's name");
         is_shared(1002, 1002, GROUP, "primary group of di");
         is_shared(1000, 100, GROUP, "not the owner's primary group");
         // A user or a group of a directory service, of which nothing is seen.

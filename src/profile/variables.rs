@@ -143,7 +143,7 @@ impl<'a> Variables<'a> {
         let left = room.checked_sub(bytes);
         if left.is_none() {
             let message = format!(
-                "cannot put in this variable: the profile would grow by more than {} MiB",
+                "cannot expand this variable: the profile would grow by more than {} MiB",
                 MOST_PUT_IN >> 20
             );
             problems.push(
@@ -225,18 +225,18 @@ impl<'a> Variables<'a> {
             "ARGS" => {
                 return Err(problem(
                     "variable::args",
-                    "cannot put in `${ARGS}`: it is many words, so it can only be a whole word of \
-                     process.command",
+                    "cannot expand `${ARGS}`: it is a list of words, so it can only be a whole \
+                     item of process.command",
                 )
-                .help("let it be an item of process.command, alone"));
+                .help("make it an item of its own in process.command"));
             }
             "COMMAND" => {
                 return Err(problem(
                     "variable::command",
-                    "cannot put in `${COMMAND}`: it is the program of the command, so it can only \
-                     be a whole word of programs",
+                    "cannot expand `${COMMAND}`: it is the program of the command, so it can only be \
+                     a whole item of `programs`",
                 )
-                .help("let it be an item of `programs`, alone"));
+                .help("make it an item of its own in `programs`"));
             }
             _ => return self.param(name),
         };
@@ -289,8 +289,8 @@ impl<'a> Variables<'a> {
             Some(Some(Value::List(_))) => Err(problem(
                 "variable::list",
                 format!(
-                    "cannot put in `${{{name}}}`: it is a list, so it can only be a whole element \
-                     of a list"
+                    "cannot expand `${{{name}}}`: it is a list, so it can only be a whole item of \
+                     a list"
                 ),
             )
             .help(format!("[\"${{{name}}}\"]"))),
@@ -321,7 +321,7 @@ fn unknown<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Problem {
 }
 
 fn unset(name: &str, why: &str, help: &str) -> Problem {
-    problem("variable::unset", format!("cannot put in `${{{name}}}`: {why}")).help(help)
+    problem("variable::unset", format!("cannot expand `${{{name}}}`: {why}")).help(help)
 }
 
 /// A text as its file has it, to point into it. Where the text has escapes, its offsets are not the

@@ -40,7 +40,7 @@ table! {
         pub(super) values: Option<Vec<String>>,
         /// Its value where nothing gives another; without a default it must be given.
         pub(super) _default: Option<Given>,
-        /// What it is for, for people.
+        /// What the parameter is for; shown to users.
         pub(super) help: Option<String>,
     }
 }

@@ -76,7 +76,7 @@ fn one_cause_is_one_problem() {
     let base = sources.add("p.toml", "a = 1\nb = 1\nc = 1\nd = 1\n");
     let at = |line: u32| Span { start: base + line * 6, end: base + line * 6 + 1 };
     let unset =
-        |line| Problem::new("variable::unset", at(line), "cannot put in `${X}`").help("set it");
+        |line| Problem::new("variable::unset", at(line), "cannot expand `${X}`").help("set it");
     let all = |problems: Vec<Problem>| {
         let mut all = Problems::default();
         all.extend(problems);
@@ -86,7 +86,7 @@ fn one_cause_is_one_problem() {
         )
     };
     let (shown, json) = all((0..4).map(unset).collect());
-    assert_eq!(shown.matches("cannot put in").count(), 1, "{shown}");
+    assert_eq!(shown.matches("cannot expand").count(), 1, "{shown}");
     assert!(shown.contains("the same at p.toml:2:1, p.toml:3:1 and 1 more place\n"), "{shown}");
     assert!(!shown.contains("problem"), "one needs no count: {shown}");
     let lines: Vec<_> =
@@ -98,7 +98,7 @@ fn one_cause_is_one_problem() {
     let (apart, json) = all(vec![
         unset(0),
         unset(1).help("leave it out"),
-        Problem::new("variable::unset", at(2), "cannot put in `${Y}`"),
+        Problem::new("variable::unset", at(2), "cannot expand `${Y}`"),
     ]);
     assert!(apart.ends_with("3 problems\n") && json.as_array().unwrap().len() == 3, "{apart}");
     // A line that makes many grants, and one that has two faults.

@@ -25,8 +25,7 @@ pub(super) const WORDS: &[Word] = &[
 ];
 
 pub(super) const FORMS: &[Form] = &[form! {
-    /// A part of the host's tree: what is at this path there, read-only where `access` says nothing
-    /// else.
+    /// The host's file or directory at this path, read-only unless `access` says otherwise.
     "bind": AbsolutePath = Fill { place: true, pattern: true, ..ONE_LINE }
         => |source| Mount::Bind(Bind::new(Some(source), Access::ReadOnly)),
         ["access", "recursive", "exec", "missing", "broad", "sockets", "owner", "follow", "except"]

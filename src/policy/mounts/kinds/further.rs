@@ -302,8 +302,7 @@ further! {
     /// stays in its place.
     broad: Broad,
     /// Whether sockets may be below it, for a read-only mount does not stop connect(2); `"hide"`
-    /// covers those that are found at the start; default: `false`, the run stops where some are
-    /// found.
+    /// covers those that are found at the start; default: `false`, the run stops if there are any.
     sockets: Sockets,
     /// Lets a writable bind be the host root's when root started the sandbox.
     owner: Owner,
@@ -317,7 +316,7 @@ further! {
     /// where the target cannot write.
     follow: bool,
     /// Of a pattern: the subtrees that are not looked at, relative to the directories before its
-    /// first star, such as `["**/node_modules"]`. What is in them is neither hidden nor granted by
-    /// this pattern. A star matches a leading dot, too; variables are not taken.
+    /// first star, such as `["**/node_modules"]`. The pattern neither hides nor grants anything in
+    /// them. A star matches a leading dot, too; variables are not taken.
     except: Vec<Beneath>,
 }

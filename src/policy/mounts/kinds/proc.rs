@@ -27,7 +27,7 @@ pub(super) const FORMS: &[Form] = &[form! {
 table! {
     /// What proc shows.
     struct ProcOptions {
-        /// What of other users' processes is shown; default: `off`.
+        /// How much is shown of other users' processes; default: `off`.
         hidepid: Option<HidePid>,
         /// Whether only processes are shown.
         subset: Option<Subset>,
@@ -49,7 +49,7 @@ words! {
 /// The processes of the sandbox (proc(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proc {
-    /// What of other users' processes is shown.
+    /// How much is shown of other users' processes.
     pub hidepid: HidePid,
     /// Whether only processes are shown (`subset=pid`).
     pub only_processes: bool,

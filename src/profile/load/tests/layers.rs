@@ -313,7 +313,7 @@ fn args_stand_nowhere_else() {
     let places: Vec<&str> =
         problems.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
     assert_eq!(places, ["main.toml:3:27", "main.toml:5:6", "main.toml:7:3"], "{problems:#?}");
-    assert!(problems.iter().all(|problem| problem.contains("`${ARGS}`: it is many words")));
+    assert!(problems.iter().all(|problem| problem.contains("`${ARGS}`: it is a list of words")));
 }
 
 #[test]

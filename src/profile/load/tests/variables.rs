@@ -39,9 +39,9 @@ fn what_is_wrong_in_a_text_is_pointed_at_exactly() {
         [
             "main.toml:3:7: cannot find the variable `HOEM`: there is none of that name",
             "main.toml:3:22: cannot find the variable `prject`: there is none of that name",
-            "main.toml:4:6: cannot put in `${env:NOPE}`: the caller's environment does not have \
+            "main.toml:4:6: cannot expand `${env:NOPE}`: the caller's environment does not have \
              it, or it is empty",
-            "main.toml:5:6: cannot put in `${env:EMPTY}`: the caller's environment does not have \
+            "main.toml:5:6: cannot expand `${env:EMPTY}`: the caller's environment does not have \
              it, or it is empty",
             "main.toml:7:1: cannot find the variable `NO`: there is none of that name",
             "main.toml:8:12: cannot find the variable `NO`: there is none of that name",
