@@ -272,7 +272,7 @@ pub(crate) struct Given {
     words: Vec<String>,
 }
 
-// A profile to be run, and what is said of the run.
+// A profile to be run, and what is reported of the run.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  \

@@ -238,7 +238,7 @@ fn print_notes(which: Notes, all: &[Note], sources: &Sources) {
     }
 }
 
-/// Text on standard error. That nobody reads it changes nothing of what is done.
+/// Text on standard error. A failed write changes nothing.
 fn warn(text: &str) {
     drop(std::io::stderr().write_all(text.as_bytes()));
 }
@@ -270,7 +270,7 @@ fn registry() -> Result<Option<Registry>, Box<Problem>> {
 }
 
 /// A line on standard output; a reader that has gone away (`| head`) is no failure of ours. A full
-/// disk is: who reads the file would take a part for the whole.
+/// disk is: a reader of the file would take a part for the whole.
 fn print_line(text: &str) {
     let mut out = std::io::stdout();
     let written = writeln!(out, "{text}").and_then(|()| out.flush());

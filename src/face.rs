@@ -1,7 +1,6 @@
 //! The library's face: the pipeline for a Rust program, and what the commands make of it.
 //!
-//! Texts and what is said of them stay together here, so that nobody else carries the sources
-//! around.
+//! A text and its problems stay together here, so that no other module carries the sources around.
 
 mod problems;
 mod request;

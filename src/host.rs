@@ -208,7 +208,7 @@ impl FileKind {
 }
 
 impl Host {
-    /// What is at a host path; a path that nobody asked for counts as absent.
+    /// What is at a host path; a path that was not asked for counts as absent.
     pub fn at(&self, path: &str) -> &Fact {
         const UNASKED: &Fact = &Fact::Absent(libc::ENOENT);
         self.paths.get(path).unwrap_or(UNASKED)

@@ -178,7 +178,7 @@ pub(crate) fn launch_beside<'t>(
         (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
     let fallen = std::mem::take(&mut groups.fallen);
     let left = groups.remove();
-    // Last: who waits for the name to be free finds all of it gone.
+    // Last: a run that waits for the name to be free finds all of it gone.
     if let Some(held) = held {
         held.leave();
     }

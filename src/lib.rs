@@ -85,8 +85,8 @@
 // items are there for the tests.
 #![cfg_attr(face_alone, warn(missing_docs))]
 
-// The map of the house, for those who read the code. Each directory is a room, and a room imports
-// only what comes before it (`tests/house.rs` checks that):
+// The map of the source, for readers of the code. Each directory is a room, and a room imports only
+// what comes before it (`tests/house.rs` checks that):
 //
 //   text      text with its places, and what is said about it
 //   language  how a section is declared and read; it knows no domain

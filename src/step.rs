@@ -68,7 +68,7 @@ impl fmt::Display for Op {
     }
 }
 
-/// Any operation, for who shows it.
+/// Any operation, as it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Shown<'a> {
@@ -98,7 +98,7 @@ impl<O> Step<O> {
 }
 
 impl Step {
-    /// It, for who shows it.
+    /// The step as it is shown.
     pub fn shown(&self) -> Step<Shown<'_>> {
         self.with(Shown::Raw(&self.op))
     }
@@ -219,7 +219,7 @@ impl Serialize for Directory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ground {
-    /// The sandbox's own: nobody else can put a link in the way.
+    /// The sandbox's own: no other process can put a link in the way.
     Own,
     /// The host's: the path is walked without following any link.
     Bound,

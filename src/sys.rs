@@ -1424,8 +1424,8 @@ fn waiting(events: i16) -> Waiting {
 }
 
 /// ppoll(2) until there is something to read from the one, where it is a descriptor, or room to
-/// write to the other: what the one waits with, and whether the other has room or nobody reads it
-/// any more.
+/// write to the other: the state of the first, and whether the other has room or has lost its
+/// reader.
 pub(crate) fn wait_for_room(from: RawFd, to: RawFd) -> Result<(Waiting, bool)> {
     let mut polled = [to_read(from), libc::pollfd { fd: to, events: libc::POLLOUT, revents: 0 }];
     done(call!(
@@ -1715,7 +1715,7 @@ pub(crate) fn wipe_strings(name: &[u8]) {
     }
 }
 
-/// A descriptor that nobody else closes.
+/// A descriptor that no other code closes.
 pub(crate) fn owned(fd: RawFd) -> std::os::fd::OwnedFd {
     use std::os::fd::FromRawFd;
     // SAFETY: callers hand over a descriptor that they have just been given by the kernel and keep
@@ -1788,7 +1788,7 @@ pub(crate) fn set_line_discipline(fd: RawFd, number: i32) -> Result {
     done(call!(libc::SYS_ioctl, fd, libc::TIOCSETD, &raw const number))
 }
 
-/// TIOCGEXCL: whether nobody else may open the terminal.
+/// TIOCGEXCL: whether the terminal can be opened only with CAP_SYS_ADMIN.
 pub(crate) fn is_exclusive(fd: RawFd) -> Result<bool> {
     let mut exclusive: i32 = 0;
     done(call!(libc::SYS_ioctl, fd, libc::TIOCGEXCL, &raw mut exclusive))?;

@@ -99,7 +99,7 @@ impl<N: Stands> Tree<N> {
     }
 }
 
-/// The nodes, without a root that nobody put there.
+/// The nodes, without the implied root.
 impl<N> Deref for Tree<N> {
     type Target = BTreeMap<String, N>;
 

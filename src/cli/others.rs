@@ -12,7 +12,7 @@ pub(crate) enum Means {
     Options(&'static str),
     /// A line of TOML for `--config`, in which each word is a string.
     Line(&'static str),
-    /// Nothing has to be said: why.
+    /// No option is needed, and why.
     Default(&'static str),
     /// The profile itself.
     Profile,

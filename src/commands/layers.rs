@@ -157,7 +157,7 @@ fn text(texts: &[Text]) -> String {
     out
 }
 
-/// The key, as TOML has it, and what is said of it.
+/// The key, as TOML has it, and its change.
 fn said(line: &Line) -> String {
     let key = line.key.iter().map(|name| spelled::name(name)).collect::<Vec<_>>().join(".");
     match line.deed {

@@ -4,8 +4,8 @@
 use std::io::{IsTerminal, Write};
 use std::process::{Command, Stdio};
 
-/// Whether man(1) showed the page; where it is not installed, or nobody sits at a terminal, nothing
-/// was printed.
+/// Whether man(1) showed the page. If it is not installed, or standard output is no terminal,
+/// nothing was printed.
 pub(super) fn show(page: &str) -> bool {
     if !std::io::stdout().is_terminal() {
         return false;
@@ -14,7 +14,7 @@ pub(super) fn show(page: &str) -> bool {
     let Ok(mut child) = man.args(["-l", "-"]).stdin(Stdio::piped()).spawn() else {
         return false;
     };
-    // A reader who leaves early closes the pipe.
+    // A pager that is quit early closes the pipe.
     let written = child.stdin.take().map(|mut pipe| pipe.write_all(page.as_bytes()));
     drop(written);
     child.wait().is_ok_and(|status| status.success())

@@ -142,7 +142,8 @@ fn names_what_is_open(path: &Path) -> bool {
     known.iter().any(|name| path == Path::new(name)) || number("/dev/fd") || number("/proc/self/fd")
 }
 
-/// The directory, by a path on which nobody but the machine's own set a link.
+/// The directory. Links are followed only in the first components, such as `/var/run`, where only
+/// root can make them.
 fn open_directory(path: &Path) -> io::Result<File> {
     let parts = if path.starts_with("/var") { 3 } else { 2 };
     let first: PathBuf = path.components().take(parts).collect();

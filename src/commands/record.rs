@@ -44,7 +44,7 @@ impl Sink {
         Ok(Sink { place, stats })
     }
 
-    /// Whether anybody reads a record.
+    /// Whether a record is asked for.
     pub(super) fn is_wanted(&self) -> bool {
         self.stats || self.place.is_some()
     }

@@ -44,7 +44,7 @@ pub(super) fn run(runs: Runs) -> u8 {
     }
 }
 
-/// What is said beside what the target says.
+/// What is printed besides the target's own output.
 #[derive(Clone, Copy)]
 struct How {
     /// When denials are explained.
@@ -155,7 +155,7 @@ fn ended_by_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) -> Opti
     }
 }
 
-/// What nobody outside can see is said, rather than guessed.
+/// Says what cannot be seen from outside, rather than guess.
 fn beyond_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) {
     if denials.kinds.is_empty() && denials.complete {
         warn("stockade: the filter denied no system call\n");

@@ -69,7 +69,7 @@ fn named_parts<'s>(shape: &'s Shape, all: &mut BTreeMap<&'static str, &'s Shape>
     }
 }
 
-/// A value whose members stay in the order in which they are said.
+/// A value whose members keep the order of their declaration.
 enum Json {
     Text(String),
     Whole(i64),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// What the caller may set for itself, and so for its target: capabilities over a user namespace of
-/// one's own give no more (setrlimit(2), setpriority(2), sched(7), proc_pid_oom_score_adj(5)).
+/// What the caller may set for itself, and so for its target: capabilities over a new user
+/// namespace give no more (setrlimit(2), setpriority(2), sched(7), proc_pid_oom_score_adj(5)).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bounds {
     /// The hard limits, by resource.

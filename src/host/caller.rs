@@ -1,4 +1,4 @@
-//! Who called: what variables and look-up of profiles may know. Plain data, so that a test can
+//! The caller: what variables and look-up of profiles may know. Plain data, so that a test can
 //! invent a caller.
 
 use std::collections::BTreeMap;

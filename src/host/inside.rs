@@ -11,8 +11,7 @@ pub struct Inside {
     pub command: Program,
     /// Whether the working directory is there, where the profile names one.
     pub cwd: bool,
-    /// Of the paths of the command and of the working directory, those that the host has not,
-    /// either.
+    /// The paths of the command and of the working directory that do not exist on the host either.
     pub nowhere: Vec<String>,
     /// Links to what is not there: path, text, and the line of the entry.
     pub dangling: Vec<(String, String, Span)>,

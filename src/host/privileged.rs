@@ -27,7 +27,7 @@ pub struct Privileged {
     pub power: Power,
 }
 
-/// What a file gives to who runs it.
+/// What a file gives to a user who runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Power {
     User,
@@ -49,7 +49,7 @@ impl Power {
     }
 }
 
-/// What a program's file would give to who runs it outside.
+/// What a program's file would give to a user who runs it outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Given {
     User,

@@ -1,5 +1,5 @@
 //! What a profile has to know of the machine, as data: each domain asks, and [`crate::probe`]
-//! answers. What nobody asks for is not read.
+//! answers. Only what a domain asks for is read.
 
 use crate::kernel::rights::Rights;
 use crate::language::value::AbsolutePath;

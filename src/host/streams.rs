@@ -54,7 +54,7 @@ pub enum Anew {
 /// Whose a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
-    /// Nobody's: what is written to `/dev/null` and its kin goes nowhere.
+    /// None: bytes written to `/dev/null` and its kin are discarded.
     Nobody,
     /// A user's, with the permission bits of the group and of others.
     User { uid: u32, mode: u32 },

@@ -102,7 +102,7 @@ costs! {
     SHARED_STATE = "shared-state", 1, 3, "host name, control groups or clocks are the host's";
 }
 
-/// What is read of people adds up to no more than this together: who has the keys gains little by
+/// Readable personal data adds up to no more than this: a target that has the keys gains little by
 /// the rest.
 const READ_TOGETHER: (&[&Cost], u32) = (&[READ_KEYS, READ_HOME, READ_ALL], 90);
 
@@ -121,8 +121,8 @@ pub struct Point {
     /// How many bytes of it, from its start, are a path: where there is no room, the path is
     /// shortened, and the words stay.
     pub path: usize,
-    /// How many bytes of it, from its start, say what is granted: the reason, where there is one,
-    /// comes behind them.
+    /// How many bytes of it, from its start, name the grant: the reason, if there is one, follows
+    /// them.
     pub verdict: usize,
     /// The line that grants it.
     pub at: Span,

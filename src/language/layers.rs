@@ -1,5 +1,5 @@
-//! What each layer of a profile does to each key, for people who ask where a value comes from. It
-//! is recorded only on request.
+//! What each layer of a profile does to each key, to show where a value comes from. It is recorded
+//! only on request.
 //!
 //! [`crate::language::section::Field::trace`] records, [`crate::profile::load_layers`] asks.
 //! Nothing here merges anything.

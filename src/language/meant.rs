@@ -1,5 +1,5 @@
 //! What a value of the wrong type most likely means, as TOML that its key takes. It judges nothing:
-//! who reads the key tries each guess, and offers the first that is taken.
+//! the reader of the key tries each guess, and offers the first that is valid.
 
 use crate::language::spelled::{name, quoted};
 use crate::language::value::Size;
@@ -94,7 +94,7 @@ fn guesses(value: &DeValue<'_>, key: Option<&str>) -> Vec<String> {
     match value {
         DeValue::Integer(number) => {
             // Octal digits without their quotes: TOML reads 755 as seven hundred and fifty-five. Of
-            // a mode in another base nobody knows.
+            // a mode in another base the intent is unknown.
             if key.is_some_and(|key| MODES.contains(&key)) {
                 return if matches!(number.radix(), 8 | 10) {
                     vec![format!("\"{:0>4}\"", number.as_str())]

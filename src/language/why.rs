@@ -1,5 +1,5 @@
 //! What is wrong with a value, as data: where, a sentence in which the profile's own words are
-//! marked, and what to do. Who makes a problem of it searches no sentence.
+//! marked, and what to do. The code that makes a problem of it parses no sentence.
 
 use crate::language::spelled::quoted;
 use crate::text::problem::escape;

@@ -40,7 +40,8 @@ pub(crate) struct Process {
     _signals: Mask,
 }
 
-/// Who called, where that may decide what this process's privilege is used for.
+/// The caller; refused if this process is privileged, as the caller would choose what the privilege
+/// is used for.
 pub(crate) fn caller() -> Result<Caller, Box<Problem>> {
     if sys::is_privileged() {
         return Err(cannot("this process is set-id or has file capabilities"));

@@ -51,7 +51,7 @@ pub(super) struct Groups {
     aside: Option<Aside>,
     /// Limits that the kernel lacks and `optional` names.
     pub fallen: Vec<Note>,
-    /// Readable once memory is out (version 1); -1 where nobody watches.
+    /// Readable once memory is out (version 1); -1 if it is not watched.
     pub out_of_memory: RawFd,
     /// The account of processor time, where pid 1 reads it.
     pub cpu_account: Option<(RawFd, Version)>,
@@ -199,7 +199,7 @@ impl Groups {
         self.made.iter().map(|made| (made.slot, made.entrance))
     }
 
-    /// All of them, for who asks while they are there.
+    /// All of them, to be inspected while they exist.
     pub(super) fn entries(&self) -> Vec<Group> {
         let group = |made: &Made| Group { version: made.version, path: made.path.clone() };
         self.made.iter().map(group).collect()
@@ -318,12 +318,12 @@ impl Groups {
     }
 }
 
-/// The mode of a group. Who can open it for reading can lock it (fcntl(2), flock(2)), and a lock
-/// says that the launcher lives: other users could keep what a dead one left from being removed.
-/// They reach its files by their names as before.
+/// The mode of a group. A user who can open it for reading can lock it (fcntl(2), flock(2)), and a
+/// lock says that the launcher lives: other users could keep a dead launcher's group from being
+/// removed. They can still reach its files by name.
 const GROUP_MODE: u32 = 0o711;
 
-/// Makes a directory whose name nobody has.
+/// Makes a directory of a new name.
 fn make_new(base: &str, end: &str) -> Result<String> {
     for more in 0..NAMES {
         let path = if more == 0 { format!("{base}{end}") } else { format!("{base}-{more}{end}") };

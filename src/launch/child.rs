@@ -125,8 +125,8 @@ fn spawn(plan: &Plan, prepared: &mut Prepared, report: RawFd) -> std::result::Re
     let mut start = Start { plan, prepared, memory: Memory::Shared, report, failure: None };
     let mut pid = sys::spawn(start.memory, target, &mut start);
     if pid == Err(Errno(libc::EINVAL)) {
-        // Older kernels (6.1; no longer 6.12) let nobody share memory with a process that enters
-        // another time namespace.
+        // Older kernels (6.1; no longer 6.12) let no process enter another time namespace while it
+        // shares memory (setns(2)).
         start.memory = Memory::Copied;
         pid = sys::spawn(start.memory, target, &mut start);
     }

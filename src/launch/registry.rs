@@ -2,7 +2,7 @@
 //! daemon: a launcher holds a lock on its file while it lives, so a file without a lock is what a
 //! dead one left, and goes.
 //!
-//! The directory is the caller's alone, and every file is looked at through it: nobody else can put
+//! The directory is the caller's alone, and every file is opened through it: no other user can put
 //! a file there.
 //!
 //! A file is a line of JSON, the entry, and after it the plan as [`stored`] writes it: without what
@@ -185,8 +185,8 @@ impl Registry {
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
             Ok(()) => {
-                // It is this file that goes, not one that has taken its name meanwhile: who would
-                // give it away needs the lock.
+                // Removes this file, not one that has taken its name meanwhile: to replace it a
+                // process needs the lock.
                 let same = std::fs::symlink_metadata(&path)
                     .is_ok_and(|now| file.metadata().is_ok_and(|ours| now.ino() == ours.ino()));
                 if same {

@@ -115,7 +115,7 @@ struct Watch<'a, 't> {
     pipes: Pipes,
     signals: &'a Signals,
     groups: &'a Groups,
-    /// Readable once memory is out; -1 where nobody watches, or no more.
+    /// Readable once memory is out; -1 if it is not watched, or no longer.
     memory: RawFd,
     /// Until when an event of it may be followed by a kill.
     wanting: Option<Instant>,

@@ -252,7 +252,7 @@ struct TerminalState {
     exclusive: bool,
     /// The launcher's process group.
     group: i32,
-    /// Who had the foreground; none: the terminal does not control this session.
+    /// The group that had the foreground; `None`: the terminal does not control this session.
     front: Option<i32>,
 }
 
@@ -305,9 +305,9 @@ impl TerminalState {
         }
     }
 
-    /// Takes the foreground from a group that has ended with the sandbox. Whether the modes are now
-    /// for the launcher to set: where another process of the caller is in front, they may be that
-    /// one's.
+    /// Takes the foreground from a group that has ended with the sandbox. Returns whether the
+    /// launcher should set the modes: if another process of the caller is in the foreground, they
+    /// may be that process's.
     fn take_front_back(&self) -> bool {
         let Some(front) = self.front else { return self.fd == 0 };
         match sys::foreground(self.fd) {

@@ -106,10 +106,10 @@ fn verify(fd: RawFd, inode: Inode) -> Result {
     }
 }
 
-/// Makes a directory of the host in one that was checked, and opens it. Root makes one in somebody's
-/// directory by that owner's rights, so it makes nothing there that the owner could not. Who may
-/// write there can put something else at the name meanwhile, so what is opened must be a directory of
-/// the same file system that belongs to the one who made it.
+/// Makes a directory of the host in one that was checked, and opens it. In another user's directory
+/// root makes it with that owner's rights, so it makes nothing there that the owner could not. A
+/// user who may write there can replace it meanwhile, so the opened file must be a directory of the
+/// same file system that belongs to its maker.
 fn make_on_host(
     above: RawFd,
     name: &Name,
@@ -153,13 +153,13 @@ const COVER_DIRECTORY: &CStr = c"directory";
 const COVER_FILE: &CStr = c"file";
 
 /// The root is a directory of a tmpfs, and the covers lie beside it, so that they keep names which
-/// nobody inside can walk to.
+/// no process inside can reach.
 fn make_root(prepared: &mut Prepared, limits: Option<(Size, u64)>, attrs: Attrs) -> Result {
     prepared.root_context = configured(tmpfs(limits, TMPFS_MODE))?;
     prepared.sealed_root = limits.is_none();
     prepared.backstage = sys::fsmount(prepared.root_context, attrs.0)?;
-    // Over /proc of the old root: it is there, it is covered rather than changed, and nobody else
-    // sees it.
+    // Over /proc of the old root: it exists, it is covered rather than changed, and no other
+    // process sees it.
     sys::move_mount(prepared.backstage, libc::AT_FDCWD, c"/proc")?;
     sys::mkdirat(prepared.backstage, ROOT, 0o755)?;
     prepared.root = sys::open_tree(prepared.backstage, ROOT, false)?;
@@ -225,8 +225,8 @@ fn bind_onto_itself(prepared: &mut Prepared, place: RawFd, attrs: Attrs) -> Resu
 const LINK_TEXT: usize = libc::PATH_MAX as usize;
 
 /// A mount on the link itself: unlink(2) of a mount point, rename(2) of it and over it give EBUSY.
-/// The link that is held must say what the plan knows, as another one could lead to what nobody
-/// keeps.
+/// The text of the link must be the one that the plan has read: another link could lead to an
+/// unprotected place.
 fn hold_link(prepared: &mut Prepared, path: &Name, text: &Name) -> Result {
     let place = sys::open_below(prepared.root, path.relative(), libc::O_PATH | libc::O_NOFOLLOW)?;
     let mut found = [0; LINK_TEXT];
@@ -241,7 +241,7 @@ fn hold_link(prepared: &mut Prepared, path: &Name, text: &Name) -> Result {
     prepared.done_with(place)
 }
 
-/// The same where the path is ours, so that nobody can have put a link there.
+/// The same for a path of the sandbox's own, where no other process can have put a link.
 fn make_read_only(prepared: &mut Prepared, path: &Name, mount: RawFd) -> Result {
     sys::set_mount_attrs(mount, Attrs::READ_ONLY.0)?;
     sys::move_mount(mount, prepared.root, path.relative())?;

@@ -31,7 +31,7 @@ pub(crate) enum Tried {
     Works,
     /// The kernel's error.
     Refused(i32),
-    /// Nobody could try it, since something that it needs is not there.
+    /// It could not be tried, since something that it needs is missing.
     #[default]
     Untried,
 }
@@ -120,7 +120,7 @@ pub(crate) fn namespaces(kinds: &[Kind]) -> Tried {
     }
 }
 
-/// How long a process that tries may take; nothing that it does waits for anybody.
+/// How long a process that tries may take; nothing that it does waits for another process.
 const PATIENCE_MS: i32 = 10_000;
 
 /// Writes the maps of a user namespace, and tries every act in it, with the kinds that are
@@ -159,7 +159,7 @@ pub(crate) fn acts(
 pub(crate) fn acts_anywhere() -> Vec<(Act, Tried)> {
     let mut found = Act::ANYWHERE.map(|act| (act, Tried::Untried));
     let ended = sys::spawn(sys::Memory::Shared, act_anywhere, &mut found).and_then(sys::wait_for);
-    // What could not be started, or was ended by a filter that kills, has not been tried.
+    // A process that could not be started, or that a filter killed, has tried nothing.
     sys::regardless(ended);
     found.to_vec()
 }
@@ -259,7 +259,7 @@ pub(crate) fn subordinate(
     }
 }
 
-/// Whether the owner of what is at a path can be mapped, on a copy of its mount that nobody sees.
+/// Whether the owner of what is at a path can be mapped, on a detached copy of its mount.
 pub(crate) fn idmap(path: &str) -> Tried {
     let mapped =
         sys::open_tree(libc::AT_FDCWD, Name::new(path).as_c_str(), false).and_then(|mount| {

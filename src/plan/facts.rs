@@ -1,4 +1,4 @@
-//! What a plan says of itself to who executes it: the executors match operations, and search none.
+//! Facts of a whole plan for its executors, which match operations and search none.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -1,5 +1,5 @@
-//! A plan as bytes, to be read back by who did not make it: the registry's entry of a running
-//! sandbox holds it.
+//! A plan as bytes, to be read back by another process: the registry's entry of a running sandbox
+//! holds it.
 //!
 //! The bytes mean what the plan means, but for texts that came from the caller's environment: those
 //! become [`Content::Withheld`]. What is read is taken for no more than bytes: whatever is wrong

@@ -1,4 +1,4 @@
-//! Reads who called.
+//! Reads facts of the calling user.
 
 use crate::host::caller::Caller;
 use crate::text::bytes;
@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 const NO_HOME: &str = "/nonexistent";
 
 impl Caller {
-    /// Who called this process.
+    /// The caller of this process.
     pub fn current() -> Caller {
         let (uid, gid) = crate::sys::ids_at_start();
         let env: BTreeMap<String, String> =
@@ -43,7 +43,7 @@ impl Caller {
     }
 }
 
-/// Whether a path is a directory of the user's, and nobody else may enter it; or why not.
+/// Whether a path is a directory of the user's that no other user may enter; or why not.
 pub(super) fn is_alone(path: &str, uid: u32) -> std::io::Result<()> {
     let meta = std::fs::symlink_metadata(bytes::path(path))?;
     if meta.is_dir() && meta.uid() == uid && meta.mode() & 0o077 == 0 {

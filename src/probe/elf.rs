@@ -1,8 +1,8 @@
-//! What of a program file matters to the one that starts it: the few headers of ELF (elf(5)); a script
+//! The parts of a program file that matter for its start: the few headers of ELF (elf(5)); a script
 //! has its line ([`super::script`]).
 //!
-//! It reads by place and never the whole file. The file may be anybody's: every size and count has
-//! a bound, what goes past a bound or past the end of the file is no program.
+//! It reads by place and never the whole file. The file may come from any user: every size and
+//! count has a bound, and a file that goes past one, or past its own end, is no program.
 
 use crate::probe::script::{HEAD, Script};
 use elf::abi;

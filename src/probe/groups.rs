@@ -98,8 +98,8 @@ fn huge_pages() -> Vec<u64> {
 }
 
 impl Hierarchy {
-    /// What a scope would find: nobody else in it, nothing switched on, and the limits of the
-    /// manager's group and of those above it.
+    /// What a scope would find: no other process in it, no controller enabled, and the limits of
+    /// the manager's group and of those above it.
     fn through_systemd(caller: &Caller) -> Result<Hierarchy, Unreached> {
         let found = systemd::find(caller.uid, caller.runtime_dir.as_deref())?;
         let directory = directory_of_manager(found.pid)

@@ -136,7 +136,7 @@ impl Loader {
                     .flat_map(|(path, object)| self.list(path, &object.origin)),
             );
         } else {
-            // An object with a RUNPATH has no RPATH, and looks at nobody else's.
+            // An object with a RUNPATH ignores its own RPATH and that of every other (ld.so(8)).
             if asks.elf.runpath.is_none() {
                 let rpaths = chain.by_ref().filter(|object| object.elf.runpath.is_none());
                 lists.extend(
@@ -173,8 +173,7 @@ impl Loader {
         places
     }
 
-    /// The directories of a list. One that is relative to the working directory is nobody's to
-    /// grant.
+    /// The directories of a list. One that is relative to the working directory is not granted.
     fn list<'a>(&'a self, list: &'a str, origin: &'a str) -> impl Iterator<Item = String> + 'a {
         list.split(':')
             .take(MOST_DIRECTORIES)

@@ -176,9 +176,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Who leads to a script that the profile does not name, where that is not root: a link, or a
-    /// script. Scripts may hold secrets, and an earlier target may have had the directory for
-    /// writing; what ELF files and libraries hold is no secret.
+    /// The link or script that leads to a script which the profile does not name, unless it is
+    /// root's. Scripts may hold secrets, and an earlier target may have been able to write to the
+    /// directory; ELF files and libraries hold none.
     fn foreign(&self, found: &Found, by: Option<&Found>) -> Option<String> {
         let What::File { uid, granted: false, .. } = &found.what else { return None };
         let owner = |found: &Found| match &found.what {
@@ -222,7 +222,7 @@ impl<'a> Search<'a> {
 
     /// Loads a program as its loader does: breadth first, each name once.
     fn elf(&mut self, elf: Elf, found: &Found) {
-        // Without a loader nobody reads its dynamic section.
+        // Without a loader its dynamic section is not read.
         let Some(interpreter) = elf.interpreter.clone() else { return };
         let Some(file) = self.interpreter(&interpreter, &found.path) else { return };
         let own = match self.head_of(&file) {

@@ -1,4 +1,4 @@
-//! The systemd that takes the caller's orders: the system's from root, from anybody else their own.
+//! The systemd that serves the caller: the system's for root, the user's own for every other user.
 //! It is found and connected to; nothing is asked of it here.
 
 use crate::host::systemd::{Route, Socket, Unreached};
@@ -45,8 +45,8 @@ pub(crate) fn find(uid: u32, runtime_dir: Option<&str>) -> Result<Systemd, Unrea
 /// How often, and with how many milliseconds between, a manager with a full queue is tried again.
 const TRIES: (u32, i32) = (200, 10);
 
-/// A connection to a socket, and who listens there. Orders are not given to another user's process,
-/// nor to one in a pid namespace that is not ours or above it.
+/// A connection to a socket, and the process that listens there. No request is sent to another
+/// user's process, nor to one in a pid namespace that is not ours or above it.
 pub(crate) fn connect(path: &str, uid: u32) -> sys::Result<(RawFd, i32)> {
     let name = Name::new(path);
     for _ in 0..TRIES.0 {

@@ -1,8 +1,8 @@
-//! A path of the host walked name by name on descriptors: which links it leads through, whose they
-//! are, and where it ends. It reads and decides nothing.
+//! A path of the host walked name by name on descriptors: which links it leads through, their
+//! owners, and where it ends. It reads and decides nothing.
 //!
-//! Whose the link is that another link leads through is asked as well: root's link into a directory
-//! of another user leads wherever that one's owner has it lead.
+//! Links within links count as well: a link of root's into another user's directory leads wherever
+//! that user wants.
 
 use crate::host::trail::{Link, Trail};
 use crate::host::{Fact, File, Host};
@@ -124,7 +124,7 @@ fn text_of(link: &OwnedFd) -> Result<String, i32> {
     Ok(bytes::text(&text[..length]))
 }
 
-/// The names of a path, the last first; what kind its end is, nobody asks.
+/// The names of a path, the last first; the kind of its end does not matter.
 fn names(path: &str) -> impl Iterator<Item = String> {
     names_of(path).into_iter().filter(|name| !["", "."].contains(&name.as_str()))
 }

@@ -144,7 +144,7 @@ impl Lists {
         }
         let list = read(host, most.saturating_add(1));
         let size = list.as_ref().map_or(1, |names| names.len() + 1);
-        // A list that the bound cut short is the last that anybody looks at.
+        // A list that the bound cut short is the last that is searched.
         if let Some(room) = self.room.checked_sub(size) {
             self.room = room;
             self.kept.insert(host.to_owned(), list.clone());

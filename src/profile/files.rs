@@ -65,7 +65,7 @@ pub(super) fn given(name: &str, text: &str) -> Result<Text, Problem> {
     Ok(Text { identity, name, bytes, directory: None, is_builtin: false, links: vec![] })
 }
 
-/// The text of PROFILE, for those who want to read it.
+/// The text of PROFILE, to be shown.
 pub(crate) fn text_of(word: &str, caller: &Caller) -> Result<String, Problem> {
     let text = find(word, caller)?;
     String::from_utf8(text.bytes).map_err(|_| {
@@ -78,7 +78,7 @@ pub(crate) fn text_of(word: &str, caller: &Caller) -> Result<String, Problem> {
 }
 
 /// Finds a word of `extends` in a profile: a path, made absolute already, or a name. A built-in
-/// profile extends built-in ones, whatever files have their names: nobody changes what it says.
+/// profile extends built-in ones, whatever files have their names: no file changes its meaning.
 pub(super) fn find_base(
     word: &str,
     (directory, is_builtin): (Option<&str>, bool),

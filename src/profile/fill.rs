@@ -381,7 +381,7 @@ pub(super) struct Secret {
     pub written: String,
 }
 
-/// A value that was put in says what a thing is, never what becomes of other layers.
+/// A value that was put in can set something, never remove what other layers set.
 fn structure(at: Span) -> Problem {
     Problem::new(
         "variable::structure",

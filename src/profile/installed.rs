@@ -1,5 +1,4 @@
-//! The profiles that a name can mean, for those who list them. It reads what they say of
-//! themselves, and judges nothing.
+//! The profiles that a name can mean, as a list. It reads their descriptions, and judges nothing.
 
 use super::BUILTIN;
 use crate::host::caller::Caller;

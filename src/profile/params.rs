@@ -17,7 +17,7 @@ use toml::de::DeValue;
 use value::Param;
 pub(super) use value::Value;
 
-/// A parameter, for those who ask what a profile leaves to them.
+/// A parameter that a profile declares, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Declared {
     pub name: String,
@@ -25,8 +25,8 @@ pub(crate) struct Declared {
     pub r#type: &'static str,
     /// What the type `enum` lets choose from.
     pub values: Vec<String>,
-    /// What it is where nothing more is said, as `--set` would write it; none where it must be
-    /// given. What the caller's environment holds is not shown.
+    /// Its default, as `--set` would write it; `None` if it must be given. Values of the caller's
+    /// environment are not shown.
     pub value: Option<String>,
     /// What it is for.
     pub help: Option<String>,
@@ -53,7 +53,7 @@ impl Params {
         Params { map: BTreeMap::new(), history: told.then(Vec::new) }
     }
 
-    /// Says who declared and who gave.
+    /// Records which layers declared and gave each.
     pub(super) fn tell(&self, changes: &mut Changes) {
         for (name, deed, at, before) in self.history.iter().flatten() {
             changes.enter("params");

@@ -1,4 +1,5 @@
-//! Who else could write a profile. Such a file is refused: it decides what its caller grants.
+//! Whether another user could write to a profile. Such a file is refused: it decides what its
+//! caller grants.
 
 use crate::host::caller::Caller;
 use crate::profile::BUILTIN;
@@ -61,7 +62,7 @@ pub(super) fn check_absent(
     caller: &Caller,
     at: Span,
 ) -> Result<(), Problem> {
-    // In a directory that is not there nobody can write.
+    // No user can write to a directory that does not exist.
     let Ok(meta) = std::fs::metadata(bytes::path(directory)) else { return Ok(()) };
     let asked = [Asked { what: "its directory", path: directory, open: directory, meta: &meta }];
     refuse(path, &asked, caller, at)
@@ -132,7 +133,7 @@ fn has_acl(path: &str) -> bool {
 }
 
 /// Why a group is not its owner's own, if it is not: it has the owner's name and is the owner's
-/// primary group, it has no other member, and it is nobody else's primary group. That is how
+/// primary group, it has no other member, and it is no other user's primary group. That is how
 /// useradd(8) makes a user's group, and what Debian's ssh asks of a file that a group can write.
 /// Members that a directory service gives to such a group are not seen.
 pub(super) fn shared(owner: u32, gid: u32, passwd: &str, group: &str) -> Option<String> {

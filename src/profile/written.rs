@@ -18,9 +18,8 @@ const GIVES_UP: &[&str] = &["broad = true", "sockets = true", "owner = \"root\""
 /// Keys whose text is a place of the host.
 const SOURCES: &[&str] = &["bind =", "socket =", "device ="];
 
-/// The problems, with the variables of their lines in their help. Where the place that is wrong is
-/// the value of a parameter, another value is the first help: who runs a built-in profile cannot
-/// write in it.
+/// The problems, with the variables of their lines in their help. If the wrong place is the value
+/// of a parameter, another value is the first help: a user of a built-in profile cannot edit it.
 pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Problems {
     let mut out = Problems::default();
     out.extend(problems.into_iter().map(|problem| {

@@ -66,7 +66,7 @@ pub enum ProcessOp {
         /// As it is called inside.
         group: u32,
     },
-    /// setfsgid(2), then setfsuid(2): who owns what is made, while root still makes it.
+    /// setfsgid(2), then setfsuid(2): the owner of files that root still makes.
     FileIds {
         /// The host's.
         user: u32,
@@ -220,7 +220,7 @@ pub(crate) struct Facets<'a> {
 }
 
 impl ProcessOp {
-    /// The one list of who has what: a new operation has to say it here.
+    /// The one list of the properties of each operation: a new one must be added here.
     pub(crate) fn facets(&self) -> Facets<'_> {
         let none = Facets::default();
         match self {

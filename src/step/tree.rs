@@ -214,7 +214,7 @@ impl TreeOp {
         TreeOp::Mount { fs, path: Name::new(path), attrs, ground, rights }
     }
 
-    /// The one list of who has what: a new operation has to say it here.
+    /// The one list of the properties of each operation: a new one must be added here.
     pub(crate) fn facets(&self) -> Facets<'_> {
         let none = Facets::default();
         match self {

@@ -26,7 +26,7 @@ const TEXTS: &[(&[&str], &str)] = &[
     (&["network"], include_str!("explain/network.txt")),
 ];
 
-/// What is to be said of a code.
+/// The explanation of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Explanation {
     /// Such as `E0301`, or `W0301` for what is only a warning.

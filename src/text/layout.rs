@@ -31,7 +31,7 @@ pub enum Tone {
 }
 
 impl Paint {
-    /// Colour for a terminal, where nobody asked for none (no-color.org).
+    /// Colour for a terminal, unless NO_COLOR is set (no-color.org).
     pub(crate) fn of(stream: &impl IsTerminal) -> Paint {
         let is_asked_for = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         if stream.is_terminal() && is_asked_for { Paint::Colour } else { Paint::Plain }

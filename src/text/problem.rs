@@ -42,8 +42,8 @@ pub struct Note {
     #[serde(skip)]
     pub counts: bool,
     pub text: String,
-    /// How many bytes of the text, from its start, say what is so: the reason, where there is one,
-    /// comes behind them.
+    /// How many bytes of the text, from its start, state the fact: the reason, if there is one,
+    /// follows them.
     #[serde(skip)]
     pub what: usize,
     #[serde(skip)]
@@ -330,7 +330,7 @@ impl Cause<'_> {
             && why(problem) == why(self.problem)
     }
 
-    /// What is said of the further places and things.
+    /// The lines on further places and things.
     fn more(&self, sources: &Sources) -> Option<String> {
         let counted = |count: usize, one: &str| match count {
             1 => format!("1 more {one}"),

@@ -12,7 +12,7 @@ pub enum Kind {
     /// A character device 0:0, with which a layer says that a name of a lower one is removed; where
     /// nothing is merged, a device.
     Whiteout,
-    /// Only the running sandbox knows, and so it is with what is below.
+    /// Only the running sandbox knows it, and what is below it.
     Unknown,
 }
 

@@ -55,7 +55,7 @@ pub(crate) struct Nature {
 }
 
 impl Ground {
-    /// The one list of who is what: a new kind has to say it here.
+    /// The one list of the nature of each kind: a new kind must be added here.
     pub(crate) fn nature(&self) -> Nature {
         let plain = Nature::default();
         match self {

@@ -2,8 +2,8 @@
 //! and in a stack of sources what overlayfs makes of them: whiteouts, opaque directories, and names
 //! that are of another kind further down.
 //!
-//! It is a pure function over what [`Facts`] answers, and judges nothing: whether the target may
-//! walk a directory or follow a link, its reader says, who is asked at each.
+//! It is a pure function over what [`Facts`] answers, and judges nothing: it asks its reader at
+//! each directory and link whether the target may enter or follow it.
 
 pub use super::facts::{Facts, Halt, Kind, Looked, Spot, Step};
 use super::{Ground, Own, Source, Stack, Stands, Tree};

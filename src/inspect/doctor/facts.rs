@@ -43,7 +43,7 @@ pub(crate) struct Subordinate {
     pub users: Vec<(u32, u32)>,
     /// The caller's ranges of groups.
     pub groups: Vec<(u32, u32)>,
-    /// The first id from which on nobody has any.
+    /// The first id above all that are in use.
     pub free: u32,
     /// newuidmap and newgidmap.
     pub helpers: [Helper; 2],
@@ -92,8 +92,7 @@ pub(crate) struct Manager {
 pub(crate) enum OverlayModule {
     /// The kernel has it.
     Present,
-    /// A module that is not loaded; the kernel loads it when it is first asked for, so nobody asks
-    /// here.
+    /// A module that is not loaded; the kernel loads it at its first use, so it is not tried here.
     NotLoaded,
     /// The kernel has none.
     #[default]

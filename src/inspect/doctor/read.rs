@@ -93,7 +93,7 @@ fn usable(path: &str, how: AccessFlags) -> Tried {
     access(path, how).map_or_else(|errno| Tried::Refused(errno as i32), |()| Tried::Works)
 }
 
-/// The built-in profile that nearly all others extend, with a command that nobody looks for.
+/// The built-in profile that nearly all others extend, with a command that is not looked up.
 fn build(caller: Caller) -> Result<(), (String, Option<String>)> {
     // A profile of the same name would make it ambiguous.
     let caller = Caller { system_profiles: "/nonexistent".into(), user_profiles: None, ..caller };

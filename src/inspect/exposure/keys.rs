@@ -32,7 +32,7 @@ const KEYS: &[&str] = &[
     ".thunderbird",
 ];
 
-/// The system's: root reads them, and who gives them away gives away every user, or the machine.
+/// The system's: only root reads them, and they give access to every user, or to the machine.
 const SYSTEM: &[&str] = &[
     "/etc/shadow",
     "/etc/gshadow",

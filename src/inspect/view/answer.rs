@@ -11,7 +11,7 @@ use crate::text::problem::quiet_json;
 use crate::text::source::{Place, Sources, Span};
 use serde::Serialize;
 
-/// A question with all that is said to it.
+/// A question with its whole answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Answered {
     pub query: Query,

@@ -194,8 +194,8 @@ impl Words {
     }
 }
 
-/// The one list of what is said of an operation in the paragraphs on rlimits and the process. Of
-/// the others, or of what the whole plan says better, there is nothing here.
+/// The one list of the words for operations in the paragraphs on rlimits and the process.
+/// Operations of other paragraphs, or that the whole plan describes better, have none here.
 fn words_of(op: &ProcessOp) -> Option<Words> {
     let process = |text: String| Some(Words { domain: "process", text });
     match op {

@@ -161,7 +161,7 @@ pub(super) fn flags_of(name: &str, flags: u64) -> Nested {
     Kind::ALL.into_iter().filter(asked).fold(Nested::NONE, Nested::and)
 }
 
-/// What the kernel requires for a call that `nested` opens, in the user namespace of who makes it.
+/// What the kernel requires for a call that `nested` opens, in the caller's user namespace.
 pub(crate) fn wanted_by(name: &str) -> &'static str {
     if name == "chroot" { "sys-chroot" } else { "sys-admin" }
 }

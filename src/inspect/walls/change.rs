@@ -1,5 +1,5 @@
 //! Which one line of TOML could change an answer: candidates, the narrowest first. Nothing here
-//! knows whether a line does it; who asks lays each over the profile, and takes the first that
+//! knows whether a line does it; the caller lays each over the profile, and takes the first that
 //! changes the answer.
 
 mod paths;
@@ -60,7 +60,7 @@ pub(crate) enum Deed {
 /// How a line goes with what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Over {
-    /// Nothing is said yet.
+    /// The key is not set yet.
     Nothing,
     /// It takes the place of this.
     Replaces(Span),

@@ -37,7 +37,7 @@ pub(crate) struct Eyes {
     pub see: fn(&str) -> Result<Seen, i32>,
     /// What a file is to execve(2).
     pub program: fn(&str) -> Result<Program, i32>,
-    /// What a program's file of this mode gives to who runs it outside.
+    /// What a program's file of this mode gives to a user who runs it outside.
     pub given: fn(&str, u32) -> Option<Given>,
     /// Where a path leads on the host, once every link is followed.
     pub real: fn(&str) -> Option<String>,
@@ -48,7 +48,7 @@ pub(crate) struct Eyes {
     /// Whether links in shared sticky directories are followed for their owner alone
     /// (proc_sys_fs(5), `protected_symlinks`).
     pub guarded_links: bool,
-    /// The first port that anybody may bind in the host's network (ip(7)).
+    /// The first port that every user may bind in the host's network (ip(7)).
     pub first_free_port: u32,
     /// A setting of the kernel, by its path below /proc/sys.
     pub sysctl: fn(&str) -> Option<i64>,

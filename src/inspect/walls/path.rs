@@ -234,8 +234,8 @@ impl<'a> Walker<'a> {
             }
             Err(libc::ENOENT | libc::ENOTDIR) => return Ok(None),
             Err(libc::EACCES) => {
-                // By its mode the target may walk here: it has a capability that the caller has
-                // not.
+                // By its mode the target may search this directory: it has a capability that the
+                // caller lacks.
                 let words = format!(
                     "the caller may not look at {place} of the host, and the target perhaps may"
                 );

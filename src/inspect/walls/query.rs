@@ -276,7 +276,7 @@ impl fmt::Display for Query {
     }
 }
 
-/// Who decides.
+/// The restriction that decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Wall {

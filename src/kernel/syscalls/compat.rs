@@ -4,8 +4,7 @@
 //! A filter for 32-bit programs is made from what the profile says of the calls of x86_64, so each
 //! call here leads to its counterpart.
 
-/// Name, number, and the call of x86_64 that does the same; what is said of that one holds for this
-/// one.
+/// Name, number, and the call of x86_64 that does the same, whose rule holds for this one too.
 #[rustfmt::skip]
 pub(crate) const ONLY_X86: &[(&str, u16, Option<&str>)] = &[
     ("_llseek", 140, Some("lseek")),

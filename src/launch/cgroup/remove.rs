@@ -109,8 +109,8 @@ pub(super) fn remove(path: &str, patience: u32, kill: impl Fn()) -> sys::Result 
     Err(Errno(libc::EBUSY))
 }
 
-/// Kills everyone in the groups of one sandbox: at a stroke in version 2 (`cgroup.kill`, Linux
-/// 5.14), else while frozen, so that nobody is born meanwhile.
+/// Kills every process in the groups of one sandbox: at once in version 2 (`cgroup.kill`, Linux
+/// 5.14), else while frozen, so that none can fork meanwhile.
 pub(super) fn kill_all(groups: &[Group]) {
     for Group { path, .. } in groups.iter().filter(|group| group.version == Version::V2) {
         sys::regardless(write::text(&format!("{path}/cgroup.kill"), "1"));

@@ -128,7 +128,7 @@ impl Talk {
         self.send(&call.bytes(self.serial))
     }
 
-    /// What is sent fits into the buffer of a socket that nobody else writes to.
+    /// The message fits into the buffer of a socket that only this process writes to.
     fn send(&self, bytes: &[u8]) -> Result {
         let sent = sys::send(self.fd.as_raw_fd(), bytes)?;
         if sent == bytes.len() { Ok(()) } else { Err(Errno(libc::EMSGSIZE).into()) }

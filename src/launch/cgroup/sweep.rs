@@ -65,8 +65,8 @@ pub(crate) fn reap(groups: Vec<Group>) {
         by_name.entry(group.name().to_owned()).or_default().push(group);
     }
     for (name, groups) in by_name.iter().filter(|(name, _)| is_of_the_dead(name)) {
-        // Three proofs: no process with this number began before the group, nobody holds its lock,
-        // and what is killed is in it.
+        // Three proofs: no process with this pid began before the group, no process holds its lock,
+        // and only processes in it are killed.
         let Some(locks) = lock_all(groups) else { continue };
         if !name.ends_with(ASIDE) {
             end(groups);
@@ -98,7 +98,7 @@ fn is_of_the_dead(name: &str) -> bool {
         return false;
     };
     match stat::of(pid) {
-        // One that nobody has waited for yet holds nothing, and no lock.
+        // A zombie holds nothing, and no lock.
         Ok(Some(process)) => process.ended || process.began > made,
         Ok(None) => true,
         Err(_) => false,
@@ -109,8 +109,8 @@ fn number(digits: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Locks each against others who sweep, or none: a launcher in another pid namespace has a lock of
-/// its own on them while it lives.
+/// Locks each against other launchers that sweep, or none: a launcher in another pid namespace has
+/// a lock of its own on them while it lives.
 fn lock_all(groups: &[Group]) -> Option<Vec<i32>> {
     let mut locks = vec![];
     for Group { path, .. } in groups {
@@ -163,7 +163,7 @@ mod tests {
         launcher.kill().unwrap();
         launcher.wait().unwrap();
         let locks = lock_all(&groups).expect("the child has the descriptor, and no lock");
-        // Of two who sweep, one does.
+        // Of two that sweep, one does.
         assert_eq!(lock_all(&groups), None);
         locks.into_iter().for_each(|lock| sys::close(lock).unwrap());
         sys::kill(child, libc::SIGKILL).unwrap();

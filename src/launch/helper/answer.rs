@@ -118,10 +118,11 @@ struct Seen {
 }
 
 impl Supervisor<'_> {
-    /// Answers until nobody is left who could ask.
+    /// Answers until no process with the filter is left.
     fn serve(&mut self) -> sys::Result {
         loop {
-            // Before Linux 6.11 the next question is waited for also when nobody is left.
+            // Before Linux 6.11 the kernel waits for the next notification even if no process is
+            // left.
             match self.records.wait_on(self.listener)? {
                 Waiting::Something => {}
                 Waiting::End => break,

@@ -11,7 +11,7 @@ use super::records::Record;
 pub struct Denial {
     /// The first of them.
     pub act: Act,
-    /// Who made the first.
+    /// The process that made the first.
     pub who: Who,
     /// What happened to the process that made it.
     pub then: Then,

@@ -81,7 +81,7 @@ impl Inside {
     pub fn receive(&mut self) -> sys::Result<Option<RawFd>> {
         let Some(handed) = self.letter.receive(self.socket)? else { return Ok(None) };
         sys::write_all(self.socket, b"A")?;
-        // Nobody reads there any more.
+        // The launcher no longer reads it.
         sys::regardless(sys::close(self.socket));
         Ok(Some(handed))
     }

@@ -112,7 +112,7 @@ impl Writer {
         Ok(fits)
     }
 
-    /// Sends one after all that are kept. It waits for room, so nobody may wait for this process.
+    /// Sends one after all that are kept. It waits for room, so no process may wait for this one.
     pub fn send_and_wait(&mut self, record: &Record) -> sys::Result {
         while !self.send_kept()? || !self.write(record)? {
             again(sys::wait_for_room(-1, self.pipe))?;

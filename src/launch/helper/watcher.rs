@@ -67,7 +67,7 @@ impl Helper for Watcher {
         Next::GoOn
     }
 
-    /// A target that nobody would end does not run.
+    /// A target that would outlive the launcher does not run.
     fn ended(&self) -> Option<Problem> {
         Some(why::watcher_ended())
     }

@@ -39,7 +39,7 @@ pub(crate) struct Ruled {
     pub of_mounts: Rights,
     /// The rules that the profile writes.
     pub written: Vec<(Name, Rights, Span)>,
-    /// Its steps, and what is to be said.
+    /// Its steps, problems and notes.
     pub draft: Draft,
 }
 
@@ -136,7 +136,7 @@ impl Drafting<'_> {
             || self.landlock.scope.said().is_some();
         self.abi = match abi.filter(|abi| *abi >= LEAST_ABI) {
             Some(abi) => abi,
-            // Scopes that nobody asked for are a gift.
+            // The profile asks for nothing of Landlock: the default is skipped without a note.
             None if !asked => return None,
             None => return self.absent(if switched_off { Sight::Own } else { sight }, abi),
         };
@@ -325,8 +325,8 @@ impl Drafting<'_> {
         );
     }
 
-    /// Where no mount is read-only, who may only read a file could still empty it, by truncate(2)
-    /// or open(2) with O_TRUNC.
+    /// Without a read-only mount, a target that may only read a file could still empty it, by
+    /// truncate(2) or open(2) with O_TRUNC.
     fn check_truncate(&mut self, handled: Rights, sight: Sight) {
         let at = match (self.landlock.paths.get().map(|paths| &paths.value), sight) {
             (Some(Paths::Table(_)), _) => self.landlock.paths.at(),

@@ -28,8 +28,8 @@ pub(crate) struct Asked<'a> {
 // ---- files ----
 
 /// A file on 0, 1 or 2 gives what it was opened for: it cannot be opened anew by /proc/self/fd for
-/// more. A terminal gives no input but to who has it as 0. What is passed by number has no rule,
-/// and cannot be opened anew at all.
+/// more. A terminal gives input only if it is 0. A descriptor that is passed by number has no rule,
+/// and cannot be reopened at all.
 pub(super) fn rules(process: &Process, host: &Host, handled: Rights, draft: &mut Draft) {
     let input = is_input(process, host);
     for Kept { fd, stream, .. } in process.kept(host).filter(|kept| kept.fd <= 2) {

@@ -124,8 +124,8 @@ pub(crate) fn scope(root: bool) -> String {
     )
 }
 
-/// A limit that holds for the launcher's group, by its key and directory, and would not for the
-/// scope, nor is it the profile's own: no limit of the caller's is escaped unasked.
+/// A limit on the launcher's group, by its key and directory, that a new scope would escape and
+/// that the profile does not set itself.
 fn left_behind<'a>(
     limits: &Limits,
     groups: &'a Groups,

@@ -28,7 +28,7 @@ pub(super) fn is_there(setting: &Setting, hierarchy: &Hierarchy) -> Result<(), R
     })
 }
 
-/// What was meant by a file that `raw` has not.
+/// The likely intent of a file that `raw` does not take.
 pub(super) fn raw_help(file: &str) -> String {
     let begin = file.split('.').next().unwrap_or("");
     if matches!(begin, "freezer" | "devices") {

@@ -1,8 +1,8 @@
 //! `follow = true`: the links of the host that a source leads through are followed once, when the
 //! machine is read. What they lead to is the source from then on, and is opened as every other.
 //!
-//! Who owns a link decides where it leads, so each must be root's or the caller's. What an earlier
-//! target could have put there, [`super::planted`] refuses.
+//! The owner of a link decides where it leads, so each must be root's or the caller's.
+//! [`super::planted`] refuses links that an earlier target could have put there.
 
 use super::kinds::{Further, Mount};
 use super::{Mounts, written};
@@ -67,7 +67,7 @@ pub(crate) fn refused(trail: &Trail, caller: u32) -> Option<String> {
     }
     match trail.errno {
         Some(libc::ELOOP) => Some("they lead in a circle".into()),
-        // What is not there is said of the place that they lead to.
+        // The problem of a missing file is about the place that the links lead to.
         None | Some(libc::ENOENT | libc::ENOTDIR | libc::EACCES) => None,
         Some(errno) => Some(format!("{}: {}", trail.end, errno_words(errno))),
     }

@@ -53,7 +53,7 @@ pub(crate) trait Kind {
     ///
     /// # Errors
     ///
-    /// What does not go with this kind; it is said of the kind's own key.
+    /// A key that does not go with this kind; the problem is at the kind's own key.
     fn take(&mut self, _: &Further) -> Result<(), Why> {
         Ok(())
     }
@@ -272,7 +272,7 @@ use form;
 pub(crate) struct Word {
     pub(super) word: &'static str,
     pub(super) doc: &'static str,
-    /// What people write who mean it.
+    /// Other words that users write for it.
     pub(super) meant: &'static [&'static str],
     pub(super) make: fn() -> Mount,
 }

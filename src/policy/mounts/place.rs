@@ -31,8 +31,8 @@ pub(crate) fn behind_links(tree: &Tree, host: &Host, path: &str) -> Option<Strin
     walk.end().ok().map(|end| end.path).filter(|place| is_led && place != path)
 }
 
-/// What is known of entries alone: that some are links. All else is taken for a directory, as
-/// nobody looked.
+/// What is known of entries alone: that some are links. Everything else counts as a directory, as
+/// it was not looked up.
 struct Entries<'h>(&'h Host);
 
 const DIRECTORY: Looked<(), ()> = Ok((Kind::File(FileKind::Directory), ()));

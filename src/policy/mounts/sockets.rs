@@ -58,8 +58,8 @@ pub(crate) fn hide(tree: &mut Tree, host: &Host) -> Vec<Note> {
 /// How deep the names are that are looked at, in words: [`crate::host`] counts them.
 const DEEP: &str = "three";
 
-/// A note for each bind below which sockets may be that nobody looks for: names are looked at some
-/// levels deep, and once, at the start.
+/// A note for each bind that may have further sockets: the search goes a few levels deep, and is
+/// done once, at the start.
 pub(crate) fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
     let mut told: Vec<(&str, Span)> = vec![];
     for (path, node) in tree {

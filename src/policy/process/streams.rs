@@ -95,7 +95,7 @@ impl Process {
     }
 }
 
-/// Only who has the terminal as its standard input takes part in job control, which holds back no
+/// Only a target with the terminal as its standard input takes part in job control, which stops no
 /// reader of another session.
 pub(super) fn terminal(process: &Process, host: &Host) -> Terminal {
     if !host.streams.iter().any(|stream| matches!(stream, Stream::Terminal { .. })) {
@@ -107,8 +107,8 @@ pub(super) fn terminal(process: &Process, host: &Host) -> Terminal {
     }
 }
 
-/// A terminal is opened for reading and writing once, and given as 1 and 2: who was given no input
-/// reads there what the caller types into the shell. So these two are opened anew for writing
+/// A terminal is opened for reading and writing once, and given as 1 and 2: a target without input
+/// could read there what the caller types into the shell. So these two are reopened for writing
 /// alone.
 fn take_input(process: &Process, host: &Host, draft: &mut Draft) {
     for fd in process.outputs_taken_anew(host) {

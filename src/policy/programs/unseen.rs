@@ -75,7 +75,7 @@ fn lacking(word: &At<String>, lack: &Lack, host: &Host) -> Unseen {
 
 /// What to do so that the command is there inside.
 fn to_have_inside(word: &At<String>, lack: &Lack, host: &Host) -> String {
-    // Who shows /usr has the whole system already.
+    // A profile that shows /usr has the whole system already.
     let whole = if matches!(host.at("/usr"), Fact::Present(_)) {
         ""
     } else {
@@ -88,7 +88,8 @@ fn to_have_inside(word: &At<String>, lack: &Lack, host: &Host) -> String {
         Ok(_) if SHELL_WORDS.contains(&word.as_str()) => {
             format!("`{}` is a word of the shell: command = [\"sh\", \"-c\", \"...\"]", word.value)
         }
-        // Where the link leads is said, and no line grants that: who made it may have named anything.
+        // The help names where the link leads, but offers no grant of it: the maker of the link may
+        // have named any file.
         _ if let Lack::Program { link: Some((link, _)), .. } = lack => {
             format!("let it bring what it needs: programs = [{}]", literal(link))
         }

@@ -130,8 +130,8 @@ fn own_rule(call: &str, needs: &Needs) -> Rule {
         "socket" => families(&DEFAULT_FAMILIES),
         "socketpair" => pairs(),
         "personality" => personas(&[0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff]),
-        // PR_SET_MM exchanges what /proc/PID/exe and cmdline show to who watches from the host. The
-        // kernel's own answer is EPERM too.
+        // PR_SET_MM changes what /proc/PID/exe and cmdline show to the host. The kernel's own
+        // answer is EPERM too.
         "prctl" => Rule::always(Verdict::Allow).case([is(0, libc::PR_SET_MM as u64)], EPERM),
         _ => Rule::always(Verdict::Allow),
     }
@@ -259,8 +259,8 @@ pub(super) fn families(granted: &[u64]) -> Rule {
         rule = rule.case([family(&whole)], Verdict::Allow);
     }
     if !internet.is_empty() {
-        // Another protocol has the kernel load its module for anybody (DCCP CVE-2017-6074, SCTP
-        // CVE-2021-3772), and Landlock's rules for TCP do not see MPTCP.
+        // Another protocol makes the kernel load its module for every user (DCCP CVE-2017-6074,
+        // SCTP CVE-2021-3772), and Landlock's rules for TCP do not see MPTCP.
         rule = rule.case(
             [family(&internet), kind(&[libc::SOCK_STREAM, libc::SOCK_DGRAM]), protocols],
             Verdict::Allow,
@@ -310,7 +310,8 @@ pub(super) fn guarded(mut rule: Rule, call: &str, needs: &Needs) -> Rule {
             }
             if needs.core_guard {
                 let core = || is(1, u64::from(libc::RLIMIT_CORE));
-                // Who asks for the old limit too would read what was in its memory before.
+                // A program that asks for the old limit too would read uninitialized memory, as
+                // nothing is written there.
                 refuse(vec![core(), not_null(), Test::full(3, Compare::one_of(&[0]))], CORE);
                 refuse(vec![core(), not_null()], Verdict::Errno(libc::EINVAL));
             }

@@ -12,7 +12,7 @@ use crate::text::problem::Problem;
 use crate::text::source::{At, Span};
 use std::collections::BTreeMap;
 
-/// What is so of a call of which nothing else is said.
+/// The verdict of a call that no key mentions.
 #[derive(Clone, Copy)]
 pub(super) enum Ground<'a> {
     Words(Base),
@@ -323,8 +323,8 @@ fn strictness(otherwise: Otherwise) -> (u8, i32) {
 
 /// The rule with its conditions as tests, the strictest first: of several that hold it wins.
 ///
-/// Where nothing is said of the calls that no condition holds for, a rule of refusals alone leaves
-/// them to the words below it, so that it never opens anything; any other rule refuses them.
+/// If no condition holds and the rule has no `otherwise`, a rule of refusals alone leaves the call
+/// to the words below it, so that it never opens anything; any other rule refuses it.
 fn ruled(call: &str, spec: &At<Spec>, draft: &mut Draft) -> Ruled {
     let mut cases = vec![];
     for (conditions, verdict) in &spec.cases {

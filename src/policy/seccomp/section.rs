@@ -116,7 +116,7 @@ fn word<T: PartialEq>(words: &[(&str, T)], value: &T) -> Spelled {
     Spelled::Text(found.map_or_else(String::new, |(word, _)| (*word).to_owned()))
 }
 
-/// What is so of a call of which nothing else is said.
+/// The verdict of a call that no key mentions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Base {
     /// stockade's own policy.

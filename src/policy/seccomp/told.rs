@@ -14,8 +14,8 @@ pub enum Told {
     Nothing,
     /// Those of [`Verdict::Notify`].
     Notified,
-    /// Every errno and every death of a process. A trap and the death of a thread stay the
-    /// kernel's: nobody else can do them.
+    /// Every errno and every death of a process. A trap and the death of a thread stay with the
+    /// kernel: no other process can do them.
     Everything,
 }
 

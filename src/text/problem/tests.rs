@@ -45,7 +45,7 @@ fn control_characters_are_shown_not_sent() {
         r"a\n\t\u{61c}\u{2028}\u{2029}\u{feff}\u{200b}"
     );
     assert_eq!(escape_lines("a\n\tb\x1b"), "a\n\tb\\u{1b}");
-    // Tags, which machines read and nobody sees; a selector of a glyph; DEL.
+    // Tags, which machines read and terminals do not show; a selector of a glyph; DEL.
     assert_eq!(escape("a\u{e0041}\u{fe0f}\u{7f}"), r"a\u{e0041}\u{fe0f}\u{7f}");
     let tagged = serde_json::to_string("a\u{e0041}b\u{2060}").unwrap();
     let quiet = quiet_json(tagged.clone());

@@ -151,7 +151,7 @@ pub(super) fn modules(facts: &Facts) -> Line {
     let words = |module: &super::super::facts::Module| {
         let mode = match (module.enforcing, module.confined) {
             (false, _) => "permissive",
-            // AppArmor has a mode for each profile, and nobody is unconfined by one.
+            // AppArmor has a mode for each profile, and none for the whole machine.
             (true, false) if module.name == "AppArmor" => "on",
             (true, _) => "enforcing",
         };

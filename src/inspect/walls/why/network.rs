@@ -104,7 +104,7 @@ impl Asked<'_> {
         names::addresses_of(text.unwrap_or_default(), name)
     }
 
-    /// Whether a name is looked up inside, where a network is shared. That nobody answers stops no
+    /// Whether a name is looked up inside, where a network is shared. A failed look-up stops no
     /// connection: the target may have the address from elsewhere.
     fn looked_up(&self, peer: &Port, listed: &[IpAddr]) -> Option<Reason> {
         let name = &peer.host;

@@ -23,7 +23,7 @@ impl Asked<'_> {
         let program = match (&thing.host, text) {
             (Some(host), _) => match (self.eyes.program)(host) {
                 Ok(program) => program,
-                // Who may not read it may run it.
+                // A program without read permission can still be executed.
                 Err(_) => {
                     return reason(
                         Says::Unknown,

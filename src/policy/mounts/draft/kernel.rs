@@ -43,7 +43,7 @@ impl World<'_> {
 
     /// Where the target makes mount namespaces, it may mount a new and whole proc as long as one
     /// that it sees is covered nowhere, of which `subset` says nothing (mount_too_revealing of
-    /// fs/namespace.c). Nobody inside may read what pid 1 was started with.
+    /// fs/namespace.c). No process inside may read the arguments of pid 1.
     pub(super) fn cover_processes(&mut self) {
         let of_processes =
             |node: &Node| matches!(node.mount, Mount::Proc(Proc { only_processes: true, .. }));

@@ -176,7 +176,7 @@ impl World<'_> {
                 if self.site(path, false, at).is_none() {
                     return;
                 }
-                // In an entry on our own ground nobody else has put a link on the way.
+                // On the sandbox's own ground no other process can have put a link on the way.
                 let own = matches!(base(self.tree, self.host, parent(path)), Base::Own { .. })
                     && self.tree.contains_key(parent(path));
                 let ground = if own { Ground::Own } else { Ground::Bound };

@@ -1,4 +1,4 @@
-//! What the draft of `[mounts]` comes to, for those who must know it: they search no steps.
+//! The results of the draft of `[mounts]` for other domains, which search no steps.
 
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};

@@ -1,4 +1,4 @@
-//! Where a mount can go: the place under it, what pins that, and what is said where there is none.
+//! Where a mount can go: the place under it, what pins that, and the problem if there is none.
 
 use super::super::kinds::{Mount, Proc};
 use super::super::tree::{Base, above, base, of_the_kernel, real};
@@ -163,7 +163,7 @@ impl World<'_> {
         Some(self.pinned_site(path, source, writable, (&over, over_at), at))
     }
 
-    /// A place in a tree of the host's, which nobody inside moves away.
+    /// A place in a tree of the host's, which no process inside can move away.
     fn pinned_site(
         &mut self,
         path: &str,

@@ -265,7 +265,7 @@ macro_rules! further {
                 Err(unknown.help(help))
             }
 
-            /// The keys that are said, as a table has them.
+            /// The keys that are set, as a table has them.
             pub(crate) fn spell(&self) -> Toml {
                 let said = [$( self.$field.as_ref().map(|value| {
                     (stringify!($field).to_owned(), value.spell())

@@ -167,7 +167,7 @@ impl Reading<'_> {
         true
     }
 
-    /// Without the caller's capabilities, the target is who the mode says.
+    /// Without the caller's capabilities, only the mode decides what the target may do.
     fn note_unwritable(&mut self, path: &str, bind: &Bind, file: &File, at: Span) {
         let Some((user, group)) = self.ground.other else { return };
         if bind.access == Access::ReadOnly || may(WRITE, file, user, group) {

@@ -1,4 +1,4 @@
-//! The tables of x86 and x32: what is said of a call of x86_64 holds for its counterparts.
+//! The tables of x86 and x32: a rule for a call of x86_64 holds for its counterparts.
 #![cfg(target_arch = "x86_64")]
 
 use super::sections::filter;

@@ -27,7 +27,7 @@ fn what_others_can_write_is_refused() {
     place.load();
 }
 
-/// The groups of this machine: root's own, where nobody else has it, and one with a member.
+/// The groups of this machine: root's own, if no other user has it, and one with a member.
 #[test]
 fn what_a_group_can_write_is_refused_but_for_the_owners_own() {
     let place = Place::main("");
@@ -53,7 +53,7 @@ fn what_a_group_can_write_is_refused_but_for_the_owners_own() {
     if uid != 0 {
         return;
     }
-    // The group of all users, and one that nobody is known of.
+    // The group of all users, and one without known members.
     for gid in [100, 61_184] {
         chown(&main, None, Some(gid)).unwrap();
         mode(&main, 0o664);
@@ -327,7 +327,7 @@ fn an_optional_base_is_skipped_only_where_it_is_not_there() {
     place.load();
     place.file("user/site.toml", "[rlimits]\nnofile = 77");
     assert!(place.load().rlimits.map.contains_key("nofile"));
-    // Without the word it is an error, as ever.
+    // Without the word it is an error.
     place.file("main.toml", "extends = [{ profile = \"./none.toml\" }]");
     assert!(place.problem().contains("cannot read the profile none.toml: no such file"));
     place.file("main.toml", "extends = [{ profile = \"./none.toml\", missing = \"create\" }]");
