@@ -832,11 +832,7 @@ fn a_wrong_command_line_is_a_problem_as_others_are() {
                 "cannot read `--bar`: there is no such option or argument here",
                 "see stockade --help",
             ),
-            (
-                &["run"],
-                "cannot run: no profile is given",
-                "stockade run PROFILE [--] [COMMAND [ARGS]...]",
-            ),
+            (&["run"], "`run` needs a profile", "stockade run PROFILE [--] [COMMAND [ARGS]...]"),
             (
                 &["plan", "--format", "xml", "base"],
                 "cannot take `xml` for `--format <FORMAT>`: it is none of its values",

@@ -55,16 +55,18 @@ fn is_program(path: &Path) -> bool {
 
 /// No profile is given, and these are the words of a command, if any.
 pub(super) fn no_profile(command: &str, target: &[String]) -> Problem {
-    let problem =
-        Problem::new("cli::flag", Span::NOWHERE, format!("cannot {command}: no profile is given"));
+    let problem = Problem::new("cli::flag", Span::NOWHERE, format!("`{command}` needs a profile"));
     if target.is_empty() {
         let mut names: Vec<String> =
             installed(&Caller::current()).into_iter().map(|known| escape(&known.name)).collect();
         names.dedup();
-        return problem.help(format!(
-            "stockade {command} PROFILE [--] [COMMAND [ARGS]...]; profiles: {}",
-            names.join(", ")
-        ));
+        let more = match command {
+            "params" => "",
+            "why" => " QUESTION...",
+            _ => " [--] [COMMAND [ARGS]...]",
+        };
+        return problem
+            .help(format!("stockade {command} PROFILE{more}; profiles: {}", names.join(", ")));
     }
     let words = spaced(target);
     // A user who can write to this directory would choose the sandbox.

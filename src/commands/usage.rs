@@ -117,7 +117,15 @@ fn problem(error: &clap::Error, given: &[String]) -> Problem {
         ErrorKind::UnknownArgument => {
             format!("cannot read `{argument}`: there is no such option or argument here")
         }
-        ErrorKind::MissingRequiredArgument => format!("cannot start: {argument} is missing"),
+        ErrorKind::MissingRequiredArgument => {
+            let usage = usage(error);
+            let words = usage.split_whitespace().skip(1);
+            let command: Vec<&str> =
+                words.take_while(|word| !word.starts_with(['<', '[', '-'])).collect();
+            let missing = of(ContextKind::InvalidArg);
+            let missing: Vec<String> = missing.iter().map(|name| bare(name)).collect();
+            format!("`{}` needs {}", command.join(" "), missing.join(" and "))
+        }
         ErrorKind::InvalidValue if value.is_empty() => {
             format!("cannot read `{argument}`: its value is missing")
         }
@@ -178,7 +186,7 @@ fn problem(error: &clap::Error, given: &[String]) -> Problem {
     let help = match near {
         Some(near) => format!("did you mean `{near}`?"),
         None if !known.is_empty() => format!("there are {}", known.join(", ")),
-        None => usage(error),
+        None => bare(&usage(error)),
     };
     Problem::new("cli::flag", Span::NOWHERE, message).help(help)
 }
@@ -192,6 +200,11 @@ fn of_others(command: &str, written: &[String]) -> Option<String> {
     let line =
         || written[at..].iter().map(|word| format!(" {}", shell_word(word))).collect::<String>();
     if is_known { Some(format!("stockade{}", line())) } else { command_of_others(&written[at..]) }
+}
+
+/// The words of a usage without the marks for those that must be given.
+fn bare(usage: &str) -> String {
+    usage.replace(['<', '>'], "")
 }
 
 /// How the command is written, as clap has it.
