@@ -329,7 +329,9 @@ const REPORT: &str = "Example:
 
 Problems, warnings, notes and the verdict go to standard output. With
 --format json each is a record; `less` of a note says that the sandbox is less
-than the profile asks for.";
+than the profile asks for.
+
+The status is 0 where a run would start the target here, else 125.";
 
 // A profile, and what is held against it.
 #[derive(Debug, Args)]

@@ -29,7 +29,10 @@ use crate::cli::{Cli, Command, Format, Given};
 use crate::face::{Plan as Planned, Problems as Failed, Profile};
 use crate::host::caller::Caller;
 use crate::inspect::lint::lint_of_own_lines;
+use crate::inspect::start;
 use crate::inspect::view::{Notes, note_line};
+use crate::inspect::walls::World;
+use crate::inspect::walls::facts::Eyes;
 use crate::launch::FAILED;
 use crate::launch::registry::{Refused, Registry};
 use crate::profile::{Request, as_written};
@@ -109,18 +112,23 @@ fn dispatch(cli: Cli) -> u8 {
 }
 
 /// The pipeline up to the plan.
-fn prepare(given: Given) -> Result<Planned, Failed> {
+fn prepare(command: &str, given: Given) -> Result<Planned, Failed> {
     let request = request(given)?;
-    settle(&request, Caller::current()).map_err(|failed| meant::program_or(failed, &request, "run"))
+    settle(&request, Caller::current())
+        .map_err(|failed| meant::program_or(failed, &request, command))
 }
 
 /// The same, with what looks like a mistake, also where something is wrong. What is planned does
 /// not depend on it.
-fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Failed> {
+fn prepare_and_lint(
+    command: &str,
+    given: Given,
+    warnings: &mut Problems,
+) -> Result<Planned, Failed> {
     let request = request(given)?;
     let loaded = Profile::load(&request, Caller::current())
-        .map_err(|failed| meant::program_or(failed, &request, "run"))?;
-    loaded.plan(|profile, host, settled, sources| {
+        .map_err(|failed| meant::program_or(failed, &request, command))?;
+    let planned = loaded.plan(|profile, host, settled, sources| {
         host.groups_of_caller = nix::unistd::getgroups()
             .ok()
             .map(|groups| groups.iter().map(|group| group.as_raw()).collect());
@@ -128,7 +136,14 @@ fn prepare_and_lint(given: Given, warnings: &mut Problems) -> Result<Planned, Fa
         host.look_closer(profile, settled);
         let found = lint_of_own_lines(profile, &host, settled, sources);
         *warnings = as_written(found, &host.caller, sources);
-    })
+    })?;
+    if start::stops(warnings).next().is_none() {
+        let world = World::new(&planned.plan, &planned.profile);
+        let found = start::stopped(&request.profile, &planned.profile, &world, &Eyes::here());
+        let found = found.map_or_else(Problems::default, Problems::from);
+        warnings.extend(as_written(found, &planned.host.caller, &planned.sources));
+    }
+    Ok(planned)
 }
 
 /// What the command line asks for.

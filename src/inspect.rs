@@ -4,5 +4,6 @@ mod closer;
 pub(crate) mod doctor;
 pub(crate) mod exposure;
 pub(crate) mod lint;
+pub(crate) mod start;
 pub(crate) mod view;
 pub(crate) mod walls;

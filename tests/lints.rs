@@ -3,7 +3,7 @@
 
 use crate::plans::machine;
 use crate::support::{self, As, Place, USER, is_root, said, skip, system, text};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use stockade::internals::host::caller::Caller;
@@ -419,6 +419,115 @@ fn they_stand_beside_errors_but_not_on_their_lines() {
         .output()
         .unwrap();
     assert!(text(&drawn.stdout).ends_with("2 problems and 2 warnings\n"), "{}", said(&drawn));
+}
+
+/// What `check` says of a profile, and what a run of it does.
+struct Start {
+    profile: String,
+    /// The code of the warning, where the target does not start.
+    code: &'static str,
+    /// The status of the run.
+    status: i32,
+}
+
+/// Profiles of which some start. Of each protection there is one with it and one without.
+fn starts(tree: &Path, who: As) -> Vec<Start> {
+    let tree = tree.display();
+    let of = |code, status, profile: String| Start { profile, code, status };
+    let inside = |more: &str| {
+        format!(
+            "format = 1\nextends = [\"base\"]\n{more}\n[mounts]\n\"/w\" = {{ bind = \"{tree}\" }}\n\
+             \"/w/dir/covered\" = \"hide\"\n\"/a/b/c\" = \"dir\"\n\"/made\" = {{ bind = \
+             \"{tree}/made\", access = \"rw\", missing = \"create\", owner = \"root\" }}\n"
+        )
+    };
+    let cwd =
+        |path: &str| inside(&format!("process = {{ command = [\"true\"], cwd = \"{path}\" }}"));
+    let command = |path: &str| inside(&format!("process.command = [\"{path}\"]"));
+    let (directory, program) = ("process::unseen-directory", "process::unseen-program");
+    let lost = ["none", "file", "file/x", "link", "closed", "dir/covered/x"];
+    let mut all: Vec<Start> =
+        lost.iter().map(|path| of(directory, 125, cwd(&format!("/w/{path}")))).collect();
+    all.extend(["/proc/none", "/dev/null"].map(|path| of(directory, 125, cwd(path))));
+    let there = ["/", "/w/dir", "/w/dir/covered", "/a/b", "/a/b/c", "/made", "/proc/self", "/tmp"];
+    all.extend(there.map(|path| of("", 0, cwd(path))));
+    all.push(of(program, 127, command("no-such-program")));
+    all.push(of(program, 126, command("/w/file")));
+    all.push(of(program, 126, command("/w/only-root")));
+    all.push(of("", 0, command("/w/program")));
+    // In the host's own tree there is nothing to mount, and Landlock says what may be executed.
+    if who == As::User {
+        let host = |more: &str| {
+            let grants = format!(
+                "\"/usr\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = {{ access = \"ro\", bind = \"/lib64\", missing = \"skip\" }}\n\"/bin\" = \"ro\"\n\"{tree}/dir\" = \"ro\"\n"
+            );
+            format!(
+                "format = 1\nnamespaces.all = \"host\"\nnetwork.mode = \"host\"\n{more}\n[mounts]\n{grants}"
+            )
+        };
+        let cwd = |path: &str| {
+            host(&format!("process = {{ command = [\"/usr/bin/true\"], cwd = \"{tree}/{path}\" }}"))
+        };
+        let command = |path: &str| host(&format!("process.command = [\"{path}\"]"));
+        all.push(of(directory, 125, cwd("none")));
+        all.push(of(directory, 125, cwd("file")));
+        all.push(of("", 0, cwd("dir")));
+        all.push(of(program, 127, command("no-such-program")));
+        all.push(of(program, 126, command(&format!("{tree}/program"))));
+        all.push(of("", 0, command("true")));
+    }
+    all
+}
+
+/// Where a run does not start the target, `check` does not call the profile good: it names the line
+/// and ends with 125, as the run does.
+#[test]
+fn check_fails_where_the_target_does_not_start() {
+    let place = Place::new();
+    for who in As::all() {
+        let tree = place.folder(&format!("tree-{who:?}"), *who);
+        let name = |name: &str| format!("tree-{who:?}/{name}");
+        place.file(&name("file"), "");
+        place.folder(&name("dir/covered/x"), *who);
+        let closed = place.folder(&name("closed"), *who);
+        let mode =
+            |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode));
+        mode(&closed, 0o000).unwrap();
+        std::os::unix::fs::symlink("/none", tree.join("link")).unwrap();
+        place.script(&name("program"), "#!/bin/sh\n");
+        let only = place.script(&name("only-root"), "#!/bin/sh\n");
+        mode(&only, 0o600).unwrap();
+        for Start { profile, code, status } in starts(&tree, *who) {
+            let path = place.file("start.toml", &profile);
+            let of = |command: &str| place.stockade(*who).arg(command).arg(&path).output().unwrap();
+            let (run, check, plan) = (of("run"), of("check"), of("plan"));
+            let out = text(&check.stdout);
+            let last = out.lines().last().unwrap_or_default();
+            let wanted = if code.is_empty() { 0 } else { 125 };
+            assert!(
+                run.status.code() == Some(status) && check.status.code() == Some(wanted),
+                "{who:?}: {profile}\n{}\n{}",
+                said(&run),
+                said(&check)
+            );
+            let agrees = match code {
+                "" => last.starts_with("the profile is good, and this machine can enforce it"),
+                code => {
+                    let shown = text(&plan.stderr);
+                    last.starts_with("the profile is good, but its target does not start here (W05")
+                        && out.contains(code)
+                        && shown.contains(code)
+                        && out.contains("help: ")
+                }
+            };
+            assert!(
+                agrees && plan.status.code() == Some(0),
+                "{who:?}: {profile}\n{}",
+                said(&check)
+            );
+        }
+        mode(&closed, 0o755).unwrap();
+    }
 }
 
 // ---- the built-in profiles ----

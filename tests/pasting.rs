@@ -488,6 +488,10 @@ fn a_help_of_programs_and_links_can_be_pasted_here() {
             "process::unseen-directory",
         ),
         (
+            &format!("{base}[process]\ncommand = [\"true\"]\ncwd = \"/usr/bin/env\"\n"),
+            "process::unseen-directory",
+        ),
+        (
             &format!(
                 "{base}[process]\ncommand = [\"true\"]\n[mounts]\n\"/link\" = {{ symlink = \
                  \"/srv\" }}\n"

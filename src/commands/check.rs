@@ -3,16 +3,19 @@
 
 use super::{FAILED, Planned, prepare_and_lint, print_line, print_notes, print_report};
 use crate::cli::{Checked, Format};
+use crate::inspect::start;
 use crate::inspect::view::Notes;
 use crate::plan::Plan;
 use crate::step::GroupOp;
+use crate::text::explain::number;
 use crate::text::problem::{Note, Problems, escape};
+use std::collections::BTreeSet;
 
 /// Says all that is wrong with the profile on this machine, and what looks like a mistake.
 pub(super) fn check(checked: Checked) -> u8 {
     let (format, notes) = (checked.shown.format, checked.loudness.notes());
     let mut warnings = Problems::default();
-    match prepare_and_lint(checked.shown.given.into(), &mut warnings) {
+    match prepare_and_lint("check", checked.shown.given.into(), &mut warnings) {
         Err(mut failed) => {
             failed.add(warnings);
             failed.report(format)
@@ -20,24 +23,32 @@ pub(super) fn check(checked: Checked) -> u8 {
         Ok(planned) => {
             let less = skipped(&planned.plan).next().is_some();
             let denied = checked.deny_warnings && (less || !warnings.is_empty());
+            let stops: BTreeSet<&str> =
+                start::stops(&warnings).filter_map(|stop| number(stop.code)).collect();
+            let failed = denied || !stops.is_empty();
             match format {
                 Format::Json => {
                     print_line(&warnings.json_with(&planned.plan.notes, &planned.sources))
                 }
                 Format::Text => {
                     // What fails is never silent about the reason.
-                    if notes != Notes::None || denied {
+                    if notes != Notes::None || failed {
                         print_report(&warnings, &planned.sources);
                     }
                     print_notes(notes, &planned.plan.notes, &planned.sources);
                     if denied {
                         print_line(&refusal(&planned, warnings.iter().count()));
+                    } else if failed {
+                        let numbers = Vec::from_iter(stops).join(", ");
+                        print_line(&format!(
+                            "the profile is good, but its target does not start here ({numbers})"
+                        ));
                     } else if notes != Notes::None {
                         print_line(&verdict(&planned));
                     }
                 }
             }
-            if denied { FAILED } else { 0 }
+            if failed { FAILED } else { 0 }
         }
     }
 }

@@ -48,7 +48,7 @@ fn machine(format: Format, notes: Notes) -> u8 {
 }
 
 fn profile(given: Given, format: Format, notes: Notes) -> u8 {
-    let planned = match prepare(given) {
+    let planned = match prepare("doctor", given) {
         Ok(planned) => planned,
         Err(failed) => return failed.say(format),
     };

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub(super) fn plan(planning: Planning) -> u8 {
     let (format, notes) = (planning.shown.format, planning.loudness.notes());
     let mut warnings = Problems::default();
-    match prepare_and_lint(planning.shown.given.into(), &mut warnings) {
+    match prepare_and_lint("plan", planning.shown.given.into(), &mut warnings) {
         Err(mut failed) => {
             failed.add(warnings);
             failed.say(format)

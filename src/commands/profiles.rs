@@ -86,7 +86,7 @@ struct Difference {
 fn diff(flags: Flags, first: String, second: String, format: Format) -> u8 {
     let mut deeds = vec![];
     for profile in [&first, &second] {
-        match prepare(flags.clone().of(profile)) {
+        match prepare("check", flags.clone().of(profile)) {
             Ok(planned) => deeds.push(deeds_of(&planned)),
             Err(failed) => return failed.say(format),
         }

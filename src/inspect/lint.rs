@@ -111,12 +111,12 @@ pub(crate) fn lint_of_own_lines(
 /// The command, its loader and libraries, the working directory and the targets of links that the
 /// tree does not show.
 fn unseen(scene: &Scene, found: &mut Problems) {
-    if scene.choice.is_new(Kind::Mount) {
-        let all = programs::unseen(&scene.profile.process, scene.host);
-        found.extend(all.into_iter().map(|unseen| {
+    let all = programs::unseen(&scene.profile.process, scene.host);
+    found.extend(
+        all.into_iter().map(|unseen| {
             Problem::new(unseen.code, unseen.at, unseen.text).help_maybe(unseen.help)
-        }));
-    }
+        }),
+    );
 }
 
 /// Programs that would be another user's, or have capabilities, where they run outside:

@@ -1,23 +1,24 @@
 //! The finished tree, looked at from outside: what the profile's programs need of the host, and
 //! what the command would find.
 
-use crate::host::inside::Inside;
+use crate::host::inside::{Inside, NoEntry};
 use crate::host::privileged::Useless;
 use crate::host::programs::Piece;
 use crate::host::questions::Sought;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::rights::Rights;
-use crate::language::value::{below, join};
-use crate::policy::mounts::kinds::{Missing, Mount};
+use crate::language::value::{below, join, parent};
+use crate::policy::mounts::kinds::Mount;
 use crate::policy::mounts::settle::Settled;
-use crate::policy::mounts::tree::{Covered, Tree, covered};
+use crate::policy::mounts::tree::{Covered, Tree, covered, empty};
 use crate::policy::namespaces::Namespace;
 use crate::probe::search::Search;
-use crate::probe::view::{Found, View, What};
+use crate::probe::view::{Bare, Found, View, What};
 use crate::probe::{ask, look, privileged};
 use crate::profile::Profile;
 use crate::text::bytes;
 use crate::text::source::At;
+use crate::tree::{Ground, Own, Stands};
 use std::collections::BTreeMap;
 
 impl Host {
@@ -25,15 +26,29 @@ impl Host {
     /// libraries? `run` does without, and asks when the target did not start.
     pub fn look_inside(&mut self, profile: &Profile, settled: &Settled) {
         let sought = ask::sought(profile, &self.caller);
-        let tree = settled.whole();
-        let mut search = search(&sought, tree, false);
-        let cwd = sought.cwd.as_ref().is_none_or(|cwd| {
-            matches!(
-                search.view().follow(cwd).map(|found| found.what),
-                Ok(What::Directory | What::Unknown)
-            )
+        let whose = profile.namespaces.tree();
+        let none = empty();
+        let (tree, bare) = match whose {
+            Namespace::New => (settled.whole(), Bare::Nothing),
+            Namespace::Host => (&none, Bare::Whole),
+            // Nothing is known of that tree.
+            Namespace::Join(_) => return,
+        };
+        let mut search = search(&sought, tree, bare);
+        let cwd = sought.cwd.as_ref();
+        let cwd = cwd.and_then(|cwd| no_entry(search.view(), tree, bare, cwd));
+        // An entry that is left out here is in the profile, so that no other can be written.
+        let cwd = cwd.map(|no_entry| match &sought.cwd {
+            Some(path) if profile.mounts.get(path).is_some() => no_entry.without_entry(),
+            _ => no_entry,
         });
-        let start = self.working_directory(&sought, tree);
+        // Where it is not in sight, the command begins in the root.
+        let start = match whose {
+            Namespace::Host => sought.cwd.clone().or_else(|| Some(self.caller.cwd.clone())),
+            Namespace::New | Namespace::Join(_) => {
+                self.working_directory(&sought, tree).or_else(|| Some("/".into()))
+            }
+        };
         let word = sought.command.as_ref();
         let command = word.map(|word| search.need(word, start.as_deref())).unwrap_or_default();
         let links = tree.iter().filter_map(|(path, node)| match &node.mount {
@@ -66,13 +81,14 @@ impl Host {
                 },
             );
         let useless = useless.collect();
-        let paths = sought.cwd.iter().chain(word.map(|word| &word.value));
         let is_nowhere = |path: &&String| {
             path.starts_with('/')
                 && matches!(look(path, false, false), Fact::Absent(libc::ENOENT | libc::ENOTDIR))
         };
-        let nowhere = paths.filter(is_nowhere).cloned().collect();
-        self.inside = Some(Inside { command, cwd, nowhere, dangling, unruled, useless });
+        let nowhere =
+            word.map(|word| &word.value).into_iter().filter(is_nowhere).cloned().collect();
+        let of_host = bare == Bare::Whole;
+        self.inside = Some(Inside { of_host, command, cwd, nowhere, dangling, unruled, useless });
     }
 
     /// Reads what the profile's programs need, and the facts of those files.
@@ -80,7 +96,7 @@ impl Host {
         if sought.programs.is_empty() {
             return;
         }
-        let mut search = search(sought, tree, true);
+        let mut search = search(sought, tree, Bare::System);
         let start = self.working_directory(sought, tree);
         let need = |word: &Option<At<String>>| {
             word.as_ref().map(|word| search.need(word, start.as_deref())).unwrap_or_default()
@@ -126,7 +142,7 @@ impl Host {
         match whose {
             Namespace::New => {
                 let tree = settled.whole();
-                let mut view = View::new(tree, false);
+                let mut view = View::new(tree, Bare::Nothing);
                 for path in paths {
                     ruled.insert(path.to_owned(), self.place_inside(tree, &mut view, path));
                 }
@@ -147,8 +163,8 @@ impl Host {
     fn place_inside(&self, tree: &Tree, view: &mut View<'_>, path: &str) -> Result<String, i32> {
         let found = match view.follow(path) {
             Ok(found) => found,
-            // What is made first, or written where the profile has nothing.
-            Err(libc::ENOENT) if is_made(tree, self, path) => return Ok(path.to_owned()),
+            // What is written where the profile has nothing.
+            Err(libc::ENOENT) if is_written(tree, self, path) => return Ok(path.to_owned()),
             Err(errno) => return Err(errno),
         };
         let unknown = matches!(found.what, What::Unknown);
@@ -160,7 +176,10 @@ impl Host {
     fn working_directory(&self, sought: &Sought, tree: &Tree) -> Option<String> {
         match &sought.cwd {
             Some(cwd) => Some(cwd.clone()),
-            None => View::new(tree, false).shows(&self.caller.cwd).then(|| self.caller.cwd.clone()),
+            None => {
+                let shows = View::new(tree, Bare::Nothing).shows(&self.caller.cwd);
+                shows.then(|| self.caller.cwd.clone())
+            }
         }
     }
 }
@@ -185,18 +204,48 @@ fn place_of(
         .find(|found| matches!(found.what, What::File { .. }))
 }
 
-fn search<'t>(sought: &Sought, tree: &'t Tree, host_shows: bool) -> Search<'t> {
-    let view = View::new(tree, host_shows);
+fn search<'t>(sought: &Sought, tree: &'t Tree, bare: Bare) -> Search<'t> {
+    let view = View::new(tree, bare);
     Search::new(view, sought.directories.clone(), sought.libraries.clone())
 }
 
-/// Whether stockade makes what is at a path: a directory of `missing = "create"`, or a file that it
-/// writes where no entry is.
-fn is_made(tree: &Tree, host: &Host, path: &str) -> bool {
-    match tree.get(path) {
-        Some(node) => {
-            node.mount.grant(path).is_some_and(|grant| grant.words.missing == Missing::Create)
+/// Whether stockade writes a file at a path where no entry is.
+fn is_written(tree: &Tree, host: &Host, path: &str) -> bool {
+    tree.get(path).is_none()
+        && matches!(covered(tree, host, path), Some(Covered::File | Covered::Directory))
+}
+
+/// Why a directory cannot be entered, where the tree itself says so. Which directories the target's
+/// ids may search is asked of the plan.
+fn no_entry(view: &mut View<'_>, tree: &Tree, bare: Bare, path: &str) -> Option<NoEntry> {
+    let errno = match view.follow(path) {
+        Ok(Found { what: What::Directory | What::Unknown, .. }) => return None,
+        Ok(_) => libc::ENOTDIR,
+        Err(errno) => errno,
+    };
+    let (over, node) = tree.over(path);
+    match (errno, node.ground()) {
+        (libc::ENOENT, Ground::Own(Own::Hidden(_))) => Some(NoEntry::Hidden(over.to_owned())),
+        (libc::ENOTDIR, _) => {
+            let above = view.follow(parent(path)).ok();
+            let is_directory = above.is_some_and(|above| matches!(above.what, What::Directory));
+            Some(NoEntry::NotDirectory(is_directory.then(|| parent(path).to_owned())))
         }
-        None => matches!(covered(tree, host, path), Some(Covered::File | Covered::Directory)),
+        (libc::ENOENT, ground) => {
+            if let Some((_, to)) = view.link(path) {
+                return Some(NoEntry::Dangling(to));
+            }
+            let own =
+                matches!(ground, Ground::Own(Own::Root | Own::Memory { .. } | Own::Directory));
+            Some(match look(path, false, false) {
+                _ if bare == Bare::Whole || !own => NoEntry::Lost,
+                Fact::Present(File { kind: FileKind::Directory, .. }) => NoEntry::Unshown,
+                Fact::Present(File { kind: FileKind::Link(_), .. }) => NoEntry::Lost,
+                Fact::Present(_) | Fact::Absent(libc::ENOENT | libc::ENOTDIR) => NoEntry::Absent,
+                Fact::Absent(_) => NoEntry::Lost,
+            })
+        }
+        // It may be there.
+        _ => None,
     }
 }

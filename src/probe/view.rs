@@ -4,6 +4,7 @@
 
 use crate::host::FileKind;
 use crate::language::value::{below, parent};
+use crate::policy::mounts::kinds::Missing;
 use crate::policy::mounts::tree::{Node, Tree, bound_at};
 use crate::step::{Content, Kernel};
 use crate::text::bytes;
@@ -12,14 +13,27 @@ use crate::tree::{Ground, Own, Source, Stands};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
-/// The tree, and whether the host is seen where no entry of it is.
+/// The tree, and what of the host is seen where no entry of it is.
 pub(super) struct View<'a> {
     tree: &'a Tree,
-    host_shows: bool,
+    bare: Bare,
     seen: BTreeMap<String, Result<Seen, i32>>,
     /// The length of all paths in it.
     weight: usize,
 }
+
+/// What of the host is seen where the tree has nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bare {
+    Nothing,
+    /// Its files, and not its own state.
+    System,
+    /// All: the tree is the host's.
+    Whole,
+}
+
+/// Directories that hold the state of the host or of a process, not files of the system.
+const STATE: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 /// What the host has at a path.
 #[derive(Debug, Clone)]
@@ -79,8 +93,8 @@ const MOST_SEEN: usize = 8 << 20;
 
 impl<'a> View<'a> {
     /// A view of a tree.
-    pub(super) fn new(tree: &'a Tree, host_shows: bool) -> View<'a> {
-        View { tree, host_shows, seen: BTreeMap::new(), weight: 0 }
+    pub(super) fn new(tree: &'a Tree, bare: Bare) -> View<'a> {
+        View { tree, bare, seen: BTreeMap::new(), weight: 0 }
     }
 
     /// Whether an entry of the tree is at a path, or above it, and not only the root.
@@ -127,14 +141,14 @@ impl<'a> View<'a> {
 
     /// The symbolic link that a bind shows at a path, and where it leads.
     pub(super) fn link(&self, path: &str) -> Option<(String, String)> {
-        let text = crate::probe::link_text(&bound_at(self.tree, path)?).ok()?;
+        let whole = || (self.bare == Bare::Whole).then(|| path.to_owned());
+        let text = crate::probe::link_text(&bound_at(self.tree, path).or_else(whole)?).ok()?;
         Some((path.to_owned(), meant(parent(path), &text).0))
     }
 
-    /// Whether what the host has at a path is looked at where the tree has nothing. What these
-    /// directories have is the host's own state, not a file of the system.
+    /// Whether what the host has at a path is looked at where the tree has nothing.
     fn shows_host(&self, path: &str) -> bool {
-        self.host_shows && !["/proc", "/sys", "/dev"].iter().any(|of| below(path, of).is_some())
+        self.bare != Bare::Nothing && !is_of_state(path)
     }
 
     fn look(&mut self, inside: &str, path: &str) -> Result<Seen, Halt<Never>> {
@@ -150,6 +164,10 @@ impl<'a> View<'a> {
         };
         seen.map_err(Halt::Errno)
     }
+}
+
+fn is_of_state(path: &str) -> bool {
+    STATE.iter().any(|of| below(path, of).is_some())
 }
 
 /// A walk here is stopped by nothing but an errno.
@@ -187,7 +205,16 @@ impl Facts<Node> for View<'_> {
 
     fn host(&mut self, spot: Spot<'_, Node>, _: &Source, place: &str) -> Looked<Known, Never> {
         match spot.node.mount.grant(spot.over) {
-            Some(grant) => Ok(self.look(spot.path, place)?.known(place, true, grant.words.exec)),
+            Some(grant) => match self.look(spot.path, place) {
+                // It is made before it is bound.
+                Err(Halt::Errno(libc::ENOENT))
+                    if spot.path == spot.over && grant.words.missing == Missing::Create =>
+                {
+                    let kind = FileKind::Directory;
+                    Ok((Kind::File(kind.clone()), self.own(spot, &kind)))
+                }
+                seen => Ok(seen?.known(place, true, grant.words.exec)),
+            },
             None => unknown(),
         }
     }
@@ -218,8 +245,11 @@ impl Facts<Node> for View<'_> {
         if matches!(spot.node.ground(), Ground::Own(Own::Devices(_))) {
             return unknown();
         }
-        if !self.shows_host(spot.path) {
-            return Err(Halt::Errno(libc::ENOENT));
+        match self.bare {
+            // The launcher's own processes and descriptors are not the target's.
+            Bare::Whole if is_of_state(spot.path) => return unknown(),
+            Bare::Whole | Bare::System if self.shows_host(spot.path) => {}
+            Bare::Whole | Bare::System | Bare::Nothing => return Err(Halt::Errno(libc::ENOENT)),
         }
         Ok(self.look(spot.path, spot.path)?.known(spot.path, false, true))
     }

@@ -9,10 +9,11 @@ mod files;
 mod network;
 mod programs;
 
+use crate::host::FileKind;
 use crate::inspect::walls::World;
 use crate::inspect::walls::facts::Eyes;
-use crate::inspect::walls::path::Walker;
-use crate::inspect::walls::query::{Query, Reason, Says, Wall};
+use crate::inspect::walls::path::{Need, Walker};
+use crate::inspect::walls::query::{Act, Query, Reason, Says, Wall};
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::kernel::{asks, syscalls};
@@ -77,6 +78,43 @@ pub(crate) fn answer(query: &Query, profile: &Profile, world: &World<'_>, eyes: 
         Query::Capability(capability) => vec![asked.capability(*capability)],
         Query::Variable(name) => vec![asked.variable(name)],
     })
+}
+
+/// Why the target cannot enter a directory, where that is known. Landlock does not rule over
+/// chdir(2).
+pub(crate) fn entering(
+    path: &str,
+    profile: &Profile,
+    world: &World<'_>,
+    eyes: &Eyes,
+) -> Option<String> {
+    let asked = Asked { profile, world, walker: Walker::new(world, eyes), eyes };
+    let reason = match asked.walker.walk(path) {
+        Err(reason) => reason,
+        Ok(walk) => {
+            let last = walk.way.last()?;
+            match (walk.missing.is_empty(), &last.kind) {
+                (false, _) => asked.absent(path, &walk, last),
+                (true, FileKind::Directory) => asked.walker.refuses(last, Need::Search)?,
+                (true, kind) => return Some(format!("it is {}, not a directory", kind.word())),
+            }
+        }
+    };
+    (reason.says == Says::Denies).then_some(reason.words)
+}
+
+/// Why the target cannot execute a file, where that is known, and whether there is one.
+pub(crate) fn executing(
+    path: &str,
+    profile: &Profile,
+    world: &World<'_>,
+    eyes: &Eyes,
+) -> Option<(bool, String)> {
+    let asked = Asked { profile, world, walker: Walker::new(world, eyes), eyes };
+    let is_there = asked.walker.walk(path).is_ok_and(|walk| walk.missing.is_empty());
+    let answer = answer(&Query::Path(Act::Execute, path.to_owned()), profile, world, eyes);
+    let denies = answer.reason(Says::Denies)?;
+    Some((is_there, denies.words.clone()))
 }
 
 pub(super) struct Asked<'a> {

@@ -1,6 +1,7 @@
 //! The command inside: what an entry of the tree, or the command, refers to and is not there.
 
 use super::{Word, first_word, granted, say};
+use crate::host::inside::NoEntry;
 use crate::host::programs::Lack;
 use crate::host::{Fact, Host};
 use crate::language::value::{Written, below, literal, parent};
@@ -31,33 +32,66 @@ pub fn unseen(process: &Process, host: &Host) -> Vec<Unseen> {
     let Some(inside) = &host.inside else { return vec![] };
     let mut out = vec![];
     if let Some(word) = first_word(process) {
-        out.extend(inside.command.lacks.iter().map(|lack| lacking(word, lack, host)));
+        let lacks = inside.command.lacks.iter().filter(|lack| stops(lack));
+        out.extend(lacks.map(|lack| lacking(word, lack, host)));
         out.extend(inside.unruled.as_ref().map(|place| unruled(word, place)));
     }
-    if let (false, Some(cwd)) = (inside.cwd, process.cwd.get()) {
-        out.push(Unseen {
-            code: "process::unseen-directory",
-            at: cwd.at,
-            text: format!("cannot enter {}: it is not there inside", cwd.value),
-            help: Some(if inside.nowhere.contains(&cwd.value.0) {
-                let path = literal(&cwd.value);
-                format!(
-                    "the host has none, either; for an empty one, in [mounts]: {path} = \"tmpfs\""
-                )
-            } else {
-                format!("grant it, in [mounts]: {}", granted(&cwd.value.0))
-            }),
-        });
+    if let (Some(no_entry), Some(cwd)) = (&inside.cwd, process.cwd.get()) {
+        out.push(directory(&cwd.value.0, no_entry, inside.of_host, cwd.at));
     }
     out.extend(inside.dangling.iter().map(|(path, text, at)| dangling(path, text, *at)));
     out
+}
+
+/// Whether a lack keeps the command from starting. That a file cannot be read by this caller, or
+/// leads to too many others, leaves open what it needs.
+fn stops(lack: &Lack) -> bool {
+    match lack {
+        Lack::Program { .. }
+        | Lack::Relative(_)
+        | Lack::NotExecutable { .. }
+        | Lack::NoProgram(_)
+        | Lack::Machine { .. }
+        | Lack::Interpreter { .. }
+        | Lack::Library { .. } => true,
+        Lack::Unreadable { .. } | Lack::Foreign { .. } | Lack::TooMany(_) => false,
+    }
+}
+
+/// The working directory, where it cannot be entered.
+fn directory(path: &str, no_entry: &NoEntry, of_host: bool, at: Span) -> Unseen {
+    let inside = if of_host { "" } else { " inside" };
+    let why = match no_entry {
+        NoEntry::Unshown | NoEntry::Absent | NoEntry::Lost => format!("it is not there{inside}"),
+        NoEntry::NotDirectory(Some(_)) => "it is not a directory".to_owned(),
+        NoEntry::NotDirectory(None) => "something on the way is not a directory".to_owned(),
+        NoEntry::Dangling(to) => format!("it is a link to {to}, which is not there{inside}"),
+        NoEntry::Hidden(by) => format!("{by} is hidden, and nothing is below it"),
+    };
+    let help = match no_entry {
+        NoEntry::Unshown => format!("grant it, in [mounts]: {}", granted(path)),
+        NoEntry::Absent => format!(
+            "the host has none, either; for an empty one, in [mounts]: {} = \"tmpfs\"",
+            literal(path)
+        ),
+        NoEntry::NotDirectory(Some(above)) => {
+            format!("name the directory that it is in: cwd = {}", literal(above))
+        }
+        NoEntry::NotDirectory(None) | NoEntry::Lost | NoEntry::Dangling(_) | NoEntry::Hidden(_) => {
+            format!("name a directory that is there{inside}, in [process] cwd")
+        }
+    };
+    let text = format!("cannot enter {path}: {why}");
+    Unseen { code: "process::unseen-directory", at, text, help: Some(help) }
 }
 
 /// The command, or a piece of it, that is not there.
 fn lacking(word: &At<String>, lack: &Lack, host: &Host) -> Unseen {
     let (_, text, help) = say(word, lack);
     let mut text = text.replacen("cannot show", "cannot run", 1);
+    let of_host = host.inside.as_ref().is_some_and(|inside| inside.of_host);
     let help = match lack {
+        _ if of_host && Word::from_text(word).is_ok() => help,
         Lack::Program { name, near: Some(_), .. }
             if !SHELL_WORDS.contains(&name.as_str()) && !name.contains(char::is_whitespace) =>
         {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::policy::mounts::tree::empty;
+use crate::probe::view::Bare;
 use std::os::unix::fs::PermissionsExt;
 
 /// A program for this machine with an interpreter, libraries and a RPATH.
@@ -75,7 +76,7 @@ impl Drop for Directory {
 }
 
 fn need(word: &str) -> Program {
-    Search::new(View::new(&empty(), true), vec!["/usr/bin".into()], None).need(word, None)
+    Search::new(View::new(&empty(), Bare::System), vec!["/usr/bin".into()], None).need(word, None)
 }
 
 #[test]
