@@ -28,7 +28,7 @@ use mounted::Mounted;
 use privileged::Look;
 use programs::Program;
 use std::collections::BTreeMap;
-use streams::{Anew, Stream};
+use streams::{Anew, Owner, Stream};
 use trail::{Link, Trail};
 
 /// What is known of the machine and of the caller.
@@ -103,6 +103,8 @@ pub struct Host {
     pub anew: BTreeMap<u32, Result<Anew, i32>>,
     /// Those that the profile passes, by number.
     pub passed: BTreeMap<u32, Stream>,
+    /// Whose the file is that the target reads as its standard input, where the profile names one.
+    pub fed: Option<Owner>,
     /// Users that the profile names.
     pub users: BTreeMap<String, u32>,
     /// Groups that the profile names.

@@ -28,6 +28,7 @@ pub(crate) mod registry;
 mod rehearse;
 mod signals;
 mod stat;
+mod streams;
 mod supervise;
 mod terminal;
 mod tree;

@@ -106,6 +106,7 @@ impl Host {
         self.landlock = sys::landlock_abi().ok().filter(|abi| *abi > 0);
         self.streams = [0, 1, 2].map(streams::look);
         self.passed = asks.passed.iter().map(|fd| (*fd, streams::look(*fd as i32))).collect();
+        self.fed = profile.process.file(0).and_then(|file| streams::owner(file.path));
         for fd in profile.process.outputs_taken_anew(self) {
             self.anew.insert(fd, streams::anew(fd as i32));
         }
@@ -204,6 +205,7 @@ impl Host {
             keyring,
             written,
             names,
+            outputs,
             import,
             opened,
         } = asks;
@@ -213,7 +215,7 @@ impl Host {
         if *asks_capability {
             self.last_capability = last_capability();
         }
-        self.mounted = written.as_ref().map(|fds| Mounted::read(fds));
+        self.mounted = written.as_ref().map(|fds| Mounted::read(fds, outputs));
         if *keyring {
             self.keyctl_refused = refused_keyctl();
         }

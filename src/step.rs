@@ -23,6 +23,7 @@ use crate::text::source::Span;
 pub use file_system::{FileSystem, Kernel};
 pub use group::GroupOp;
 pub use outside::OutsideOp;
+pub(crate) use process::Made;
 pub use process::ProcessOp;
 use serde::{Serialize, Serializer};
 use std::fmt;

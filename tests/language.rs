@@ -408,10 +408,7 @@ fn parameters_of_every_type_have_their_default() {
         (process.nice.get().unwrap().0, process.timeout.get().unwrap().to_string().as_str()),
         (5, "5s")
     );
-    assert_eq!(
-        (process.init.get().unwrap().value, process.stdin.get().unwrap().word()),
-        (true, "null")
-    );
+    assert_eq!((process.init.get().unwrap().value, process.is_null(0)), (true, true));
     assert_eq!(process.cwd.get().unwrap().0, "/home/ann/work/x");
     let Mount::Tmpfs(tmpfs) = &profile.mounts.get("/tmp").unwrap().value else {
         panic!("no tmpfs")
@@ -434,10 +431,7 @@ fn parameters_of_every_type_are_set() {
         (process.nice.get().unwrap().0, process.timeout.get().unwrap().to_string().as_str()),
         (-7, "1m")
     );
-    assert_eq!(
-        (process.init.get().unwrap().value, process.stdin.get().unwrap().word()),
-        (false, "inherit")
-    );
+    assert_eq!((process.init.get().unwrap().value, process.is_null(0)), (false, false));
     assert_eq!(process.cwd.get().unwrap().0, "/home/ann/work/sub/y");
     let Mount::Tmpfs(tmpfs) = &profile.mounts.get("/tmp").unwrap().value else {
         panic!("no tmpfs")

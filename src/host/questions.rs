@@ -34,6 +34,8 @@ pub(crate) struct Questions {
     pub written: Option<Vec<u32>>,
     /// How names are looked up.
     pub names: bool,
+    /// The files of the host that the target writes by 1 and 2.
+    pub outputs: Vec<(u32, String)>,
     /// The text of this policy of system calls.
     pub import: Option<At<AbsolutePath>>,
     /// The links on the way to these files, which the launcher opens.

@@ -374,6 +374,7 @@ fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
     for fd in profile.process.pass_fds.get().iter().flat_map(|fds| &fds.value) {
         bill.add(DESCRIPTOR, format!("descriptor {} is passed", fd.value), fd.at);
     }
+    streams(profile, host, bill);
     let mut by_prefix: BTreeMap<&str, (usize, Span)> = BTreeMap::new();
     for setting in &plan.exec.env {
         if let Some(by) = &setting.by {
@@ -405,6 +406,28 @@ fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
     for (by, (count, at)) in by_prefix {
         let what = if count == 1 { "1 variable".to_owned() } else { format!("{count} variables") };
         bill.add(VARIABLE, format!("{what} of the caller by {by}"), at);
+    }
+}
+
+/// Files of the host's in the place of standard streams.
+fn streams(profile: &Profile, host: &Host, bill: &mut Bill) {
+    for file in profile.process.files() {
+        let is_key = host.keys.iter().any(|key| key.holds(file.path));
+        match file.made {
+            None if is_key => {
+                let words = "is the standard input: keys or sessions";
+                bill.at(READ_KEYS, file.path, words, file.at);
+            }
+            None => bill.at(READ, file.path, "is the standard input", file.at),
+            Some(_) => {
+                bill.at(
+                    DESCRIPTOR,
+                    file.path,
+                    &format!("is written by descriptor {}", file.fd),
+                    file.at,
+                );
+            }
+        }
     }
 }
 

@@ -27,9 +27,8 @@ pub(super) fn read(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
         Content::Withheld => {
             return Err(refuse(content, "the plan was kept without it", at).into());
         }
-        Content::File(path) => {
-            open(path.text()).map_err(|(why, help)| refuse(content, &why, at).help_maybe(help))?
-        }
+        Content::File(path) => open(path.text(), BY_DESCRIPTOR)
+            .map_err(|(why, help)| refuse(content, &why, at).help_maybe(help))?,
         Content::Copy(path, inode) => {
             return copy(path, *inode)
                 .map_err(|(why, help)| refuse(content, &why, at).help_maybe(help).into());
@@ -71,7 +70,7 @@ fn copy(path: &Name, inode: Inode) -> Result<Vec<u8>, Why> {
     if described.inode != (inode.dev, inode.ino) || described.mode & libc::S_IFMT != libc::S_IFREG {
         return Err(("another file took its place during the start".into(), None));
     }
-    match all_of(reopened(&found).map_err(plain)?, COPY_LIMIT).map_err(|why| (why, None))? {
+    match all_of(open_found(&found, libc::O_RDONLY)?, COPY_LIMIT).map_err(|why| (why, None))? {
         Some(text) => Ok(text),
         None => Err(("a copy holds 1 MiB, and it is larger".into(), None)),
     }
@@ -87,31 +86,57 @@ fn refuse(content: &Content, why: &str, at: Span) -> Problem {
     Problem::new("launch::content", at, format!("cannot {what}: {why}"))
 }
 
-/// Why a file is not read, and what to do.
-type Why = (String, Option<String>);
+/// Why a file is not opened, and what to do.
+pub(super) type Why = (String, Option<String>);
+
+const BY_DESCRIPTOR: &str =
+    "read it by a descriptor: open it in the shell with 9<PATH, and write { fd = 9 }";
+
+/// What an errno says of a file.
+pub(super) fn plain(errno: i32) -> Why {
+    (errno_words(errno), None)
+}
+
+/// Opens the end of a path by the rule of binds, for a look (O_PATH), with its place: every link on
+/// the way is root's.
+pub(super) fn walk(
+    path: &str,
+    last: Last,
+    real: &dyn Fn() -> Option<String>,
+) -> Result<(OwnedFd, String), Why> {
+    let (found, Trail { links, end, .. }) =
+        trail::open(path, last).map_err(|trail| plain(trail.errno.unwrap_or(libc::EIO)))?;
+    match links.iter().find(|link| link.owner != 0) {
+        Some(link) => {
+            let why = format!("{} on the way is a symbolic link that is not root's", link.place);
+            Err((why, real()))
+        }
+        None => Ok((found, end)),
+    }
+}
+
+/// Opens what a descriptor of a look stands for: the file that is opened is the one that was looked
+/// at (proc_pid_fd(5)).
+pub(super) fn open_found(found: &OwnedFd, flags: i32) -> Result<File, Why> {
+    let again = Name::new(&format!("/proc/self/fd/{}", found.as_raw_fd()));
+    let how = flags | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let opened = sys::openat(libc::AT_FDCWD, again.as_c_str(), how, 0);
+    opened.map(|fd| File::from(sys::owned(fd))).map_err(|Errno(errno)| plain(errno))
+}
 
 /// Opens a regular file of the host by the rule of binds: its last name is no link, and a link on
 /// the way is root's. Otherwise an earlier target that could write there would choose which file of
 /// the caller's the next target is given.
-fn open(path: &str) -> Result<File, Why> {
-    let plain = |errno: i32| (errno_words(errno), None);
-    let (found, Trail { links, .. }) =
-        trail::open(path, Last::Kept).map_err(|trail| plain(trail.errno.unwrap_or(libc::EIO)))?;
+pub(super) fn open(path: &str, fifo: &str) -> Result<File, Why> {
     let real = || {
         let whole = trail::walk(path, Last::Followed);
         whole.errno.is_none().then(|| {
             format!("name the file that it leads to now: {{ file = {} }}", literal(&whole.end))
         })
     };
-    if let Some(link) = links.iter().find(|link| link.owner != 0) {
-        return Err((
-            format!("{} on the way is a symbolic link that is not root's", link.place),
-            real(),
-        ));
-    }
+    let (found, _) = walk(path, Last::Kept, &real)?;
     let kind =
         sys::describe(found.as_raw_fd()).map_err(|Errno(errno)| plain(errno))?.mode & libc::S_IFMT;
-    let fifo = "read it by a descriptor: open it in the shell with 9<PATH, and write { fd = 9 }";
     match kind {
         libc::S_IFREG => {}
         libc::S_IFLNK => return Err(("it is a symbolic link".into(), real())),
@@ -123,13 +148,5 @@ fn open(path: &str) -> Result<File, Why> {
         }
         _ => return Err(("it is not a regular file".into(), None)),
     }
-    reopened(&found).map_err(|Errno(errno)| plain(errno))
-}
-
-/// By the descriptor: the file that is read is the one that was looked at (proc_pid_fd(5)).
-fn reopened(found: &OwnedFd) -> sys::Result<File> {
-    let again = Name::new(&format!("/proc/self/fd/{}", found.as_raw_fd()));
-    let how = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let opened = sys::openat(libc::AT_FDCWD, again.as_c_str(), how, 0);
-    opened.map(|fd| File::from(sys::owned(fd)))
+    open_found(&found, libc::O_RDONLY)
 }

@@ -8,7 +8,7 @@ use super::helper::handover::Handover;
 use super::helper::{Helpers, answer};
 use super::proof::{Filtered, Landlocked};
 use super::terminal::Inherited;
-use super::{Failure, content};
+use super::{Failure, content, streams};
 use crate::kernel::controller::Version;
 use crate::plan::Plan;
 use crate::policy::seccomp;
@@ -55,6 +55,8 @@ pub(super) struct Prepared {
     pub terminal: Option<Inherited>,
     /// `/dev/null` of the host, for a sandbox without one.
     pub null: RawFd,
+    /// Files in the place of 0, 1 and 2.
+    pub streams: [RawFd; 3],
     /// `children` of this process in /proc, for a sandbox without a pid namespace of its own.
     pub children: RawFd,
     /// How many processors there are, where there is such an account.
@@ -139,6 +141,8 @@ impl Prepared {
             cpu_account: groups.cpu_account,
             processors: if plan.grouped.cpu_time_ms.is_some() { sys::processors() } else { 1 },
             ignored: ignored_signals()?,
+            // Last, as this empties files.
+            streams: streams::open(plan)?,
             texts,
             _env: env,
             ..Prepared::bare(program)
@@ -166,6 +170,7 @@ impl Prepared {
             file_limit: (0, 0),
             terminal: None,
             null: -1,
+            streams: [-1; 3],
             children: -1,
             processors: 1,
             cpu_account: None,

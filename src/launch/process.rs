@@ -91,6 +91,9 @@ pub(super) fn apply(op: &ProcessOp, prepared: &mut Prepared) -> Result {
         }
         ProcessOp::WriteOnlyStream { fd, by } => take_input(*fd as RawFd, *by),
         ProcessOp::NullStream { fd } => sys::dup_onto(prepared.null, *fd as RawFd),
+        ProcessOp::FileStream { fd, .. } => {
+            sys::dup_onto(prepared.streams[*fd as usize], *fd as RawFd)
+        }
         ProcessOp::NewKeyring => sys::new_session_keyring(),
         ProcessOp::Umask { mask } => sys::umask(mask.0).map(drop),
         ProcessOp::Nice { value } => sys::set_nice(*value),

@@ -2,7 +2,7 @@
 //! Nothing is executed, nothing of the caller's is read from a descriptor, and no directory is made
 //! on the host.
 
-use super::{Ask, launch, why};
+use super::{Ask, launch, streams, why};
 use crate::kernel::name::{Inode, Name};
 use crate::language::value::{below, join};
 use crate::plan::Plan;
@@ -29,6 +29,7 @@ pub(crate) fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>
     let candidates = std::mem::take(&mut plan.exec.candidates);
     make_no_directories(&mut plan)?;
     consume_nothing(&mut plan);
+    open_no_outputs(&mut plan)?;
     switch_nothing_on(&mut plan);
     plan.watch.terminal = Terminal::None;
     plan.watch.terminals.clear();
@@ -113,6 +114,16 @@ fn make_no_directories(plan: &mut Plan) -> Result<(), Box<Problem>> {
         let goes_there = |path: &Name| places.iter().any(|at| below(path.text(), at).is_some());
         op.facets().made.is_none() && !op.inside().is_some_and(goes_there)
     });
+    Ok(())
+}
+
+/// Files in the place of standard streams are looked at, and neither made nor emptied.
+fn open_no_outputs(plan: &mut Plan) -> Result<(), Box<Problem>> {
+    for step in &mut plan.steps {
+        if let Some(fd) = streams::look(step)? {
+            step.op = ProcessOp::NullStream { fd }.into();
+        }
+    }
     Ok(())
 }
 

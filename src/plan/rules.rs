@@ -57,7 +57,8 @@ fn tree_or_rules(settled: &Settled<'_>, ruled: Rights, draft: &mut Draft) -> Dra
         return Drafted::default();
     }
     mounts::glob::draft(&profile.mounts, host, draft);
-    mounts::planted::refuse_planted(&entries.tree, settings, host, draft);
+    let streams: Vec<_> = profile.process.files().map(|file| (file.way(), file.at)).collect();
+    mounts::planted::refuse_planted(&entries.tree, (settings, &streams[..]), host, draft);
     if !choice.is_new(Kind::Mount) {
         let help = format!("let it have one: {}", settled.own_tree());
         refuse_programs(settled, &help, draft);

@@ -35,8 +35,8 @@ use crate::policy::seccomp::{
     Case, Compare, Filter, Rule, Source, Table, Test, Told, Verdict, Width,
 };
 use crate::step::{
-    Content, Cover, Directory, FileSystem, Ground, GroupOp, Kernel, Op, OutsideOp, ProcessOp, Slot,
-    Stage, Step, TreeOp,
+    Content, Cover, Directory, FileSystem, Ground, GroupOp, Kernel, Made, Op, OutsideOp, ProcessOp,
+    Slot, Stage, Step, TreeOp,
 };
 use crate::text::problem::Note;
 use crate::text::source::Span;
@@ -343,6 +343,7 @@ stored! {
     structure Grouped { group, directories, cpu_time_ms }
     structure Note { less, left_out, counts, text, what, at }
     structure Span { start, end }
+    structure Made { mode, append }
     structure Inode { dev, ino }
     structure Node { block, major, minor }
     number AbsolutePath { path }
@@ -445,6 +446,7 @@ stored! {
         NoNewPrivs,
         Session { new },
         NullStream { fd },
+        FileStream { fd, path, made },
         WriteOnlyStream { fd, by },
         NewKeyring,
         Umask { mask },

@@ -2,6 +2,7 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "`argv[0]` is text of the product")]
 
 mod draft;
+mod stdio;
 mod streams;
 mod values;
 
@@ -13,6 +14,8 @@ use crate::language::value::{AbsolutePath, Mode, Time, bounded, words};
 use crate::policy::optional::Wall;
 use crate::text::source::At;
 pub(crate) use draft::{Exec, Watch, draft, exec};
+pub(crate) use stdio::Named;
+use stdio::{Input, Output, Stdio};
 pub(crate) use streams::{Kept, Terminal};
 pub(crate) use values::{IoPriority, Scheduler, Signal};
 
@@ -42,12 +45,13 @@ section! {
         /// What the kernel's memory killer thinks of the target, -1000 to 1000
         /// (proc_pid_oom_score_adj(5)).
         oom_score_adj: Key<OomScoreAdj>,
-        /// Standard input: `"inherit"` (the default) or `"null"`.
-        stdin: Key<Stdio>,
-        /// Standard output: `"inherit"` (the default) or `"null"`.
-        stdout: Key<Stdio>,
-        /// Standard error: `"inherit"` (the default) or `"null"`.
-        stderr: Key<Stdio>,
+        /// Standard input: `"inherit"` (the default), `"null"`, or a file of the host's.
+        stdin: Key<Stdio<Input>>,
+        /// Standard output: `"inherit"` (the default), `"null"`, or a file of the host's.
+        stdout: Key<Stdio<Output>>,
+        /// Standard error: `"inherit"` (the default), `"null"`, or a file of the host's; one that
+        /// `stdout` names too is opened once for both.
+        stderr: Key<Stdio<Output>>,
         /// `"auto"` (the default): the terminal is kept, with job control, where standard input is
         /// one; `"none"`: a session without terminal. Where standard input is no terminal, one on 1
         /// or 2 can be written and not read.
@@ -82,15 +86,6 @@ bounded! {
 }
 
 words! {
-    /// What a standard stream is.
-    Stdio {
-        /// The caller's.
-        Inherit = "inherit",
-        /// `/dev/null`.
-        Null = "null",
-    }
-}
-words! {
     /// How the terminal is handled.
     Tty {
         /// Kept where standard input is one.
@@ -114,6 +109,10 @@ words! {
 /// Asks what the target gets, and how far the caller may go.
 pub(crate) fn ask(process: &Process, optional: &Set<Wall>, caller: &Caller, asks: &mut Questions) {
     asks.passed = process.passed().collect();
+    asks.outputs = outputs(process).map(|(fd, path)| (fd, path.to_owned())).collect();
+    if caller.uid == 0 {
+        asks.opened.extend(process.files().map(|file| file.way().to_owned()));
+    }
     let may_skip = optional.items.iter().any(|name| name.value == "keyring");
     asks.keyring = may_skip && process.keyring.or(Keyring::New).value == Keyring::New;
     if caller.uid != 0 {
@@ -125,6 +124,11 @@ pub(crate) fn ask(process: &Process, optional: &Set<Wall>, caller: &Caller, asks
             asks.resources.get_or_insert_default();
         }
     }
+}
+
+/// The files that 1 and 2 write.
+fn outputs(process: &Process) -> impl Iterator<Item = (u32, &str)> {
+    process.files().filter(|file| file.made.is_some()).map(|file| (file.fd, file.path))
 }
 
 pub(crate) fn ask_inside(process: &Process, sought: &mut Sought) {

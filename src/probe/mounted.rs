@@ -3,16 +3,25 @@
 //! `seccomp.write-execute = false` alone.
 
 use crate::host::mounted::{MountPoint, Mounted, Written};
+use crate::language::value::{join, parent};
 use crate::probe::groups::unescape;
+use crate::probe::trail;
 use crate::sys;
 use crate::text::bytes;
+use crate::tree::walk::Last;
 use std::os::fd::RawFd;
 
 impl Mounted {
-    /// Reads what is mounted, and which of these descriptors are open for writing.
-    pub(super) fn read(fds: &[u32]) -> Mounted {
+    /// Reads what is mounted, and which of these descriptors are open for writing; these files will
+    /// be.
+    pub(super) fn read(fds: &[u32], outputs: &[(u32, String)]) -> Mounted {
         let table = bytes::text(&std::fs::read("/proc/self/mountinfo").unwrap_or_default());
-        let written = fds.iter().filter_map(|fd| written(*fd as RawFd)).collect();
+        let opened = outputs.iter().map(|(fd, path)| {
+            let end = trail::walk(parent(path), Last::Followed).end;
+            let name = path.rsplit('/').next().unwrap_or_default();
+            Written { fd: *fd, path: join(&end, &format!("/{name}")), read: false }
+        });
+        let written = fds.iter().filter_map(|fd| written(*fd as RawFd)).chain(opened).collect();
         Mounted { mounts: mounts(&table), written }
     }
 }

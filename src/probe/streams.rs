@@ -2,7 +2,9 @@
 
 use crate::host::streams::{Anew, Owner, Socket, Stream, Unix};
 use crate::sys;
+use crate::text::bytes;
 use std::ffi::CStr;
+use std::os::unix::fs::MetadataExt;
 
 /// The major number of `/dev/null`, `/dev/zero` and so on (null(4)).
 const MEMORY_DEVICES: u32 = 1;
@@ -50,6 +52,12 @@ pub(super) fn look(fd: i32) -> Stream {
     } else {
         Stream::File { read, write, owner }
     }
+}
+
+/// Whose a file is that the launcher will open; it looks again then.
+pub(super) fn owner(path: &str) -> Option<Owner> {
+    let found = std::fs::symlink_metadata(bytes::path(path)).ok()?;
+    Some(Owner::User { uid: found.uid(), mode: found.mode() & 0o777 })
 }
 
 /// A file of memory has no name in any tree, and its link in /proc says so.

@@ -10,6 +10,15 @@ use crate::language::value::Mode;
 use serde::Serialize;
 use std::fmt;
 
+/// How a file is made that the target writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Made {
+    /// Of one that is not there, less the caller's umask.
+    pub mode: Mode,
+    /// Whether what is there stays.
+    pub append: bool,
+}
+
 /// An operation on the process that does it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
@@ -109,6 +118,14 @@ pub enum ProcessOp {
     NullStream {
         /// 0, 1 or 2.
         fd: u32,
+    },
+    /// A file of the host's for a standard stream, which the launcher has opened.
+    FileStream {
+        /// 0, 1 or 2.
+        fd: u32,
+        path: Name,
+        /// How it is made; nothing where it is read.
+        made: Option<Made>,
     },
     /// The caller's terminal, opened anew for writing alone.
     WriteOnlyStream {
@@ -213,6 +230,8 @@ pub(crate) struct Facets<'a> {
     pub cwd: Option<&'a Name>,
     /// Whether it opens `/dev/null` for a standard stream.
     pub null_stream: bool,
+    /// The standard stream in whose place it puts a file of the host's, and how that is made.
+    pub file_stream: Option<(u32, &'a Name, Option<Made>)>,
     /// The descriptors above 2 that it leaves open.
     pub passes: Option<&'a [u32]>,
     /// The use of a port that Landlock allows by it.
@@ -234,6 +253,9 @@ impl ProcessOp {
             }
             ProcessOp::WorkingDirectory { path } => Facets { cwd: Some(path), ..none },
             ProcessOp::NullStream { .. } => Facets { null_stream: true, ..none },
+            ProcessOp::FileStream { fd, path, made } => {
+                Facets { file_stream: Some((*fd, path, *made)), ..none }
+            }
             ProcessOp::CloseDescriptors { keep } => Facets { passes: Some(keep), ..none },
             ProcessOp::LandlockPort { access, port } => {
                 Facets { port: Some((*access, *port)), ..none }
@@ -317,6 +339,13 @@ impl fmt::Display for ProcessOp {
             ProcessOp::Session { new: true } => f.write_str("start a session without terminal"),
             ProcessOp::Session { new: false } => f.write_str("start a process group"),
             ProcessOp::NullStream { fd } => write!(f, "open /dev/null as descriptor {fd}"),
+            ProcessOp::FileStream { fd, path, made: None } => {
+                write!(f, "open {path} as descriptor {fd}, for reading")
+            }
+            ProcessOp::FileStream { fd, path, made: Some(Made { mode, append }) } => {
+                let how = if *append { "append to" } else { "make or empty" };
+                write!(f, "{how} {path} (mode {mode} where it is new) as descriptor {fd}")
+            }
             ProcessOp::WriteOnlyStream { fd, by } => {
                 let by = if *by == Anew::Controlling { " by /dev/tty" } else { "" };
                 write!(f, "open the terminal anew{by} as descriptor {fd}, for writing alone")

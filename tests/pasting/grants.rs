@@ -225,6 +225,9 @@ fn streams(world: &World<'_>, out: &mut BTreeSet<Grant>) {
         );
     }
     for (op, _) in world.plan.process() {
+        if let ProcessOp::FileStream { path, .. } = op {
+            out.insert(Grant::Variable(format!("stream {path}")));
+        }
         if let ProcessOp::CloseDescriptors { keep } = op {
             out.extend(keep.iter().map(|fd| Grant::Descriptor(*fd)));
         }

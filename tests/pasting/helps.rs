@@ -57,6 +57,7 @@ const IN_WORDS: &[(&str, &[&str])] = &[
             "namespaces::open",
             "namespaces::proc",
             "params::missing",
+            "process::file",
             "process::pass-fds",
             "profile::amend",
             "seccomp::families",

@@ -213,6 +213,14 @@ fn words_of(op: &ProcessOp) -> Option<Words> {
             process(format!("descriptor {fd} is the terminal, for writing alone"))
         }
         ProcessOp::NullStream { fd } => process(format!("descriptor {fd} is /dev/null")),
+        ProcessOp::FileStream { fd, path, made } => {
+            let deed = match made {
+                None => "is read from",
+                Some(made) if made.append => "appends to",
+                Some(_) => "writes",
+            };
+            process(format!("descriptor {fd} {deed} {}", flat(path.text())))
+        }
         ProcessOp::CloseDescriptors { keep } if !keep.is_empty() => {
             process(format!("descriptors passed: {keep:?}"))
         }

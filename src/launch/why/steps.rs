@@ -316,6 +316,7 @@ fn process_means(op: &ProcessOp, errno: i32) -> Means {
         | ProcessOp::NoNewPrivs
         | ProcessOp::Session { .. }
         | ProcessOp::NullStream { .. }
+        | ProcessOp::FileStream { .. }
         | ProcessOp::Umask { .. }
         | ProcessOp::IoPriority { .. }
         | ProcessOp::FreshState

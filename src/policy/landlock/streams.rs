@@ -107,7 +107,13 @@ pub(super) fn without_rules(asked: &Asked<'_>, why: Span, host: &Host, draft: &m
                     at,
                     format!("cannot keep the file on descriptor {fd} read-only: {what}"),
                 );
-                draft.problem(problem.help("give it by a pipe: cat FILE | stockade run ..."));
+                let help = match asked.process.file(fd) {
+                    Some(_) => {
+                        "leave `stdin` out, and give it by a pipe: cat FILE | stockade run ..."
+                    }
+                    None => "give it by a pipe: cat FILE | stockade run ...",
+                };
+                draft.problem(problem.help(help));
             }
             Stream::File { read: false, write: true, owner } if reaches(owner, READ) => {
                 draft.note(

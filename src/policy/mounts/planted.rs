@@ -13,8 +13,13 @@ use crate::text::source::Span;
 /// writing. Such a link is root's where root started the run that left it there: what the target
 /// writes into a tree of root's belongs to root. In the same way it is the caller's, where an entry
 /// follows links of the caller's. `tree` has the settled entries: one that is left out grants
-/// nothing.
-pub(crate) fn refuse_planted(tree: &Tree, settings: &[Setting], host: &Host, draft: &mut Draft) {
+/// nothing. `streams` are the ways to the files in the place of standard streams.
+pub(crate) fn refuse_planted(
+    tree: &Tree,
+    (settings, streams): (&[Setting], &[(&str, Span)]),
+    host: &Host,
+    draft: &mut Draft,
+) {
     if host.ways.is_empty() && host.followed.is_empty() {
         return;
     }
@@ -27,7 +32,7 @@ pub(crate) fn refuse_planted(tree: &Tree, settings: &[Setting], host: &Host, dra
         Content::File(path) => Some((path.text(), setting.at)),
         _ => None,
     });
-    for (path, at) in sources.chain(files) {
+    for (path, at) in sources.chain(files).chain(streams.iter().copied()) {
         let followed = host.followed.get(path).map(|trail| &trail.links);
         let planted = followed
             .or_else(|| host.ways.get(path))

@@ -1,8 +1,9 @@
 //! The descriptors that the target has from its caller.
 
-use super::{Process, Stdio, Tty};
+use super::{Named, Process, Tty};
 use crate::host::Host;
 use crate::host::streams::{Anew, Owner, Stream};
+use crate::kernel::name::Name;
 use crate::policy::identity::Ids;
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
@@ -43,28 +44,27 @@ impl Process {
             .filter(|fd| *fd > 2)
     }
 
-    /// Whether `/dev/null` takes the place of 0, 1 or 2.
-    pub fn is_null(&self, fd: u32) -> bool {
-        let keys = [&self.stdin, &self.stdout, &self.stderr];
-        keys.get(fd as usize).is_some_and(|key| key.or(Stdio::Inherit).value == Stdio::Null)
-    }
-
-    /// The same, whatever they are.
+    /// All descriptors that are passed, whatever they are.
     pub fn given(&self) -> impl Iterator<Item = u32> {
         let passed = self.pass_fds.get().into_iter().flat_map(|fds| &fds.value);
         let passed = passed.map(|fd| fd.value);
-        (0..3).filter(|fd| !self.is_null(*fd)).chain(passed)
+        (0..3).filter(|fd| self.is_callers(*fd)).chain(passed)
     }
 
-    /// All descriptors that the target has from its caller.
+    /// All descriptors that the target has from its caller, and the files in the place of some.
     pub fn kept(&self, host: &Host) -> impl Iterator<Item = Kept> {
         let ats = [self.stdin.at(), self.stdout.at(), self.stderr.at()];
-        let streams = (0..).zip(host.streams).zip(ats).filter(|((fd, _), _)| !self.is_null(*fd));
+        let streams = (0..).zip(host.streams).zip(ats);
+        let streams =
+            streams.filter(|((fd, _), _)| !self.is_null(*fd)).map(|((fd, stream), at)| {
+                let stream = self.file(fd).map_or(stream, |file| opened(&file, host));
+                Kept { fd, stream, at }
+            });
         let passed = self.pass_fds.get().into_iter().flat_map(|fds| &fds.value);
         let passed = passed.filter_map(|fd| {
             Some(Kept { fd: fd.value, stream: *host.passed.get(&fd.value)?, at: fd.at })
         });
-        streams.map(|((fd, stream), at)| Kept { fd, stream, at }).chain(passed)
+        streams.chain(passed)
     }
 
     /// Whether a file on a descriptor is all of the host's whose mode the target can change
@@ -91,8 +91,19 @@ impl Process {
 
     /// Whether the target has the caller's terminal as 0, 1 or 2.
     fn is_terminal(&self, fd: u32, host: &Host) -> bool {
-        matches!(host.streams[fd as usize], Stream::Terminal { .. }) && !self.is_null(fd)
+        matches!(host.streams[fd as usize], Stream::Terminal { .. }) && self.is_callers(fd)
     }
+}
+
+/// What the target has of a file that the launcher opens: an output is the caller's own, or not
+/// opened. Of an input that nobody saw the worst is taken.
+fn opened(file: &Named<'_>, host: &Host) -> Stream {
+    let callers = |mode| Owner::User { uid: host.caller.uid, mode };
+    let owner = match file.made {
+        Some(made) => callers(made.mode.0),
+        None => host.fed.unwrap_or(callers(0o777)),
+    };
+    Stream::File { read: file.made.is_none(), write: file.made.is_some(), owner }
 }
 
 /// Only a target with the terminal as its standard input takes part in job control, which stops no
@@ -138,19 +149,26 @@ fn refuse_terminal(fd: u32, errno: i32, at: Span) -> Problem {
 /// Drafts what becomes of 0, 1 and 2, and refuses what opens more than it is.
 pub(super) fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &mut Draft) {
     take_input(process, host, draft);
-    for (fd, key) in [(0, &process.stdin), (1, &process.stdout), (2, &process.stderr)] {
+    refuse_files(process, draft);
+    let ats = [process.stdin.at(), process.stdout.at(), process.stderr.at()];
+    for (fd, at) in (0..).zip(ats) {
         match host.streams[fd as usize] {
             _ if process.is_null(fd) => {
-                draft.step(Stage::Process, ProcessOp::NullStream { fd }, key.at())
+                draft.step(Stage::Process, ProcessOp::NullStream { fd }, at)
+            }
+            // Before Landlock's rule for the descriptor, which is of what it is then.
+            _ if let Some(file) = process.file(fd) => {
+                let (path, made) = (Name::new(file.path), file.made);
+                draft.step(Stage::Rules, ProcessOp::FileStream { fd, path, made }, at);
             }
             Stream::Unknown(errno) => {
                 draft.problem(Problem::new(
                     "process::stream",
-                    key.at(),
+                    at,
                     format!("cannot look at descriptor {fd}: {}", errno_words(errno)),
                 ));
             }
-            Stream::Directory => draft.problem(directory(fd, key.at()).help(format!(
+            Stream::Directory => draft.problem(directory(fd, at).help(format!(
                 "start stockade with another, or set std{} = \"null\"",
                 ["in", "out", "err"][fd as usize]
             ))),
@@ -181,6 +199,37 @@ pub(super) fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &
         draft.problem(
             directory(fd, at).help("grant the directory in [mounts], and leave the descriptor out"),
         );
+    }
+}
+
+/// Refuses files of which two streams ask different things.
+fn refuse_files(process: &Process, draft: &mut Draft) {
+    let problem = |at, message: String| Problem::new("process::file", at, message);
+    for file in process.files() {
+        if let Some(made) = file.made.filter(|made| made.mode.0 & !0o777 != 0) {
+            let message = format!("cannot make {}: mode {} is no plain one", file.path, made.mode);
+            let help = "what a target writes is no set-id program: write at most \"0777\"";
+            draft.problem(problem(file.mode_at, message).help(help));
+        }
+    }
+    let (input, out, err) = (process.file(0), process.file(1), process.file(2));
+    if let (Some(out), Some(err)) = (out, err)
+        && out.path == err.path
+        && out.made != err.made
+    {
+        let message = format!("cannot open {} once for both streams: the lines differ", err.path);
+        let help = "write the same `mode` and `append` in `stdout` and `stderr`";
+        draft.problem(problem(err.at, message).also(out.at, "the other").help(help));
+    }
+    let emptied = |input: &Named<'_>, output: &Named<'_>| {
+        input.path == output.path && output.made.is_some_and(|made| !made.append)
+    };
+    for output in [out, err].into_iter().flatten() {
+        if let Some(input) = input.filter(|input| emptied(input, &output)) {
+            let message = format!("cannot read {}: it is emptied before", input.path);
+            let help = "name another file, or write `append = true` there";
+            return draft.problem(problem(input.at, message).also(output.at, "by this").help(help));
+        }
     }
 }
 
