@@ -120,6 +120,7 @@ fn every_example_has_a_test() {
     assert_eq!(
         names,
         [
+            "filter",
             "github",
             "gitlab",
             "landlock-alone",
@@ -227,6 +228,24 @@ fn the_offline_build_builds() {
         let said = good(who, example.shell(who, &example.place.path, &line));
         assert!(said.contains("the check passed"), "{who:?}: {said}");
         assert!(out.join("primes").exists());
+    });
+}
+
+#[test]
+fn the_filter_has_two_files_and_no_more() {
+    each("filter", |example, who| {
+        let home = example.folder("home", who);
+        example.place.file("home/in", "b 2\na 1\n");
+        let settings = format!("--set input={0}/in --set output={0}/out", home.display());
+        let acts = format!("sort; ls {} || true; cat /proc/self/fd/1 || true", home.display());
+        let filter =
+            format!("stockade run {settings} {} sh -c '{acts}'", example.path("profile.toml"));
+        let said = good(who, example.shell(who, &home, &format!("{filter} 2>&1")));
+        assert_eq!(std::fs::read_to_string(home.join("out")).unwrap(), "a 1\nb 2\n");
+        assert!(said.matches("No such file").count() == 1 && said.contains("Permission"), "{said}");
+        // Outside, the program sees both directories.
+        let twin = format!("cat in | (ls {})", home.display());
+        assert!(good(who, example.shell(who, &home, &twin)).contains("out"));
     });
 }
 

@@ -120,10 +120,10 @@ const LIMITED: Variant = Variant {
 };
 
 /// With a process that answers for denied calls, and a hand-over that the policy denies. The target
-/// makes none of these.
+/// makes none of these. The launcher opens what is read.
 const TOLD: Variant = Variant {
     top: "",
-    process: "",
+    process: "stdin = { file = \"INPUT\" }",
     namespaces: "",
     rest: "\"/proc\" = \"proc\"\n[seccomp]\ndeny = [\"sendmsg\", \
            \"seccomp\"]\n[seccomp.rules]\nsync = \"notify\"\n",
@@ -177,7 +177,10 @@ impl Sweep {
                  \"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/data\" = {{ bind = \"{at}/data\", \
                  access = \"rw\" }}\n\
                  \"/data/secret\" = {{ hide = true }}\n{}\n",
-                variant.top, variant.process, variant.namespaces, variant.rest
+                variant.top,
+                variant.process.replace("INPUT", &input.display().to_string()),
+                variant.namespaces,
+                variant.rest
             ),
         );
         Some(Sweep { place, who, profile, input })

@@ -73,7 +73,8 @@ fn profile(place: &Place, command: &str) -> PathBuf {
          = {{ bind = \"{at}/data\", access = \"rw\" }}\n\
          \"/text\" = {{ text = \"x\" }}"
     );
-    place.file("profile.toml", &format!("{}[process]\ncommand = {command}\n", system(&mounts)))
+    let process = format!("stdin = {{ file = \"{at}/sub/file\" }}\ncommand = {command}\n");
+    place.file("profile.toml", &format!("{}[process]\n{process}", system(&mounts)))
 }
 
 #[test]

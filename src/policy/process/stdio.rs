@@ -77,7 +77,7 @@ impl<T: Shaped> Shaped for Stdio<T> {
     }
 }
 
-/// The file that stands in the place of 0, 1 or 2.
+/// The file that takes the place of 0, 1 or 2.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<'a> {
     pub fd: u32,

@@ -55,6 +55,29 @@ pub const ROWS: &[Row] = &[
         ),
     ),
     row(
+        "process.stdin.file",
+        watched("process.stdin = { file = \"{P}/token\" }", "echo fed | $RUN cat", "token", "fed"),
+    ),
+    row(
+        "process.stdout.file",
+        watched(
+            "process.stdout = { file = \"/tmp/{A}-{id}\" }",
+            "$RUN echo shown | sed 's/^/printed /'; cat /tmp/{A}-{id}; rm -f /tmp/{A}-{id}",
+            "shown",
+            "printed shown",
+        ),
+    ),
+    row(
+        "process.stderr.file",
+        watched(
+            "process.stderr = { file = \"/tmp/{A}-{id}\" }",
+            "$RUN sh -c 'echo shown >&2' 2>&1 | sed -n 's/^shown/printed &/p'; cat /tmp/{A}-{id}; \
+             rm -f /tmp/{A}-{id}",
+            "shown",
+            "printed shown",
+        ),
+    ),
+    row(
         "process.tty",
         watched(
             "process.tty = \"none\"",
