@@ -75,6 +75,8 @@ pub struct Host {
     /// The links, all root's, that paths of the profile lead through on their way, by the path;
     /// read only for root.
     pub ways: BTreeMap<String, Vec<Link>>,
+    /// The files and directories that the launcher is to open, and that are not there; why.
+    pub unopened: BTreeMap<String, i32>,
     /// How many bytes each file has that is copied, or why the caller cannot read it, by the host's
     /// path.
     pub copied: BTreeMap<String, Result<u64, i32>>,

@@ -1,7 +1,7 @@
 //! `[process]`: files of the host's as standard streams. The target has what they were opened for
 //! and no more, and no link leads the launcher elsewhere.
 
-use crate::support::{As, Place, errors, is_root, said, system, text};
+use crate::support::{As, Place, errors, is_root, said, system, text, unwrapped};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Output;
@@ -175,4 +175,37 @@ fn root_writes_where_root_alone_can() {
     let line = format!("stdout = {{ file = {planted:?} }}");
     refused(&run(&place, As::Root, &line, "echo x"), "it is another user's");
     assert!(read(&planted) == "theirs" && !theirs.join("x").exists());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_found_by_check() {
+    let place = Place::new();
+    for who in As::all() {
+        let home = place.folder(&format!("{who:?}"), *who);
+        let at = home.display();
+        let lines = format!(
+            "stdin = {{ file = \"{at}/in\" }}\nstdout = {{ file = \"{at}/new/out\" }}\n\
+             [env]\nTOKEN = {{ file = \"{at}/in\" }}"
+        );
+        let path = place.file("absent.toml", &profile(&lines));
+        let check = || {
+            let output = place.stockade(*who).arg("check").arg(&path).arg("/bin/true").output();
+            let output = output.unwrap();
+            (output.status.code(), unwrapped(&text(&output.stdout)))
+        };
+        let (status, found) = check();
+        assert_eq!(status, Some(125), "{found}");
+        for words in [
+            &format!("cannot read {at}/in as standard input: no such file or directory"),
+            &format!("cannot write {at}/new/out as standard output: no such file or directory"),
+            &format!("make its directory: mkdir -p {at}/new"),
+            &format!("cannot read {at}/in: no such file or directory"),
+        ] {
+            assert!(found.contains(words.as_str()), "{words}: {found}");
+        }
+        let fill = format!("mkdir {at}/new; echo text > {at}/in");
+        done(&place.outside(*who, "/bin/sh").args(["-c", &fill]).output().unwrap());
+        assert_eq!(check().0, Some(0), "the twin");
+        done(&place.stockade(*who).arg("run").arg(&path).arg("/bin/true").output().unwrap());
+    }
 }

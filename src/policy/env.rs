@@ -18,7 +18,7 @@ use crate::language::value::{AbsolutePath, OnlyTrue};
 use crate::step::Content;
 use crate::step::draft::Draft;
 use crate::text::bytes;
-use crate::text::problem::Problem;
+use crate::text::problem::{Problem, errno_words};
 use crate::text::source::{At, Span};
 use serde::Serialize;
 use toml::de::DeValue;
@@ -159,14 +159,12 @@ impl EntryType for Variable {
 
 // ---- ask ----
 
-/// Asks by which way root's launcher comes to the files that it reads.
-pub(crate) fn ask(env: &Env, caller: &Caller, asks: &mut Questions) {
-    if caller.uid == 0 {
-        asks.opened.extend(env.iter().filter_map(|(_, variable)| match &variable.value {
-            Variable::File(path) => Some(path.0.clone()),
-            Variable::Text(_) | Variable::Fd(_) | Variable::Pass { .. } => None,
-        }));
-    }
+/// Asks for the files that the launcher reads.
+pub(crate) fn ask(env: &Env, asks: &mut Questions) {
+    asks.opened.extend(env.iter().filter_map(|(_, variable)| match &variable.value {
+        Variable::File(path) => Some(path.0.clone()),
+        Variable::Text(_) | Variable::Fd(_) | Variable::Pass { .. } => None,
+    }));
 }
 
 /// Says where programs and libraries are looked for.
@@ -225,6 +223,7 @@ pub(crate) fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
             Err(problem) => draft.problem(problem),
         }
     }
+    refuse_absent(&settings, host, draft);
     settings.extend(prefix::passed(env, &host.caller));
     settings.sort_by(|a, b| a.name.cmp(&b.name));
     let is_there = settings.iter().any(|setting| setting.name.text() == "PATH");
@@ -237,6 +236,18 @@ pub(crate) fn draft(env: &Env, host: &Host, draft: &mut Draft) -> Vec<Setting> {
         });
     }
     settings
+}
+
+/// Refuses a value from a file that is not there.
+fn refuse_absent(settings: &[Setting], host: &Host, draft: &mut Draft) {
+    for setting in settings {
+        if let Content::File(path) = &setting.value
+            && let Some(errno) = host.unopened.get(path.text())
+        {
+            let message = format!("cannot read {path}: {}", errno_words(*errno));
+            draft.problem(Problem::new("launch::content", setting.at, message));
+        }
+    }
 }
 
 /// Why no variable can have this name, or no prefix this value.

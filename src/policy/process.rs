@@ -110,9 +110,7 @@ words! {
 pub(crate) fn ask(process: &Process, optional: &Set<Wall>, caller: &Caller, asks: &mut Questions) {
     asks.passed = process.passed().collect();
     asks.outputs = outputs(process).map(|(fd, path)| (fd, path.to_owned())).collect();
-    if caller.uid == 0 {
-        asks.opened.extend(process.files().map(|file| file.way().to_owned()));
-    }
+    asks.opened.extend(process.files().map(|file| file.way().to_owned()));
     let may_skip = optional.items.iter().any(|name| name.value == "keyring");
     asks.keyring = may_skip && process.keyring.or(Keyring::New).value == Keyring::New;
     if caller.uid != 0 {

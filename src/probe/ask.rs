@@ -13,7 +13,7 @@ pub(super) fn questions(profile: &Profile, caller: &Caller) -> Questions {
     let mut asks = Questions::default();
     process::ask(&profile.process, &profile.optional, caller, &mut asks);
     rlimits::ask(&profile.rlimits, caller, &mut asks);
-    env::ask(&profile.env, caller, &mut asks);
+    env::ask(&profile.env, &mut asks);
     identity::ask(&profile.identity, caller, &mut asks);
     namespaces::ask(&profile.namespaces, &profile.optional, caller, &mut asks);
     network::names::ask(&profile.network, &profile.namespaces, &mut asks);

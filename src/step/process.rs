@@ -339,12 +339,14 @@ impl fmt::Display for ProcessOp {
             ProcessOp::Session { new: true } => f.write_str("start a session without terminal"),
             ProcessOp::Session { new: false } => f.write_str("start a process group"),
             ProcessOp::NullStream { fd } => write!(f, "open /dev/null as descriptor {fd}"),
-            ProcessOp::FileStream { fd, path, made: None } => {
-                write!(f, "open {path} as descriptor {fd}, for reading")
-            }
-            ProcessOp::FileStream { fd, path, made: Some(Made { mode, append }) } => {
-                let how = if *append { "append to" } else { "make or empty" };
-                write!(f, "{how} {path} (mode {mode} where it is new) as descriptor {fd}")
+            ProcessOp::FileStream { fd, path, made } => {
+                let deed = match made {
+                    None => "read",
+                    Some(Made { append: true, .. }) => "append to",
+                    Some(Made { append: false, .. }) => "write",
+                };
+                let stream = ["input", "output", "error"].get(*fd as usize).unwrap_or(&"stream");
+                write!(f, "{deed} {path} as standard {stream}")
             }
             ProcessOp::WriteOnlyStream { fd, by } => {
                 let by = if *by == Anew::Controlling { " by /dev/tty" } else { "" };

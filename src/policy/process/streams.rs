@@ -8,6 +8,7 @@ use crate::policy::identity::Ids;
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
 use crate::text::problem::{Problem, errno_words};
+use crate::text::shell::shell_word;
 use crate::text::source::Span;
 use serde::Serialize;
 
@@ -159,7 +160,13 @@ pub(super) fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &
             // Before Landlock's rule for the descriptor, which is of what it is then.
             _ if let Some(file) = process.file(fd) => {
                 let (path, made) = (Name::new(file.path), file.made);
-                draft.step(Stage::Rules, ProcessOp::FileStream { fd, path, made }, at);
+                let op = ProcessOp::FileStream { fd, path, made };
+                if let Some(errno) = host.unopened.get(file.way()) {
+                    let why = errno_words(*errno);
+                    let problem = Problem::new("launch::stream", at, format!("cannot {op}: {why}"));
+                    draft.problem(problem.help_maybe(remedy(&file, *errno)));
+                }
+                draft.step(Stage::Rules, op, at);
             }
             Stream::Unknown(errno) => {
                 draft.problem(Problem::new(
@@ -200,6 +207,12 @@ pub(super) fn draft(process: &Process, in_host_tree: bool, host: &Host, draft: &
             directory(fd, at).help("grant the directory in [mounts], and leave the descriptor out"),
         );
     }
+}
+
+/// What is to be done where nothing is at the way to a file.
+fn remedy(file: &Named<'_>, errno: i32) -> Option<String> {
+    let output = file.made.is_some() && errno == libc::ENOENT;
+    output.then(|| format!("make its directory: mkdir -p {}", shell_word(file.way())))
 }
 
 /// Refuses files of which two streams ask different things.
