@@ -396,7 +396,7 @@ pub(crate) enum ProfilesCommand {
         /// Another
         #[arg(value_name = "PROFILE")]
         second: String,
-        /// What both are given.
+        /// The arguments of both.
         #[command(flatten)]
         given: Box<Flags>,
     },
@@ -485,7 +485,7 @@ impl Examined {
     }
 }
 
-// What of a plan is shown.
+// The parts of a plan that are shown.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  stockade plan default -- make\n  stockade plan --layers ./p.toml",

@@ -118,8 +118,7 @@ fn prepare(command: &str, given: Given) -> Result<Planned, Failed> {
         .map_err(|failed| meant::program_or(failed, &request, command))
 }
 
-/// The same, with what looks like a mistake, also where something is wrong. What is planned does
-/// not depend on it.
+/// The same, with warnings, also if there are problems. The plan does not depend on them.
 fn prepare_and_lint(
     command: &str,
     given: Given,
@@ -171,7 +170,7 @@ impl Failed {
     /// The same where what is wrong is what was asked for: all of it on standard output.
     fn report(&self, format: Format) -> u8 {
         match format {
-            // What is wrong with the command line is no answer.
+            // A problem of the command line is no answer.
             _ if self.problems.iter().any(|problem| problem.code.starts_with("cli::")) => {
                 return self.say(format);
             }

@@ -208,7 +208,7 @@ impl Plan {
         skipped.map(|note| note_line(note, &self.sources))
     }
 
-    /// What is not in sight inside.
+    /// The files that are missing inside.
     pub(crate) fn look_inside(&self) -> Vec<Unseen> {
         let (mut host, settled) = probe(&self.profile, Caller::current(), &self.sources);
         host.look_inside(&self.profile, &settled);

@@ -67,7 +67,7 @@ pub struct Host {
     /// Why an ordinary caller can make nothing in directories where `missing = "create"` is to, by
     /// the host's path.
     pub unwritable: BTreeMap<String, i32>,
-    /// Where the `.git` files among them say that git's directory is, by the host's path
+    /// The git directories that `.git` files among them name, by the host's path
     /// (gitrepository-layout(5)).
     pub git_directories: BTreeMap<String, String>,
     /// What the patterns among the keys of `[mounts]` match.
@@ -95,8 +95,8 @@ pub struct Host {
     /// Keys and sessions of the homes of this machine, and the system's; read where it is asked
     /// for.
     pub keys: Vec<Key>,
-    /// What git reads below granted directories, besides their own `.git`, by the host's path; read
-    /// where it is asked for.
+    /// The files that git reads below granted directories, besides their own `.git`, by the host's
+    /// path; read only on request.
     pub repositories: BTreeMap<String, Vec<String>>,
     /// Descriptors 0, 1 and 2.
     pub streams: [Stream; 3],
@@ -117,7 +117,7 @@ pub struct Host {
     pub subgid: Vec<(u32, u32)>,
     /// Host ids in use, as first and count; read only for root.
     pub taken: Vec<(u32, u32)>,
-    /// What of the profile came from the caller's environment.
+    /// The parts of the profile that came from the caller's environment.
     pub private: Vec<Span>,
     /// The files that the profile came from, in their real places.
     pub profiles: Vec<String>,
@@ -125,7 +125,7 @@ pub struct Host {
     pub loose_profiles: Vec<Loose>,
     /// What each item of `programs` needs, in their order.
     pub programs: Vec<Program>,
-    /// What the command finds inside; read where it is asked for ([`Host::look_inside`]).
+    /// What the command finds inside; read only on request ([`Host::look_inside`]).
     pub inside: Option<Inside>,
     /// Control groups; read only where the profile has limits.
     pub control_groups: Groups,

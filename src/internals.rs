@@ -1,4 +1,4 @@
-//! What the tests, the benches and the fuzz targets of this package need of the inside, and nothing
+//! The internals that the tests, the benches and the fuzz targets of this package need, and nothing
 //! else: they invent machines, and look at plans, filters and shapes as data.
 //!
 //! It is no promise, and no part of the face: any version may change or remove any of it. A name is

@@ -67,8 +67,8 @@ pub enum Outcome {
     TimedOut,
     /// By `limits.cpu-time`: its processes together had used the processor time that they may.
     CpuTimeOver,
-    /// By the kernel, because the memory of `limits.memory` was used up. Where it ended some of
-    /// several processes alone, it is not known that this one was among them, and the outcome is
+    /// By the kernel, because the memory of `limits.memory` was used up. If it ended only some of
+    /// several processes, it is unknown whether this one was among them, and the outcome is
     /// [`Killed`](Outcome::Killed) by SIGKILL (9).
     OutOfMemory,
 }
@@ -82,7 +82,7 @@ pub(crate) struct Ended {
     pub usage: Usage,
     /// What its control groups report, if it was asked for and it had groups.
     pub account: Option<Account>,
-    /// What could not be removed: the next run does.
+    /// Things that could not be removed: the next run removes them.
     pub left: Vec<String>,
     /// Optional limits that were skipped because the kernel lacks them.
     pub fallen: Vec<Note>,

@@ -165,7 +165,7 @@ pub struct Plan {
     pub slots: usize,
     /// What the user should know.
     pub notes: Vec<Note>,
-    /// What of the profile came from the caller's environment.
+    /// The parts of the profile that came from the caller's environment.
     pub private: Vec<Span>,
 }
 

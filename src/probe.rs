@@ -66,7 +66,7 @@ pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> (Host, Set
         ..Host::default()
     };
     let asks = ask::questions(profile, &caller);
-    // What is imported says as much about the sandbox as the profile does.
+    // An imported policy decides as much about the sandbox as the profile does.
     if let Some(path) = &asks.import {
         let (place, links) = way(path, &caller.cwd);
         host.profiles.push(place);
@@ -117,8 +117,8 @@ impl Host {
         }
     }
 
-    /// What the entries of `[mounts]` ask for. Gives the entries, where patterns are among them,
-    /// and the tree of all.
+    /// What the entries of `[mounts]` ask for. Returns the entries, if any are patterns, and the
+    /// tree of all.
     fn read_mounts(&mut self, profile: &Profile, caller: &Caller) -> (Option<Mounts>, Tree) {
         if let Some(root) = mounts::bound_root(&profile.mounts) {
             self.root_names = names_in(root);

@@ -74,7 +74,7 @@ section! {
     later { "lsm" }
 }
 
-/// What the loader does with keys by their names; it knows none.
+/// How the loader handles keys by name; it knows none itself.
 impl Profile {
     /// Reports names in `optional` that are no optional protections.
     fn check(&self, reader: &mut Reader<'_>) {
@@ -163,8 +163,8 @@ impl Shaped for Bases {
     }
 }
 
-/// Where a key of the language stands, for a file that has it elsewhere: all keys below a
-/// `[section]` are that section's in TOML.
+/// The section of a key of the language, for a file that has it elsewhere: in TOML all keys below a
+/// `[section]` belong to it.
 pub fn place_of_key(key: &str) -> Option<String> {
     // Every entry of a file can have a wrong name.
     static SHAPE: LazyLock<Shape> = LazyLock::new(Profile::shape);

@@ -139,7 +139,7 @@ pub enum Stage {
     Group,
     /// What the profile binds is opened.
     Sources,
-    /// What only a process with the caller's credentials may write.
+    /// Files that only a process with the caller's credentials may write.
     Enter,
     /// The ids that own all that is made from here on.
     Ids,

@@ -112,7 +112,7 @@ pub(crate) fn clone_process(flags: u64, pidfd: &mut RawFd, group: Option<RawFd>)
     }
 }
 
-/// What a child that executes at once has for its memory until then.
+/// The memory of a child until it executes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Memory {
     /// The caller's: what the child writes to its data is seen there.
@@ -764,8 +764,8 @@ pub(crate) fn write_all(fd: RawFd, mut bytes: &[u8]) -> Result {
     Ok(())
 }
 
-/// Writes what can be written without waiting. That is asked for the one write where the kernel
-/// knows it (pwritev2(2), RWF_NOWAIT: pipes and sockets), and just before it elsewhere (terminals).
+/// Writes as much as is possible without waiting. Pipes and sockets take RWF_NOWAIT for this write
+/// (pwritev2(2)); other files (terminals) are polled just before it.
 pub(crate) fn write_at_once(fd: RawFd, bytes: &[u8]) -> Result<usize> {
     let mut polled = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
     // SAFETY: `polled` is one of them.
@@ -1280,7 +1280,7 @@ pub(crate) fn landlock_restrict(ruleset: RawFd, abi: u32, audit: bool) -> Result
 pub struct Program {
     length: u16,
     filter: *const seccompiler::sock_filter,
-    /// What the pointer leads to. The kernel looks no further than that.
+    /// The target of the pointer, which has no further pointers.
     instructions: seccompiler::BpfProgram,
 }
 
@@ -1335,8 +1335,7 @@ pub(crate) struct Asked {
     pub architecture: u32,
     /// The number there.
     pub number: u32,
-    /// What is in its registers. What those point at may change at any time, and is never looked
-    /// at.
+    /// The registers. The memory that they point at may change at any time, and is never read.
     pub arguments: [u64; 6],
 }
 
@@ -1548,7 +1547,7 @@ pub(crate) struct Signalled {
     pub signal: i32,
     /// `si_code`: positive when the kernel sent it.
     pub code: i32,
-    /// What was sent with it, where `si_code` is SI_QUEUE.
+    /// The value sent with it, if `si_code` is SI_QUEUE.
     pub number: i32,
 }
 

@@ -116,9 +116,9 @@ pub(super) fn cwd(word: &str, directory: &str) -> Read {
     Ok((called("--cwd", word), format!("process.cwd = {}", Toml::word(path))))
 }
 
-/// A path from the caller's directory. That one comes from getcwd(3) and has no links, so `..` at
-/// the beginning is its parent; `..` behind a name may be another's, and is refused as it is in a
-/// profile.
+/// A path from the caller's directory. That directory comes from getcwd(3) and has no links, so
+/// `..` at the beginning is its parent; `..` after a name may mean another directory, and is
+/// refused as in a profile.
 fn absolute(path: &str, directory: &str) -> Option<String> {
     if path.starts_with('/') {
         return Some(plain(path));

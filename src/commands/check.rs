@@ -1,5 +1,5 @@
-//! `stockade check`: everything up to the launch, without it. What it finds is what was asked for,
-//! so all of it goes to standard output.
+//! `stockade check`: everything up to the launch, without it. Its findings are its result, so all
+//! of them go to standard output.
 
 use super::{FAILED, Planned, prepare_and_lint, print_line, print_notes, print_report};
 use crate::cli::{Checked, Format};
@@ -31,7 +31,7 @@ pub(super) fn check(checked: Checked) -> u8 {
                     print_line(&warnings.json_with(&planned.plan.notes, &planned.sources))
                 }
                 Format::Text => {
-                    // What fails is never silent about the reason.
+                    // A failure always shows its reason.
                     if notes != Notes::None || failed {
                         print_report(&warnings, &planned.sources);
                     }

@@ -103,7 +103,7 @@ fn fitting(command: &Command, before: &[&str], begun: &str) -> Vec<String> {
     begun_option(command, begun).unwrap_or_else(|| offered(subcommands(command), begun))
 }
 
-/// What fits a word that is an option, or an option and the beginning of its value.
+/// Completions of a word that is an option, or an option and the beginning of its value.
 fn begun_option(command: &Command, begun: &str) -> Option<Vec<String>> {
     if !begun.starts_with('-') {
         return None;
@@ -115,7 +115,7 @@ fn begun_option(command: &Command, begun: &str) -> Option<Vec<String>> {
     Some(
         arg.map_or(vec![], |arg| values(arg, value))
             .into_iter()
-            // What the shell is to look up is no value.
+            // A word for the shell to complete is no value.
             .filter(|value| !value.starts_with(':'))
             .map(|value| format!("{option}={value}"))
             .collect(),
@@ -190,7 +190,7 @@ fn options(command: &Command) -> impl Iterator<Item = Offer> {
     })
 }
 
-/// What may stand for an argument, by what it is called: a PROFILE is a name or a path.
+/// The values of an argument, by its name: a PROFILE is a name or a path.
 fn values(arg: &Arg, begun: &str) -> Vec<String> {
     let possible = arg.get_possible_values();
     if !possible.is_empty() {

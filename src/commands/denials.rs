@@ -55,7 +55,7 @@ pub(super) struct Denied {
     process: String,
     /// Its number inside; 0 where it is not known.
     pid: u32,
-    /// What became of the call: an errno, or `killed`.
+    /// The result of the call: an errno, or `killed`.
     with: String,
     count: u64,
 }
@@ -84,7 +84,7 @@ pub(super) fn tell(denial: &Denial, plan: &Plan) {
     sys::regardless(sys::write_at_once(libc::STDERR_FILENO, line.as_bytes()));
 }
 
-/// What the filter makes of it.
+/// The verdict of the filter.
 pub(super) fn judge(denial: &Denial, plan: &Plan) -> Verdict {
     let Act::Call(call) = &denial.act;
     plan.filter.judge_seen(call.architecture, call.number, &call.arguments)

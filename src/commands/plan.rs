@@ -21,7 +21,7 @@ pub(super) fn plan(planning: Planning) -> u8 {
             failed.say(format)
         }
         Ok(mut planned) => {
-            // What is there of keys and hooks counts for the exposure, and changes no plan.
+            // Keys and hooks count for the exposure, and change no plan.
             planned.host.look_closer(&planned.profile, &planned.settled);
             let Planned { sources, profile, host, settled, plan } = &planned;
             match format {

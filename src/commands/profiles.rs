@@ -78,7 +78,7 @@ fn show(name: &str) -> u8 {
 struct Difference {
     /// Of which profile it is.
     profile: String,
-    /// What that one does, and the other does not.
+    /// An operation of this one that the other lacks.
     does: String,
 }
 

@@ -93,7 +93,7 @@ pub(super) struct Record {
     /// The signal that ended the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<i32>,
-    /// What was wrong, as `check --format json` says it.
+    /// The problems, as `check --format json` prints them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<serde_json::Value>,
     /// Microseconds from the start of the launch to its end.
@@ -103,7 +103,7 @@ pub(super) struct Record {
     /// What the control groups report.
     #[serde(flatten)]
     account: Account,
-    /// What is less than the profile says, with its leave.
+    /// Optional protections and grants that were skipped.
     skipped: Vec<String>,
     /// The system calls that were denied, where an option asks for them or a rule says `notify`.
     #[serde(skip_serializing_if = "Vec::is_empty")]

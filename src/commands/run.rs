@@ -73,7 +73,7 @@ fn run_plan(
         }
     };
     let launched = passed.and_then(|()| {
-        // What is written from here on may wait, and is ended by signals as any program is.
+        // Writes from here on may block, and signals end this process as any other.
         let _mask = Mask::look()?;
         launch(&planned.plan, ask, &mut tell)
     });

@@ -191,7 +191,7 @@ fn problem(error: &clap::Error, given: &[String]) -> Problem {
     Problem::new("cli::flag", Span::NOWHERE, message).help(help)
 }
 
-/// What a command that is not known is meant to be.
+/// The likely intent of an unknown command.
 fn of_others(command: &str, written: &[String]) -> Option<String> {
     let at = written.iter().position(|word| word == command)?;
     // `profiles new` is `new`.

@@ -198,7 +198,7 @@ fn after(line: &Line, query: &Query, request: &Request, eyes: &Eyes) -> Option<A
     Some(judge(query, &planned.profile, &World::new(&planned.plan, &planned.profile), eyes))
 }
 
-/// What denies a call once the filter is open, where no line opens that.
+/// The restriction behind an open filter that denies the call and that no line lifts.
 fn never(lines: &[Line], query: &Query, request: &Request, eyes: &Eyes) -> Option<String> {
     lines
         .iter()

@@ -4,7 +4,7 @@ use crate::kernel::capability::CapabilitySet;
 use crate::text::source::Span;
 use std::fmt;
 
-/// What a walk through one tree found.
+/// The result of a search through one tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Look {
     /// Where it began on the host.

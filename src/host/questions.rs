@@ -42,7 +42,7 @@ pub(crate) struct Questions {
     pub opened: Vec<String>,
 }
 
-/// What is looked for in the finished tree, and by which settings.
+/// The files to look for in the finished tree, and the settings of the search.
 #[derive(Debug, Default)]
 pub(crate) struct Sought {
     /// What each item of `programs` names, with its line; nothing where it is the command's, and

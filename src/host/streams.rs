@@ -1,4 +1,4 @@
-//! What the caller's descriptors are that the target has.
+//! The kinds of the caller's descriptors that the target has.
 
 /// What a descriptor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

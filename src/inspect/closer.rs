@@ -1,5 +1,5 @@
-//! What `check` and `plan` look at besides, and `run` does without: it changes no plan. Reads
-//! alone, each bounded.
+//! Facts that `check` and `plan` read in addition, and `run` does without: they change no plan. It
+//! only reads, and each read is bounded.
 
 use crate::host::keys::Key;
 use crate::host::{Fact, FileKind, Host};

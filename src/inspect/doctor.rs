@@ -41,7 +41,7 @@ pub(crate) struct Line {
     pub name: &'static str,
     pub state: State,
     pub value: String,
-    /// What a profile cannot have therefore.
+    /// What profiles lose by it.
     pub lost: Option<String>,
     pub fix: Option<Fix>,
 }

@@ -278,7 +278,8 @@ fn kernel(plan: &Plan, profile: &Profile, bill: &mut Bill) {
     calls(plan, profile, bill);
 }
 
-/// What the filter lets through beyond the default policy, one point for each line that says so.
+/// Calls that the filter allows beyond the default policy, one point for each line that allows
+/// some.
 fn calls(plan: &Plan, profile: &Profile, bill: &mut Bill) {
     let seccomp = &profile.seccomp;
     if seccomp.is_unsaid() {

@@ -1,5 +1,5 @@
-//! What is not wrong and hardly meant: warnings of `check` and `plan`. `run` does without, and
-//! nothing here stops it.
+//! Warnings of `check` and `plan`: lines that are valid but probably not intended. `run` does
+//! without, and nothing here stops it.
 //!
 //! Pure, as planning is: a profile and the facts of a machine on which [`Host::look_closer`] was
 //! asked. A warning whose line has an error already is not reported.
@@ -34,8 +34,7 @@ struct Scene<'a> {
     tree: &'a Tree,
 }
 
-/// Every lint; each is one function. That its codes are warnings, their numbers in
-/// [`crate::text::explain`] say.
+/// Every lint; each is one function. Their codes have `W` numbers in [`crate::text::explain`].
 const LINTS: &[fn(&Scene, &mut Problems)] = &[
     unseen,
     programs_without_effect,
@@ -69,8 +68,8 @@ pub fn lint(profile: &Profile, host: &Host, settled: &Settled) -> Problems {
     found
 }
 
-/// The same, for the profile's author: that lines of a built-in one add nothing is not the author's
-/// doing. Where an entry of the author's makes them needless, that is said once, at that entry.
+/// The same, for the profile's author: redundant lines of a built-in profile are not reported. If
+/// an entry of the author's makes them redundant, that entry is reported once.
 pub(crate) fn lint_of_own_lines(
     profile: &Profile,
     host: &Host,

@@ -353,7 +353,7 @@ fn mount_attrs(tree: &Tree<Entry>, path: &str) -> Attrs {
         .map_or(Attrs(0), |entry| entry.attrs)
 }
 
-/// What is no mount has the attributes of the one that it lies on.
+/// A path that is no mount has the attributes of the mount that it is in.
 fn settle(tree: &mut Tree<Entry>) {
     let near = near(tree);
     let mounts: BTreeMap<&str, Attrs> = tree

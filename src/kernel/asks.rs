@@ -33,7 +33,7 @@ pub enum Over {
 pub enum Asked {
     Yes,
     No,
-    /// What decides is behind a pointer, or differs from kernel to kernel.
+    /// The deciding argument is behind a pointer, or differs from kernel to kernel.
     Hidden,
 }
 

@@ -71,7 +71,7 @@ impl Rights {
         other.0 & !self.0 == 0
     }
 
-    /// What both have.
+    /// The rights that both have.
     pub const fn within(self, other: Rights) -> Rights {
         Rights(self.0 & other.0)
     }

@@ -53,7 +53,7 @@ pub(crate) const ARCHITECTURE: u32 = 0xc000_00b7;
 /// AUDIT_ARCH_I386.
 pub(crate) const I386: u32 = 0x4000_0003;
 
-/// What of an argument the kernel reads.
+/// The part of an argument that the kernel reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Read {
     /// 16 bits: `umode_t`.
@@ -62,8 +62,8 @@ pub(crate) enum Read {
     Low,
     /// All of it: `long`, `size_t`, `loff_t`.
     Full,
-    /// An address. What is there can change between the filter's look and the kernel's, so only
-    /// whether it is null can be asked.
+    /// An address. The memory there can change between the filter's check and the kernel's read, so
+    /// a condition can only compare the address with null.
     Pointer,
     /// 32 bits or all of it, as another argument has it: the last of fcntl(2), most of prctl(2) and
     /// keyctl(2).

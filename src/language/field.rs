@@ -19,7 +19,7 @@ pub(crate) trait Field: Default + Shaped {
     const FILL: Fill;
     /// Reads the value of the key.
     fn read(&mut self, key: At<&str>, node: &Node<'_>, reader: &mut Reader<'_>);
-    /// What a layer writes that says the same; nothing where it says nothing.
+    /// The TOML that sets the same; `None` if the layer does not set it.
     #[cfg_attr(
         face_alone,
         allow(dead_code, reason = "the tests write whole profiles; tools are to")

@@ -26,9 +26,9 @@ pub(crate) struct Fill {
     pub place: bool,
     /// It is a pattern where the name of its table is one.
     pub pattern: bool,
-    /// What no value with variables may be.
+    /// Checks the value once its variables are put in.
     pub refuse: Option<fn(&str, Span) -> Option<Problem>>,
-    /// Where it is a table whose names hold variables: what they are.
+    /// How to read the names of a table whose names hold variables.
     pub names: Option<&'static dyn Names>,
     /// The keys of a table.
     pub keys: &'static [(&'static str, Fill)],
@@ -87,7 +87,7 @@ pub(crate) trait Names: Sync {
     fn is_pattern(&self, name: &str) -> bool;
     /// The problem of a text that is no name.
     fn refuse(&self, at: Span, sentence: &str) -> Problem;
-    /// What to do about one that may belong elsewhere: `elsewhere` says where the language has it.
+    /// The help for a key that may belong elsewhere: `elsewhere` names its section.
     fn misplaced(
         &self,
         written: &str,

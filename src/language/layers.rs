@@ -24,7 +24,7 @@ pub enum Deed {
     Widened,
     /// It takes back what a weaker layer said.
     Withdrew,
-    /// What it says counts in its own file alone.
+    /// Its value counts only in its own file.
     NotInherited,
     /// It names a profile to extend that is not there, and need not be.
     Skipped,
@@ -77,7 +77,7 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// What is recorded from here on belongs to a key of the present one, by the name of its field.
+    /// Later records belong to a key of the present one, by the name of its field.
     #[inline(never)]
     pub fn enter(&mut self, field: &str) {
         self.key.push(field.replace('_', "-"));

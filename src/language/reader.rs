@@ -83,7 +83,7 @@ impl Reader<'_> {
     ) {
         let (problem, at) = (self.problem(key, wrong), wrong.at);
         self.problems.push(match meant(node, at, own, takes) {
-            // What is wrong with the value of a variable is not for its line to say.
+            // A line must not show the value of its variable.
             Some(_) if self.origin.is_filled(at) => Problem { help: None, ..problem },
             guess => problem.guess(at, guess),
         });
@@ -105,7 +105,7 @@ impl Reader<'_> {
         Problem::new(code, *at, message).help_maybe(help)
     }
 
-    /// What a value of the wrong type most likely means, where nothing but the text itself says it.
+    /// What a value of the wrong type most likely means, judged by the text alone.
     pub(crate) fn guess(
         &self,
         key: At<&str>,

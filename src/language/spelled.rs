@@ -1,5 +1,5 @@
-//! A value as a profile writes it. What is spelled here is read again as what it was: a text holds
-//! no variable, whatever is in it.
+//! A value as a profile writes it. Reading it gives the same value: texts are escaped, so that they
+//! hold no variable.
 
 use crate::text::problem::is_hostile;
 use std::fmt;

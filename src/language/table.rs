@@ -48,7 +48,7 @@ impl<'n, 'i> Keys<'n, 'i> {
         self.table.iter().find(|(key, _)| is_key_of(key.get_ref(), field)).map(|(_, node)| node)
     }
 
-    /// That a key is missing follows from a misspelt one, and is no second thing then.
+    /// A missing key may be the misspelt one, and is then no second problem.
     fn missing<T>(&mut self, field: &str) -> Option<T> {
         if self.wrongs.len() == 0 {
             let missing = Why::new(format!("the key `{}` is missing", key_name(field)));

@@ -167,7 +167,7 @@ impl Why {
         self.said.show(hidden)
     }
 
-    /// What to do, where there is something that may be shown.
+    /// The help, if it shows no hidden value.
     pub(crate) fn help_text(&self, hidden: Option<&str>) -> Option<String> {
         let help = self.help.as_ref().filter(|_| !(hidden.is_some() && self.tells));
         help.map(|help| help.show(hidden))

@@ -99,7 +99,7 @@ impl Drop for Process {
                 sys::regardless(sys::close(fd));
             }
         }
-        // What cannot be put back stays as it is: nothing hangs on it.
+        // A value that cannot be put back stays as it is: nothing depends on it.
         let (soft, hard) = self.file_limit;
         sys::regardless(sys::set_rlimit(libc::RLIMIT_NOFILE, soft, hard));
         sys::regardless(sys::prctl(libc::PR_SET_DUMPABLE, self.dumpable as u64, 0));
@@ -109,8 +109,8 @@ impl Drop for Process {
     }
 }
 
-/// The open descriptors. That of the directory itself is closed again, and its number may be taken
-/// by another.
+/// The open descriptors. The descriptor of the directory itself is closed again, and another may
+/// get its number.
 fn descriptors() -> sys::Result<Vec<RawFd>> {
     let failed = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
     let mut found: Vec<RawFd> = vec![];

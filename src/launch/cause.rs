@@ -38,7 +38,7 @@ pub(crate) enum Fix {
 }
 
 impl Fix {
-    /// What to paste, or to do.
+    /// The text to paste, or the advice.
     pub(crate) fn text(&self) -> &str {
         match self {
             Fix::Root(text) | Fix::Words(text) => text,
@@ -57,7 +57,7 @@ impl fmt::Display for Fix {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cause {
-    /// What is so.
+    /// The fact.
     pub says: String,
     pub fix: Fix,
 }
@@ -225,7 +225,7 @@ fn limit_file(kind: Kind) -> String {
 /// The word is the same for both.
 const UNMASKED: &str = "podman and docker: --security-opt systempaths=unconfined";
 
-/// What forbids that a file system is mounted anew (EPERM).
+/// What forbids mounting a new file system (EPERM).
 pub(crate) fn refused_mount(fs: &FileSystem) -> Option<Cause> {
     match fs {
         FileSystem::Kernel(Kernel::Proc { only_processes, .. }) => {

@@ -89,7 +89,7 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
 }
 
 /// Whether the launcher's death ends this process. Pid 1 of a pid namespace takes all others with
-/// it. Where it is not, it must live to end them once there are any, and sees the life pipe end.
+/// it. A first process that is not pid 1 must live to end the others, and sees the life pipe close.
 fn die_with_launcher(dies: bool) -> Result {
     let signal = if dies { libc::SIGKILL } else { 0 };
     sys::prctl(libc::PR_SET_PDEATHSIG, signal as u64, 0).map(drop)

@@ -50,7 +50,7 @@ pub(super) fn read(content: &Content, at: Span) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// What is in a file; none where that is more.
+/// The content of a file; `None` if it is longer.
 fn all_of(file: File, limit: u64) -> Result<Option<Vec<u8>>, String> {
     let mut text = vec![];
     match file.take(limit + 1).read_to_end(&mut text) {
@@ -59,8 +59,8 @@ fn all_of(file: File, limit: u64) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-/// What is in the file that the plan was made with. A name on the way that has become a link since
-/// is not followed, and another file in its place is not read.
+/// The content of the file that the plan was made with. A component that has become a link since is
+/// not followed, and another file in its place is not read.
 fn copy(path: &Name, inode: Inode) -> Result<Vec<u8>, Why> {
     let plain = |Errno(errno): Errno| (errno_words(errno), None);
     let found = sys::open_without_links(path.as_c_str(), libc::O_PATH | libc::O_NOFOLLOW)

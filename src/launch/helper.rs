@@ -93,8 +93,8 @@ struct Running<'t> {
     end: End,
     pid: i32,
     pidfd: RawFd,
-    /// Where the first process of the sandbox hands it a descriptor; -1 where it does not, and once
-    /// that is that process's alone.
+    /// The socket through which the first process of the sandbox hands it a descriptor; -1 if it
+    /// hands over none, and after the clone, when only that process has it.
     socket: RawFd,
     /// -1 once it has nothing more to report.
     records: RawFd,
@@ -151,7 +151,7 @@ impl<'t> Helpers<'t> {
         }
     }
 
-    /// Where one is handed a descriptor, where there is one of that name.
+    /// The socket of the helper of that name, if there is one.
     pub(super) fn socket_of(&self, name: &CStr) -> Option<RawFd> {
         self.running.iter().find(|running| running.name == name).map(|running| running.socket)
     }

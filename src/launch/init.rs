@@ -16,8 +16,9 @@ use crate::plan::Plan;
 use crate::sys::{self, Errno, Memory};
 use std::os::fd::RawFd;
 
-/// What pid 1 does before there is a target that could look at it: it forgets the caller's words,
-/// in the place of which `/proc/1/cmdline` shows a name for ps(1), and opens the descriptor that signals are read from.
+/// Prepares pid 1 before there is a target that could inspect it: overwrites the caller's
+/// arguments, so that `/proc/1/cmdline` shows a name for ps(1), and opens the descriptor that
+/// signals are read from.
 pub(super) fn get_ready() -> sys::Result<RawFd> {
     sys::wipe_strings(b"stockade");
     sys::signalfd(FORWARDED | sys::signal_bit(libc::SIGCHLD))

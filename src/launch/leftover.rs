@@ -60,7 +60,7 @@ mod tests {
         }
     }
 
-    /// What an entry says is no reason to touch what is not a launcher's control group.
+    /// An entry must not lead the sweep to a directory that is no launcher's control group.
     #[test]
     fn nothing_else_is_a_launcher_s() {
         let place = std::env::temp_dir().join(format!("stockade-7-left-{}", std::process::id()));

@@ -19,7 +19,7 @@ use crate::text::source::Span;
 use std::ffi::{CString, c_char};
 use std::os::fd::RawFd;
 
-/// What the child walks with.
+/// Everything that the child needs for the steps.
 pub(super) struct Prepared {
     /// Descriptors by slot; -1 where none is open.
     pub slots: Vec<RawFd>,
@@ -35,10 +35,10 @@ pub(super) struct Prepared {
     pub program: Box<sys::Program>,
     /// How its listener gets to the process that answers, where there is one.
     pub handover: Option<Handover>,
-    /// What shows that it is in force.
+    /// The call that shows that it is in force.
     pub filtered: Filtered,
     pub ruleset: RawFd,
-    /// What shows that it is in force, and the kernel's ABI.
+    /// The act that shows that it is in force, and the kernel's ABI.
     pub landlocked: (Landlocked, u32),
     /// A descriptor that the target's process has no use for: it shows that close_range(2) closes.
     pub spare: RawFd,

@@ -21,8 +21,7 @@ use std::os::fd::RawFd;
 pub(super) fn apply(op: &ProcessOp, prepared: &mut Prepared) -> Result {
     match op {
         ProcessOp::JoinNamespace { kind, path } => {
-            // What is no namespace is refused by setns(2); a FIFO would wait for a writer before
-            // that.
+            // setns(2) refuses other files; opening a FIFO would wait for a writer before that.
             let fd = sys::openat(
                 libc::AT_FDCWD,
                 path.as_c_str(),
@@ -206,7 +205,8 @@ fn limit_capabilities(keep: u64, ambient: u64, securebits: u32, raise: bool) -> 
         }
     }
     sys::prctl(libc::PR_SET_SECUREBITS, u64::from(securebits), 0)?;
-    // What is neither permitted nor inheritable leaves the ambient set as well (capabilities(7)).
+    // A capability that is neither permitted nor inheritable leaves the ambient set as well
+    // (capabilities(7)).
     sys::capset(Sets { effective: keep, permitted: keep, inheritable: keep })
 }
 

@@ -14,7 +14,7 @@ use crate::policy::seccomp::{Filter, Told, Verdict};
 use crate::sys::{self, Errno, Result};
 use std::os::fd::RawFd;
 
-/// What a protection that is not in force gives.
+/// The error if a protection is not in force.
 pub(super) const NOT_IN_FORCE: Errno = Errno(libc::EBADE);
 
 /// An act that Landlock refuses.

@@ -170,7 +170,7 @@ impl Registry {
         Err(Refused::Taken)
     }
 
-    /// The sandbox of that name, if it runs. What a dead one left goes.
+    /// The sandbox of that name, if it runs. A dead launcher's file is removed.
     pub(crate) fn find(&self, name: &str) -> io::Result<Option<Live>> {
         let path = self.at(&format!("{name}{ENDING}"));
         let opened = OpenOptions::new()
@@ -270,8 +270,8 @@ fn read(file: &mut File) -> io::Result<(Entry, usize)> {
 }
 
 impl Live {
-    /// Its plan, where it was not too large to be kept. What is no whole plan of this version is an
-    /// error.
+    /// Its plan, unless it was too large to be stored. A truncated plan, or one of another version,
+    /// is an error.
     #[cfg_attr(face_alone, allow(dead_code, reason = "for what reads a plan back"))]
     pub(crate) fn plan(&mut self) -> io::Result<Option<Plan>> {
         let Some(length) = self.entry.plan else { return Ok(None) };

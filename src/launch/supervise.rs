@@ -72,7 +72,7 @@ pub(super) fn supervise(
     outcome
 }
 
-/// What comes with the signal by which `stockade kill` asks a launcher to end its sandbox.
+/// The value of the signal by which `stockade kill` asks a launcher to end its sandbox.
 const THE_END: i32 = 0x5749_4b53;
 
 /// Asks a launcher to end its sandbox as its own death would: only pid 1 knows all processes of one
@@ -223,7 +223,7 @@ impl Watch<'_, '_> {
     /// Ends the sandbox as this process's own death would.
     fn end_all(&mut self) {
         self.ended = Some(Outcome::Killed(libc::SIGKILL));
-        // What has ended already needs no end.
+        // A target that has ended needs no signal.
         if self.plan.watch.init {
             sys::regardless(sys::close(std::mem::replace(&mut self.pipes.life.1, -1)));
         } else {
@@ -283,8 +283,8 @@ impl Watch<'_, '_> {
     }
 
     /// `oom = "kill-all"` in version 1, whose memory killer ends one process: with pid 1 all others
-    /// end. Where it ended none of this group, which is new and so began at none, the memory that
-    /// was out is another's.
+    /// end. If it ended no process of this group, whose count began at 0, another group was out of
+    /// memory.
     fn end_without_memory(&mut self) {
         if self.groups.oom_kills().is_none_or(|kills| kills == 0) {
             self.wanting = self.wanting.filter(|until| Instant::now() < *until);

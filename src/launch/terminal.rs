@@ -121,8 +121,8 @@ impl OfInit {
         self.kind != Terminal::None
     }
 
-    /// What a terminal sends to a group goes to the target's group, as the signal that is given;
-    /// anything else goes to the target.
+    /// A signal that a terminal sends to a group goes to the target's group, as the returned
+    /// signal; any other goes to the target.
     pub(super) fn for_group(&self, signal: i32) -> Option<i32> {
         match signal {
             // The kernel spares the target's session, which has no terminal, a stop by this signal.

@@ -254,8 +254,8 @@ fn cover_attrs(prepared: &Prepared, mount: RawFd, attrs: Attrs) -> Result {
     if prepared.sealed_root { Ok(()) } else { sys::set_mount_attrs(mount, attrs.0) }
 }
 
-/// Opens what is to be kept from the target; `None` where it may be absent, and is. That is asked
-/// twice, lest a single failing call pass for it.
+/// Opens a file to hide from the target; `None` if it is absent and may be. The second look-up
+/// guards against a single failing call that looks like absence.
 fn present(may_be_absent: bool, open: impl Fn() -> Result<RawFd>) -> Result<Option<RawFd>> {
     let mut opened = open();
     if may_be_absent && opened == Err(Errno(libc::ENOENT)) {

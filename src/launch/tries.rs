@@ -25,7 +25,7 @@ use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-/// What came of trying something.
+/// The result of trying something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Tried {
     Works,
@@ -42,8 +42,8 @@ impl From<crate::sys::Result> for Tried {
     }
 }
 
-/// What a process does that tries; in new namespaces with every capability in them, but for what
-/// any process can do.
+/// An act to try: in new namespaces with every capability in them, or, if any process can do it,
+/// without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
     /// Limits user namespaces inside to none.
@@ -73,7 +73,7 @@ pub(crate) enum Act {
 }
 
 impl Act {
-    /// What takes a namespace, in order.
+    /// Acts that need a namespace, in order.
     pub(crate) const INSIDE: [Act; 9] = [
         Act::ForbidUserNamespaces,
         Act::HostName,
@@ -100,13 +100,13 @@ impl Act {
         }
     }
 
-    /// What any process can do.
+    /// Acts that any process can do.
     pub(crate) const ANYWHERE: [Act; 3] = [Act::Keyring, Act::Filter, Act::Listener];
 }
 
-/// Where the caller ignores the end of children, no try would leave a status (wait(2)).
+/// If the caller ignores SIGCHLD, no child would leave a status (wait(2)).
 pub(crate) fn hear_of_children() {
-    // Where it fails, each try says so.
+    // If it fails, each try shows it.
     sys::regardless(sys::default_action(libc::SIGCHLD));
 }
 
@@ -312,7 +312,7 @@ fn wait_for_go(pipes: &Pipes) -> Result {
     if sys::read(pipes.go.0, &mut [0])? == 1 { Ok(()) } else { Err(Errno(libc::ECANCELED)) }
 }
 
-/// What the child writes for an act that needs a root, where there is none.
+/// The child's answer for an act that needs a root directory which is missing.
 const UNTRIED: i32 = -1;
 
 fn act_inside(acts: &[(Act, Vec<Op>)], prepared: &mut Prepared, pipes: &Pipes) -> Result {

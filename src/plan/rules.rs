@@ -336,7 +336,7 @@ fn import_policy(settled: &Settled<'_>, draft: &mut Draft) -> Option<Imported> {
     }
 }
 
-/// What is opened that may not be executed, since the target can write it.
+/// Opened files that may not be executed, since the target can write to them.
 pub(super) fn write_execute(
     settled: &Settled<'_>,
     ruled: &Ruled,

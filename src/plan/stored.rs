@@ -64,7 +64,7 @@ pub fn restore(bytes: &[u8]) -> Option<Plan> {
 /// What is written so far.
 struct Output<'p> {
     bytes: Vec<u8>,
-    /// What of the profile came from the caller's environment.
+    /// The parts of the profile that came from the caller's environment.
     private: &'p [Span],
     /// Whether a line of these asks for what is written now.
     is_private: bool,
@@ -496,7 +496,7 @@ impl Stored for Setting {
     }
 }
 
-/// What came from the caller's environment is not written.
+/// Values of the caller's environment are not written.
 impl Stored for Content {
     fn store(&self, out: &mut Output<'_>) {
         match self {

@@ -23,7 +23,7 @@ pub(crate) fn step(stage: Stage, op: ProcessOp, at: Span, host: &Host, draft: &m
     draft.step(stage, op, at);
 }
 
-/// What goes beyond the caller's bounds, and why.
+/// A value beyond the caller's bounds, and why.
 fn beyond(op: &ProcessOp, bounds: &Bounds) -> Option<(String, String)> {
     match op {
         ProcessOp::Rlimit { name, resource, hard, .. } => {

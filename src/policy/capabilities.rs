@@ -43,8 +43,8 @@ impl Capabilities {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Securebit(pub u32);
 
-/// What is set where nothing is kept, each bit locked. Not keep-caps-locked: where no capability
-/// is, PR_SET_KEEPCAPS keeps none, and setpriv(1) and others stop where it is refused.
+/// The securebits if no capability is kept, each locked. Not keep-caps-locked: without capabilities
+/// PR_SET_KEEPCAPS keeps none, and setpriv(1) and others stop if it is refused.
 const WITHOUT_CAPABILITIES: u32 = 0b11 | 0b11 << 2 | 0b11 << 6;
 
 impl Written for Securebit {
@@ -63,7 +63,7 @@ impl Written for Securebit {
 
 // ---- draft ----
 
-/// Where the launcher's child has its capabilities from.
+/// The source of the capabilities of the launcher's child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Power {
     /// A user namespace of the sandbox's own, in which it has all.
@@ -80,7 +80,7 @@ pub(crate) fn ask(capabilities: &Capabilities, asks: &mut Questions) {
     asks.last_capability = capabilities.named().any(|cap| cap.0 > LAST_SURE);
 }
 
-/// What of the rest of a profile decides about them.
+/// The other parts of a profile that decide about them.
 pub(crate) struct Asked<'a> {
     pub power: Power,
     /// Whether pid 1 is stockade's.

@@ -1,5 +1,5 @@
-//! Has each domain ask what it has to know of the machine. What `[mounts]` and `[limits]`
-//! ask for hangs on what was found before, and is asked as it is read.
+//! Collects the questions of each domain about the machine. Those of `[mounts]` and `[limits]`
+//! depend on earlier answers, and are asked as they are read.
 
 use crate::host::caller::Caller;
 use crate::host::questions::{Questions, Sought};

@@ -2,7 +2,7 @@
 //! owners, and where it ends. It reads and decides nothing.
 //!
 //! Links within links count as well: a link of root's into another user's directory leads wherever
-//! that user wants.
+//! that user chooses.
 
 use crate::host::trail::{Link, Trail};
 use crate::host::{Fact, File, Host};

@@ -20,7 +20,7 @@ words! {
     }
 }
 
-/// What of the machine a starter depends on.
+/// Facts of the machine that a starter depends on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fit {
     /// Landlock's ABI, where there is one.

@@ -15,12 +15,12 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
-/// What is asked of one file or directory.
+/// A file or directory to check.
 struct Asked<'a> {
     what: &'static str,
-    /// What a command calls it.
+    /// Its path in messages.
     path: &'a str,
-    /// Where its attributes are read.
+    /// The path that its attributes are read from.
     open: &'a str,
     meta: &'a Metadata,
 }
@@ -97,7 +97,7 @@ fn refuse(path: &str, asked: &[Asked<'_>], caller: &Caller, at: Span) -> Result<
     Err(Problem::new("profile::trust", at, message).help(help))
 }
 
-/// What is wrong with one, if anything. Root trusts root alone.
+/// The problem of one, if there is any. Root trusts root alone.
 fn fault(Asked { open, meta, .. }: &Asked<'_>, caller: &Caller) -> Option<Fault> {
     let (owner, mode) = (meta.uid(), meta.mode() & 0o7777);
     if owner != 0 && caller.uid == 0 {
@@ -193,8 +193,8 @@ fn install(path: &str, caller: &Caller) -> String {
     )
 }
 
-/// Whether something has the path. What cannot be looked at counts as there: reading it then says
-/// why, and a weaker profile of the same name is not taken in its place.
+/// Whether something has the path. A path that cannot be examined counts as present: reading it
+/// then reports the reason, and no weaker profile of the same name is used in its place.
 pub(super) fn is_there(path: &str) -> bool {
     match std::fs::symlink_metadata(bytes::path(path)) {
         Ok(_) => true,

@@ -46,8 +46,7 @@ pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Pro
     out
 }
 
-/// What is wrong with the value of a variable is not for the line that has the variable to say, and
-/// the value may be a secret.
+/// The line with the variable must not show its value, which may be a secret.
 fn unguessed(problem: Problem, sources: &Sources) -> Problem {
     match problem.guess {
         Some(at) if sources.is_filled(at) => Problem { help: None, guess: None, ..problem },
@@ -121,7 +120,7 @@ pub(crate) fn rewritten(help: &str, at: Span, caller: &Caller, sources: &Sources
 }
 
 /// The variable in the place of its value, where a path begins with that: one that is a key, or the
-/// source of an entry. What is of the environment is put everywhere.
+/// source of an entry. Variables of the environment are put back everywhere.
 fn put(help: &str, value: &str, name: &str) -> String {
     let begun = quoted(value);
     let begun = &begun[..begun.len() - 1];

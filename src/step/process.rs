@@ -138,7 +138,7 @@ pub enum ProcessOp {
     NewKeyring,
     /// umask(2).
     Umask {
-        /// What is taken away.
+        /// The bits that are removed.
         mask: Mode,
     },
     /// setpriority(2).
@@ -178,7 +178,7 @@ pub enum ProcessOp {
         /// What stays.
         keep: Vec<u32>,
     },
-    /// What was set is read back: no_new_privs, capability sets, ids.
+    /// Reads back what was set: no_new_privs, capability sets, ids.
     ReadBack {
         /// What the permitted set must be.
         keep: CapabilitySet,
@@ -191,7 +191,7 @@ pub enum ProcessOp {
     },
     /// landlock_add_rule(2) for a port.
     LandlockPort {
-        /// What is granted, as the kernel's bit.
+        /// The right, as the kernel's bit.
         access: u64,
         port: u16,
     },
@@ -217,7 +217,7 @@ pub enum ProcessOp {
     },
 }
 
-/// What others than its executor ask of an operation.
+/// Properties of an operation for code other than its executor.
 #[derive(Default)]
 pub(crate) struct Facets<'a> {
     /// The namespace that it makes in the place of the clone.

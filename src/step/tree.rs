@@ -151,7 +151,7 @@ pub enum TreeOp {
     },
 }
 
-/// What others than its executor ask of an operation.
+/// Properties of an operation for code other than its executor.
 #[derive(Default)]
 pub(crate) struct Facets<'a> {
     /// What Landlock allows by it, and where.

@@ -14,7 +14,7 @@ pub enum Paint {
     Colour,
 }
 
-/// What colour says of a text.
+/// The meaning of a text, shown by its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     Head,

@@ -19,7 +19,7 @@ mod lines;
 mod record;
 mod shown;
 
-/// What comes of a problem.
+/// The effect of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -118,7 +118,7 @@ impl Problem {
         }
     }
 
-    /// What comes of it: the number of its code says so.
+    /// Its effect, by the number of its code.
     pub fn severity(&self) -> Severity {
         if explain::number(self.code).is_some_and(|number| number.starts_with('W')) {
             Severity::Warning
@@ -309,7 +309,7 @@ struct Cause<'a> {
     problem: &'a Problem,
     /// Where else the same is wrong, in the same words.
     places: Vec<Span>,
-    /// What the same line makes besides, refused for the same reason.
+    /// Further problems of the same line with the same reason.
     others: Vec<&'a Problem>,
 }
 

@@ -84,7 +84,7 @@ pub trait Facts<N> {
     /// What stockade makes is of this kind.
     fn own(&mut self, spot: Spot<'_, N>, kind: &FileKind) -> Self::File;
 
-    /// What is on the sandbox's own ground where it makes nothing.
+    /// A path on the sandbox's own ground where it makes nothing.
     fn bare(&mut self, _: Spot<'_, N>) -> Looked<Self::File, Self::Stop> {
         Err(Halt::Errno(libc::ENOENT))
     }

@@ -14,8 +14,8 @@ pub enum Ground {
     Host(Stack),
     /// What the kernel shows.
     Kernel(Kernel),
-    /// What would be there anyway: as a mount of its own it cannot be renamed, or not be written;
-    /// else a rule of Landlock is on it.
+    /// The file that is there anyway: as a mount of its own it cannot be renamed, or not be
+    /// written; or a rule of Landlock is on it.
     Same,
 }
 
@@ -72,7 +72,7 @@ impl Ground {
         }
     }
 
-    /// What a file of stockade's holds, where that is known.
+    /// The text of a file of stockade's, if it is known.
     pub(crate) fn text(&self) -> Option<&[u8]> {
         match self {
             Ground::Own(Own::File(content)) => match content {

@@ -31,7 +31,7 @@ pub enum Last {
 /// A walk, as far as it went.
 #[derive(Debug)]
 pub struct Walk<'t, N, F, S> {
-    /// What the way ends with, from the root on: directories, and the last of any kind.
+    /// The steps of the resolved path, from the root on: directories, and a last one of any kind.
     pub way: Vec<Step<'t, N, F>>,
     /// The links that were followed, in the order in which they were met.
     pub links: Vec<Step<'t, N, F>>,
@@ -44,7 +44,7 @@ pub struct Walk<'t, N, F, S> {
 }
 
 impl<'t, N, F, S> Walk<'t, N, F, S> {
-    /// What is at the end of the path; else the reason why nothing is.
+    /// The file at the end of the path, or the reason why there is none.
     pub fn end(mut self) -> Result<Step<'t, N, F>, Halt<S>> {
         match self.halt {
             Some(halt) => Err(halt),
@@ -137,7 +137,7 @@ struct Walker<'t, 'f, N, F> {
     facts: &'f mut F,
 }
 
-/// What a step gives, or why there is none.
+/// A step, or why there is none.
 type Stepped<'t, N, F> = Result<Step<'t, N, <F as Facts<N>>::File>, Halt<<F as Facts<N>>::Stop>>;
 
 impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
@@ -229,7 +229,7 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
         Ok(Step { over: path.clone(), path, kind, file, node, places })
     }
 
-    /// What has a name in a directory.
+    /// The entry of a directory by its name.
     fn child(&mut self, here: &Step<'t, N, F::File>, name: &str) -> Stepped<'t, N, F> {
         let path = join(&here.path, &format!("/{name}"));
         if let Some(node) = self.tree.get(&path)
@@ -267,8 +267,8 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
         Ok(Step { over: here.over.clone(), path, kind, file, node: here.node, places })
     }
 
-    /// What has a name in a directory of the sandbox's own, and no node: a directory on the way to
-    /// one, or what the reader knows.
+    /// An entry without a node in a directory of the sandbox's own: a parent of a node, or a file
+    /// that the reader knows.
     fn on_own_ground(&mut self, spot: Spot<'_, N>, name: &str) -> Looked<F::File, F::Stop> {
         if name.len() > LONGEST_NAME {
             return Err(Halt::Errno(libc::ENAMETOOLONG));
@@ -280,9 +280,9 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
         self.facts.bare(spot)
     }
 
-    /// What a stack has at places, the topmost first: the first that is there, and where that is a
-    /// directory, all directories down to one that is opaque, to a whiteout or to something else
-    /// (ovl_lookup() of the kernel). The tops of a stack are merged whatever they say.
+    /// The entry of a stack at these places, the topmost first: the first that exists, and if that
+    /// is a directory, all directories down to one that is opaque, to a whiteout or to another kind
+    /// of file (ovl_lookup() of the kernel). The tops of a stack are merged whatever they say.
     #[allow(clippy::type_complexity, reason = "the parts of a step")]
     fn merged(
         &mut self,

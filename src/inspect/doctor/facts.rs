@@ -158,7 +158,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// What came of an act.
+    /// The result of an act.
     pub(crate) fn act(&self, act: Act) -> Tried {
         self.acts
             .iter()
@@ -166,7 +166,7 @@ impl Facts {
             .map_or(Tried::Untried, |(_, tried)| *tried)
     }
 
-    /// What came of making a kind of namespace.
+    /// The result of making a kind of namespace.
     pub(crate) fn namespace(&self, kind: Kind) -> Tried {
         self.namespaces
             .iter()

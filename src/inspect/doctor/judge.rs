@@ -62,7 +62,7 @@ pub(crate) fn serves(facts: &Facts) -> bool {
     matches!(facts.sandbox, Some(Ok(())))
 }
 
-/// What was refused, and why as far as that is known.
+/// The refusal, and its cause if it is known.
 fn refused(errno: i32, cause: Option<&Cause>) -> String {
     let words = errno_words(errno);
     cause.map_or(words.clone(), |cause| format!("{words}: {}", cause.says))
@@ -388,7 +388,7 @@ fn surroundings(facts: &Facts) -> Line {
         Some(sign) => format!("{sign}; {filter}"),
         None => format!("no sign of one; {filter}"),
     };
-    // What it takes away is what the other lines tried.
+    // The other lines have tried what it takes away.
     Line::ok("container", value)
 }
 

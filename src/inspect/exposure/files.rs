@@ -135,8 +135,8 @@ fn of_the_host(
     }
 }
 
-/// The services behind the sockets that an entry grants, and shows. Where there is none, the word
-/// grants nothing.
+/// The services behind the sockets that an entry grants and shows. Without a socket the word grants
+/// nothing.
 fn services(path: &str, node: &Node, host: &Host, world: &World<'_>, bill: &mut Bill) {
     let Some(grant) = node.mount.grant(path) else { return };
     if grant.words.sockets != Sockets::Allow {
@@ -154,8 +154,7 @@ fn services(path: &str, node: &Node, host: &Host, world: &World<'_>, bill: &mut 
     }
 }
 
-/// What of a person's is in a tree that is granted, and is shown: the home, keys, and what the host
-/// runs later.
+/// Personal data that a granted tree shows: the home, keys, and files that the host runs later.
 fn personal(
     path: &str,
     source: &str,
@@ -272,7 +271,7 @@ fn granted(path: &str, source: &str, writable: bool, host: &Host, at: Span, bill
     }
 }
 
-/// What every user of the machine reads.
+/// Paths that every user of the machine can read.
 fn is_of_the_system(source: &str) -> bool {
     ancestors(source)
         .any(|directory| is_system(directory) && !["/srv", "/var"].contains(&directory))

@@ -231,7 +231,7 @@ fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bo
     }
 }
 
-/// What is hidden and was not there to be seen, or shows again.
+/// Entries that hide what would not be visible, or what shows elsewhere.
 pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
     let own_tree = scene.choice.is_new(Kind::Mount);
     // A pattern may hide a thousand files: its line is reported once.
@@ -241,7 +241,7 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
             matches!(node.mount, Mount::Device(_)) || node.mount.grant(over).is_some()
         });
         match base(scene.tree, scene.host, path) {
-            // What a program did not find because of it has an error of its own.
+            // If a program misses the file because of it, that has an error of its own.
             Base::Own { .. } if own_tree && keeps_from_a_program(scene, path) => {}
             Base::Own { .. }
                 if (own_tree || !granted) && covered(scene.tree, scene.host, path).is_none() =>
@@ -284,7 +284,7 @@ pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
         let Base::Host { source, .. } = base(scene.tree, scene.host, path) else { continue };
         let shows = |(over, from, _): &&(&str, &str, &Node)| {
             let inside = below(&source, from).map(|tail| join(over, tail));
-            // What decides there is the nearest entry.
+            // The nearest entry decides there.
             inside.is_some_and(|inside| {
                 inside != *path
                     && ancestors(&inside).find(|entry| scene.tree.contains_key(*entry))
@@ -381,7 +381,7 @@ pub(super) fn other_names(scene: &Scene, found: &mut Problems) {
     }
 }
 
-/// What the target may write and the host runs.
+/// Files that the target may write and the host runs.
 pub(super) fn run_later(scene: &Scene, found: &mut Problems) {
     for (path, source, node) in writable(scene.tree) {
         let is_there = |name: &str| {

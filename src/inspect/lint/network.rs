@@ -1,4 +1,4 @@
-//! What hardly is meant in `[network]`.
+//! Lines of `[network]` that are probably not intended.
 
 use super::Scene;
 use crate::kernel::namespace::Kind;

@@ -106,7 +106,7 @@ pub(super) fn default_of_nothing(scene: &Scene, found: &mut Problems) {
     }
 }
 
-/// What the policy refuses is let through.
+/// Calls that the policy would refuse are allowed and logged.
 pub(super) fn logged(scene: &Scene, found: &mut Problems) {
     let seccomp = &scene.profile.seccomp;
     let is_off = seccomp.policy.get().is_some_and(|policy| policy.value == Base::Off);

@@ -84,7 +84,7 @@ fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
     out
 }
 
-/// That no line permits a call as it is, and with which one a program can make itself able to.
+/// Says that no line permits the call itself, and which line lets a program gain the right to it.
 pub(crate) fn no_line_but(line: &Line, query: &Query) -> String {
     let wanted = if let Query::Call { number, .. } = query {
         syscalls::name(*number).map_or("sys-admin", wanted_by)
@@ -164,7 +164,7 @@ struct ChangeRecord<'a> {
     line: &'a str,
     config: String,
     over: Option<Place>,
-    /// What has to go with it.
+    /// The lines that must go with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     also: Option<Box<ChangeRecord<'a>>>,
 }

@@ -73,8 +73,8 @@ fn exposure(exposure: &Exposure, sources: &Sources, paint: Paint) -> String {
     out
 }
 
-/// What is granted, in at most so many columns: what may be done says more than the path, and that
-/// more than the reason.
+/// A grant in at most so many columns: the access is more important than the path, and the path
+/// than the reason.
 fn granted(point: &Point, most: usize) -> String {
     let (path, words) = point.what.split_at(point.path);
     let verdict = &words[..point.verdict - point.path];

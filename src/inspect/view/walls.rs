@@ -182,7 +182,7 @@ fn rlimits(plan: &Plan) -> String {
     words.join(", ") + "; the rest is the caller's"
 }
 
-/// What a paragraph says of an operation.
+/// The words of a paragraph for an operation.
 struct Words {
     domain: &'static str,
     text: String,
@@ -350,7 +350,7 @@ pub(crate) fn not_granted(world: &World<'_>) -> String {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Homes {
     None,
-    /// What lies in one.
+    /// Files in a home.
     Parts,
     /// At least one whole.
     Whole,

@@ -1,4 +1,4 @@
-//! What the kernel asks of a call behind the filter: capabilities, and limits on namespaces. It
+//! The kernel's own checks of a call after the filter: capabilities, and limits on namespaces. It
 //! tries nothing.
 
 use crate::inspect::walls::query::{Reason, Says, Wall};
@@ -50,7 +50,7 @@ impl Question<'_> {
         }
         if let Some(ask) = asks::of(name) {
             let reason = self.asks(ask, arguments, at)?;
-            // What the target lacks, a namespace that it makes may give it.
+            // A namespace that the target makes may give it the missing capability.
             if reason.says != Says::Denies || !nested.opens(name) {
                 return Some(reason);
             }

@@ -23,7 +23,7 @@ pub(crate) struct Seen {
     /// Its group on disk.
     pub gid: u32,
     pub mode: u32,
-    /// What its own mount forbids; a bind keeps that.
+    /// The restrictions of its own mount; a bind keeps them.
     pub attrs: Attrs,
     /// Whether it has an access list (acl(5)), which this model does not read.
     pub list: bool,

@@ -148,7 +148,7 @@ impl Walker<'_> {
         Ok(self.see_kernel(thing, &format!("/sys{tail}")))
     }
 
-    /// What every proc, or sysfs, of this kernel shows alike; root's.
+    /// Files of root's that every proc, or sysfs, of this kernel shows alike.
     fn see_kernel(&self, thing: Thing, path: &str) -> Option<Thing> {
         let seen = (self.eyes.see)(path).ok()?;
         Some(Thing { kind: seen.kind, mode: seen.mode, ..thing })

@@ -83,7 +83,7 @@ impl<'a> Walker<'a> {
     pub(crate) fn new(world: &'a World<'a>, eyes: &'a Eyes) -> Walker<'a> {
         let ids = &world.plan.ids;
         let mut groups = match &ids.maps {
-            // What the caller could not drop.
+            // Groups that the caller could not drop.
             Some(Maps { deny_setgroups: true, .. }) => eyes.groups.clone(),
             Some(maps) => {
                 ids.groups.iter().filter_map(|group| outside(&maps.gid, *group)).collect()
@@ -394,7 +394,7 @@ pub(crate) fn outside(extents: &[Extent], id: u32) -> Option<u32> {
         .map(|extent| extent.outside + (id - extent.inside))
 }
 
-/// What is there, or that nothing is.
+/// The file, or ENOENT.
 fn looked(thing: Result<Option<Thing>, Reason>) -> Looked<Thing, Reason> {
     match thing {
         Ok(Some(thing)) => Ok((walk::Kind::File(thing.kind.clone()), thing)),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::fmt;
 use std::net::IpAddr;
 
-/// What is asked: may the target do it?
+/// A question: may the target do this?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Query {
     /// Something with a path.
@@ -56,7 +56,7 @@ pub(crate) struct Port {
     pub protocol: Protocol,
 }
 
-/// What has ports.
+/// The protocols that have ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// Connections.
@@ -285,7 +285,7 @@ pub(crate) enum Wall {
     /// Modes and owners of files, as the target's ids meet them.
     Permissions,
     Landlock,
-    /// What the file itself is.
+    /// The file itself: mode, owner and kind.
     File,
     /// The system call filter.
     Seccomp,
@@ -296,7 +296,7 @@ pub(crate) enum Wall {
     Environment,
     /// Which process it is.
     Processes,
-    /// What the kernel has.
+    /// The kernel's configuration.
     Kernel,
 }
 

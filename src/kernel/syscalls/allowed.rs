@@ -22,8 +22,8 @@ pub(crate) const ALLOWED: &[(&str, &[&str])] = &[
             "sync_file_range", "syncfs", "tee", "truncate", "umask", "unlinkat", "utimensat", "vmsplice", "write", "writev",
         ],
     ),
-    // What a name may hold is the kernel's to check: security.* and trusted.* want capabilities,
-    // system.* the file's owner (xattr(7)).
+    // The kernel checks the name: security.* and trusted.* need capabilities, system.* the file's
+    // owner (xattr(7)).
     (
         "extended attributes",
         &[

@@ -65,7 +65,7 @@ pub(crate) struct Memory {
     /// The most; the kernel has it since Linux 5.19 in version 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak: Option<u64>,
-    /// What is left at the end: caches.
+    /// Memory left at the end: caches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<u64>,
     /// Processes that the memory killer ended.

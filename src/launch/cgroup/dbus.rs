@@ -1,8 +1,8 @@
 //! D-Bus messages, as far as one call of systemd's takes (D-Bus specification, "Message Protocol"):
 //! little-endian, strings and numbers.
 //!
-//! Pure. What is read is the other end's: every length is held against what is there, and what is
-//! not understood is no message.
+//! Pure. The bytes come from the other end: every length is checked against the buffer, and
+//! anything else is no message.
 
 /// The longest message that is looked at; longer ones are of no use here.
 pub(super) const MOST: usize = 64 << 10;

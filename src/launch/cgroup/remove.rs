@@ -56,8 +56,8 @@ impl Groups {
 /// How many groups of the target's own are looked at.
 const MOST_INNER: usize = 10_000;
 
-/// A group and those that the target made in it, the deepest first. Where it may make namespaces of
-/// its own, it can reach its group as a user whose it is.
+/// A group and those that the target made in it, the deepest first. A target with nested namespaces
+/// may own its cgroup, and so make groups in it.
 pub(super) fn tree(path: &str) -> Vec<PathBuf> {
     let mut all = vec![PathBuf::from(path)];
     let mut next = 0;

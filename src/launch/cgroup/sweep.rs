@@ -23,7 +23,7 @@ pub(super) fn scopes(directory: &str) -> Vec<String> {
         .collect()
 }
 
-/// What is in a directory under another launcher's name.
+/// Names of other launchers' groups in a directory.
 fn names(directory: &str) -> impl Iterator<Item = String> {
     let own = format!("{PREFIX}{}-", sys::getpid());
     let names = std::fs::read_dir(directory)

@@ -22,7 +22,7 @@ pub(crate) struct Handover {
     answer: Box<[u8; 1]>,
     /// Takes the exceptions back.
     closing: Option<Box<Program>>,
-    /// What the letter gives, sent again, once they are taken back.
+    /// The errno of sending the message again, after the descriptors are closed.
     refusal: Option<Errno>,
 }
 

@@ -14,7 +14,7 @@ pub(super) struct Ends {
     pub given: Vec<RawFd>,
 }
 
-/// What it works with.
+/// The descriptors and limits that it works with.
 pub struct Inside {
     pub records: Writer,
     /// The directory whose files it may read; -1 where there is none, or no Landlock.

@@ -29,7 +29,7 @@ pub(super) fn of_walls(result: sys::Result) -> Record {
     Record { short: [WALLED, errno, 0, 0, 0, 0, 0, 0], ..Record::default() }
 }
 
-/// What such a record says; nothing where it is another.
+/// The content of such a record; `None` for another.
 pub(super) fn walled(record: &Record) -> Option<sys::Result> {
     match record.short {
         [WALLED, 0, ..] => Some(Ok(())),
@@ -120,7 +120,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits until a descriptor has something to read, or has none any more. What is kept is sent
+    /// Waits until a descriptor has something to read, or has none any more. Kept records are sent
     /// meanwhile, as there is room.
     pub fn wait_on(&mut self, fd: RawFd) -> sys::Result<Waiting> {
         loop {

@@ -23,8 +23,8 @@ pub(crate) fn place(controller: Controller, groups: &Groups) -> Option<usize> {
     })
 }
 
-/// What a sandbox with a name has besides, where it can: it is frozen by the first, and `ps` reads
-/// the second.
+/// Further controllers of a sandbox with a name, if they are available: the first freezes it, and
+/// `ps` reads the second.
 pub(crate) const OF_THE_NAMED: [Controller; 2] = [Controller::Freezer, Controller::Cpuacct];
 
 /// What keeps a group with a controller from being made in a hierarchy that has it.

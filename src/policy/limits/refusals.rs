@@ -90,7 +90,7 @@ pub(super) fn check_place(
 ) -> Result<(), Refusal> {
     let directory = &hierarchy.directory;
     let Some(obstacle) = obstacle(hierarchy, controller) else { return Ok(()) };
-    // What systemd could not do either says more than how to ask it.
+    // If systemd cannot do it either, its reason says more than how to ask it.
     let way = no_systemd.map_or_else(|| scope(root), |unable| unable.help.clone());
     let (why, help) = match obstacle {
         Obstacle::Refused(errno) => {

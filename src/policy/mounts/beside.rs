@@ -1,5 +1,5 @@
-//! A profile of this run that lies in what the target may write: it is kept read-only there, as the
-//! next run reads it again. Where nothing can keep it, the grant is refused ([`super::checks`]).
+//! A profile of this run that lies in a writable grant: it is kept read-only there, as the next run
+//! reads it again. If nothing can protect it, the grant is refused ([`super::checks`]).
 
 use super::kinds::{Bind, Broad, Mount};
 use super::links::writable_at;

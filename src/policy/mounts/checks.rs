@@ -54,7 +54,7 @@ pub(crate) fn check(
     file: &File,
     around: Around<'_>,
 ) -> Option<Refused> {
-    // What counts is the place, not the name that leads there.
+    // The real place counts, not the name that leads there.
     let place = file.real.as_ref().map_or(source, |(real, _)| real.as_str());
     kernel_tree(path, place, file)
         .or_else(|| foreign_link(path, source, bind, file))

@@ -30,7 +30,7 @@ pub(crate) use kept::Undone;
 pub(crate) use opened::{Drafted, Opened, What, open};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is granted of devices.
+/// The rights to devices.
 pub(crate) const DEVICE_RIGHTS: Rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
 
 /// What file systems without programs have.
@@ -73,7 +73,7 @@ pub(crate) fn draft(
     }
     world.pin_left();
     world.note_pinned();
-    // What follows protects nothing of the host's.
+    // Later steps protect nothing of the host's.
     world.current = None;
     world.databases();
     names.iter().for_each(|made| world.names(made));
@@ -107,7 +107,7 @@ struct World<'a> {
     seals: Vec<(String, Attrs, Span)>,
     /// The entry that is drafted.
     current: Option<&'a Mount>,
-    /// What is kept or hidden below writable binds of the host.
+    /// Entries that keep or hide files below writable binds of the host.
     kept: Vec<Kept>,
     /// The line of a root that is too broad: what is bound with it is no problem of its own.
     refused: Option<Span>,
@@ -244,7 +244,7 @@ impl World<'_> {
     }
 }
 
-/// What a bind grants.
+/// The rights that a bind grants.
 pub(crate) fn bind_rights(bind: &Bind, directory: bool) -> Rights {
     let rights = Rights::READ
         .and_if(bind.exec, Rights::EXECUTE)

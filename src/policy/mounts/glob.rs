@@ -35,8 +35,7 @@ pub(crate) fn dots_of(mount: &Mount) -> Option<Dots> {
 }
 
 /// Where the names of a granting pattern are on the host: below this directory, as below the
-/// pattern's base inside. `None` where the entry binds something that does not end as the pattern
-/// does.
+/// pattern's base inside. `None` if the entry's source does not end as the pattern does.
 pub(crate) fn source_base(pattern: &Pattern, bind: &Bind) -> Option<String> {
     match &bind.source {
         None => Some(pattern.base.clone()),

@@ -131,8 +131,8 @@ pub(crate) enum Makes<'a> {
 }
 
 impl<'a> Makes<'a> {
-    /// What it grants of the host's trees, where the entry is at `path`. A new kind has to say it
-    /// here: what is refused, kept, covered and reported of such grants reads this alone.
+    /// What it grants of the host's trees, where the entry is at `path`. A new kind must be added
+    /// here: the code that refuses, keeps, covers and reports such grants reads this alone.
     fn grant(&self, path: &'a str) -> Option<Grant<'a>> {
         match self {
             Makes::Bind(bind) => {

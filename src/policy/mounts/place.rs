@@ -1,5 +1,5 @@
 //! Where a path inside leads when links are followed, and what a path of the host is called inside:
-//! for help that names the right line. What it says is advice; the kernel's own walk decides.
+//! for help that names the right line. Its results are advice; the kernel's own walk decides.
 
 use super::tree::{Node, Tree, real};
 use crate::host::{Fact, File, FileKind, Host};
@@ -31,8 +31,8 @@ pub(crate) fn behind_links(tree: &Tree, host: &Host, path: &str) -> Option<Strin
     walk.end().ok().map(|end| end.path).filter(|place| is_led && place != path)
 }
 
-/// What is known of entries alone: that some are links. Everything else counts as a directory, as
-/// it was not looked up.
+/// The facts of entries alone: some are links. Everything else counts as a directory, as it was not
+/// looked up.
 struct Entries<'h>(&'h Host);
 
 const DIRECTORY: Looked<(), ()> = Ok((Kind::File(FileKind::Directory), ()));

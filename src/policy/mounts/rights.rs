@@ -133,9 +133,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Its processes are those that the target sees anyway. What is behind a process (memory,
-    /// environment, descriptors, root) is kept by Landlock, as for ptrace(2) (PTRACE_MODE_READ of
-    /// proc(5)).
+    /// Its processes are those that the target sees anyway. Landlock protects a process's memory,
+    /// environment, descriptors and root, as it restricts ptrace(2) (PTRACE_MODE_READ of proc(5)).
     fn proc(&mut self, hidepid: HidePid, only_processes: bool, at: Span) {
         if hidepid != HidePid::Off || only_processes {
             return self.refuse(

@@ -160,8 +160,8 @@ fn bottom(mounts: &Mounts) -> Option<Mounts> {
     Some(mounts)
 }
 
-/// What says `broad = "skip"` and lies in an entry that was left out as too broad goes with it:
-/// alone, it would show a part of that.
+/// An entry with `broad = "skip"` within one that was left out as too broad is left out as well:
+/// alone, it would show a part of it.
 fn leave_out_within(all: &mut Tree, mounts: &Mounts, out: &[Note]) {
     if !out.iter().any(|note| note.less) {
         return;
@@ -246,7 +246,7 @@ fn wanted_of(tree: &Tree) -> Vec<String> {
             wanted.extend(with_root(tree, path).map(str::to_owned));
         }
     }
-    // What is generated covers the host's where /etc is bound.
+    // Generated files cover the host's if /etc is bound.
     wanted.extend(
         DATABASES
             .iter()

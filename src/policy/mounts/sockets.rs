@@ -88,7 +88,7 @@ pub(crate) fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
     told.into_iter().map(note).collect()
 }
 
-/// What of an entry is looked at for sockets.
+/// The part of an entry that is searched for sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// The names in it.

@@ -24,7 +24,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// What an entry makes of a path.
+    /// The node of an entry.
     pub(crate) fn new(path: &str, mount: Mount, at: Span) -> Node {
         let ground = match &mount {
             Mount::Tmpfs(_) => mount.kind().ground(path),
@@ -255,7 +255,7 @@ pub(crate) enum Covered {
     Link,
 }
 
-/// What stockade writes where the profile has no such entry.
+/// Files that stockade writes if the profile has no entry for them.
 pub(crate) const DATABASES: &[&str] =
     &["/etc/passwd", "/etc/group", names::HOSTS, names::RESOLVER, names::SWITCH];
 

@@ -164,7 +164,7 @@ pub(crate) fn is_host_name(name: &str) -> bool {
     (1..=253).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
-/// What is wrong with the names, whatever the tree.
+/// Problems of the names that do not depend on the tree.
 pub(crate) fn check(network: &Network, draft: &mut Draft) {
     for (name, _) in network.hosts.iter().filter(|(name, _)| !is_host_name(name.value)) {
         let message = format!("cannot give `{}` an address: it is not a host name", name.value);

@@ -153,7 +153,7 @@ fn draft_keyring(process: &Process, host: &Host, draft: &mut Draft) {
     }
 }
 
-/// What the target has of the processor and of the disks, beside others.
+/// The target's priorities for processor and disks.
 fn draft_priorities(process: &Process, host: &Host, draft: &mut Draft) {
     if let Some(nice) = process.nice.get() {
         let op = ProcessOp::Nice { value: nice.0 };

@@ -10,7 +10,7 @@ use crate::kernel::syscalls::{self, ABSENT, ALLOWED, MODES, NUMBERS, OPENS};
 use crate::policy::namespaces::Nested;
 use std::borrow::Cow;
 
-/// What else of the sandbox the filter depends on.
+/// Properties of the sandbox that the filter depends on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The kinds of namespace that the target may make.
@@ -182,8 +182,8 @@ fn setns(nested: Nested) -> Rule {
 /// selection and paste on a virtual console (CVE-2023-28100).
 const INJECTION: [u64; 2] = [0x5412, 0x541c];
 
-/// What pushes input into the terminal that the target shares with its caller. Closed under every
-/// policy that does not name ioctl itself.
+/// Requests that push input into the terminal that the target shares with its caller. Denied under
+/// every policy that does not name ioctl itself.
 pub(super) fn injection() -> Case {
     Case { tests: vec![Test::low(1, Compare::one_of(&INJECTION))], verdict: EPERM }
 }

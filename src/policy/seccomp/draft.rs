@@ -97,7 +97,7 @@ fn check(filter: &Filter, seccomp: &Seccomp, draft: &mut Draft) {
             let (source, at) =
                 filter.native.because(number).map_or((Source::Policy, policy), |because| because);
             let help = match source {
-                // What is denied no other word permits.
+                // No other word permits a denied call.
                 Source::Deny => format!("take {call}, or the group that it is in, out of `deny`"),
                 Source::Rules => format!("leave the rule for {call} out"),
                 // One word causes both problems, and one help fixes both.

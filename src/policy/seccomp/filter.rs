@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// What becomes of a call. The order is the kernel's: of several filters the greatest wins
+/// The result of a call. The order is the kernel's: of several filters the greatest wins
 /// (seccomp(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
@@ -75,7 +75,7 @@ pub enum Width {
     Full,
 }
 
-/// What an argument is held against.
+/// The comparison of an argument.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Compare {
@@ -162,7 +162,7 @@ impl Rule {
         self
     }
 
-    /// What becomes of a call with these arguments.
+    /// The verdict for a call with these arguments.
     pub fn judge(&self, arguments: &[u64; 6]) -> Verdict {
         let case =
             self.cases.iter().find(|case| case.tests.iter().all(|test| test.holds(arguments)));
@@ -295,7 +295,7 @@ impl Table {
         self.rules.get(usize::from(*place))
     }
 
-    /// What becomes of the calls that this version does not know.
+    /// The verdict for calls that this version does not know.
     pub fn unknown(&self) -> Verdict {
         self.rules[0].otherwise
     }
@@ -305,7 +305,7 @@ impl Table {
         (0..).take(self.numbers.len()).filter_map(|number| Some((number, self.rule(number)?)))
     }
 
-    /// What becomes of a call.
+    /// The verdict for a call.
     pub fn judge(&self, number: u32, arguments: &[u64; 6]) -> Verdict {
         self.rule(number).map_or(self.unknown(), |rule| rule.judge(arguments))
     }
@@ -364,8 +364,8 @@ impl Table {
 }
 
 impl Filter {
-    /// What becomes of a call by the architecture number of this build, whose numbers hold those of
-    /// x32 too.
+    /// The verdict for a call by the architecture number of this build, whose numbers include those
+    /// of x32.
     pub fn judge(&self, number: u32, arguments: &[u64; 6]) -> Verdict {
         if number < Abi::X32_BIT {
             return self.native.judge(number, arguments);

@@ -27,7 +27,7 @@ pub struct Facts<'a> {
 /// A policy, for this sandbox.
 #[derive(Debug, Clone)]
 pub struct Imported {
-    /// What is so of calls that have no entry.
+    /// The verdict for calls without an entry.
     pub default: Verdict,
     /// Cases by call, the strictest first; an entry without conditions has no tests.
     cases: BTreeMap<&'static str, Vec<Case>>,
@@ -43,7 +43,7 @@ struct Policy {
     default_errno: Option<String>,
     #[serde(default)]
     syscalls: Option<Vec<Entry>>,
-    // What stockade has its own words for, or no use.
+    // Fields for which stockade has its own words, or no use.
     #[serde(rename = "architectures")]
     _architectures: Option<IgnoredAny>,
     #[serde(rename = "archMap")]

@@ -200,7 +200,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// What a table holds of a call.
+    /// The entry of a table for a call.
     pub(super) fn numbered(
         &self,
         number: u32,

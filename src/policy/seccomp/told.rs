@@ -46,7 +46,7 @@ impl Exact {
             .collect()
     }
 
-    /// What a filter makes of it.
+    /// The verdict of a filter for it.
     pub fn judged_by(&self, filter: &Filter) -> Verdict {
         let [first, second, third] = self.arguments;
         filter.judge(self.number, &[first, second, third, 0, 0, 0])

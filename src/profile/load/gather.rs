@@ -24,7 +24,7 @@ const MOST_FILES: usize = 256;
 pub(super) struct Gathered {
     /// The texts, the weakest first.
     pub layers: Vec<Layer>,
-    /// Where an `extends` names what is skipped, as it is not there.
+    /// The places of `extends` whose profile is missing and skipped.
     pub skipped: Vec<Span>,
     pub problems: Problems,
 }
@@ -82,7 +82,7 @@ struct Loader<'a> {
     /// How many bytes variables may still bring.
     room: &'a Cell<Option<usize>>,
     problems: Problems,
-    /// Where an `extends` names what is skipped, as it is not there.
+    /// The places of `extends` whose profile is missing and skipped.
     skipped: Vec<Span>,
 }
 

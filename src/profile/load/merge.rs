@@ -17,8 +17,7 @@ use crate::text::source::{At, Sources, Span};
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// What another problem may be the cause of: a base that is not there sets nothing that could be
-/// removed, or given a value.
+/// Problems that a missing base can cause: it sets nothing that could be removed, or given a value.
 const OF_A_BASE: &[&str] =
     &["profile::withdraw", "profile::empty-set", "params::unknown", "variable::unknown"];
 
@@ -238,7 +237,7 @@ pub(super) fn command_line(args: &[String], sources: &mut Sources) -> Vec<At<Str
     words
 }
 
-/// What can be said only of the whole.
+/// Checks the merged profile as a whole.
 fn check_size(profile: &Profile, at: Span, problems: &mut Problems) {
     let count = profile.entries();
     if count > MOST_ENTRIES {

@@ -1,5 +1,5 @@
-//! A sentence in lines of a width. What is to be pasted is never broken: a line of TOML or a
-//! command, cut in two, is another one.
+//! A sentence in lines of a width. Text to paste is never broken: a line of TOML or a command, cut
+//! in two, means something else.
 
 use crate::text::layout::{self, Lines, fill};
 

@@ -42,7 +42,8 @@ pub(super) fn cgroups(facts: &Facts) -> Line {
         (true, Layout::V2) => {
             let whose = if facts.is_root() { "" } else { ", delegated" };
             let value = format!("{place}{whose}; {}", names(&groups.controllers));
-            // What is not delegated here is had of systemd, which has a line of its own.
+            // Controllers that are not delegated here come through systemd, which has a line of its
+            // own.
             if through_systemd && !facts.is_root() {
                 Line::ok(NAME, value)
             } else {

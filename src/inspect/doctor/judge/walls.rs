@@ -172,7 +172,7 @@ pub(super) fn modules(facts: &Facts) -> Line {
     if confined.is_empty() {
         return Line::ok(NAME, value);
     }
-    // What it denies is found by trying; the rest is found at run time.
+    // Its denials of the tried acts are known; others show only at run time.
     let lost = format!("whatever the policy of {} denies, inside as well", confined.join(" and "));
     Line::less(NAME, State::Limited, value, lost)
         .fix(Fix::Words("see the denials: journalctl -k --grep 'DENIED|avc'".into()))

@@ -76,7 +76,7 @@ impl Asked<'_> {
         lines
     }
 
-    /// What the host has at a path is shown there.
+    /// Shows the host's file at its own path.
     fn grant(&self, act: Act, path: &str) -> Vec<Line> {
         let kernel = [
             ("/dev/mqueue", Mount::Mqueue(Mqueue)),

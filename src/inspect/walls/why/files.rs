@@ -1,4 +1,4 @@
-//! What may be done with a path: what each protection says of what is there, or of what is not.
+//! Access to a path: the answer of each protection for the file that is there, or would be made.
 
 use super::Asked;
 use super::programs::{MOST_INTERPRETERS, TO_RUN};

@@ -92,7 +92,7 @@ pub(super) fn bound_inner_groups(slot: Slot, group: &Group, draft: &mut Draft) {
     }
 }
 
-/// What is no file to write.
+/// Operations other than writing a file.
 fn extras(
     limits: &Limits,
     groups: &Groups,

@@ -83,7 +83,7 @@ impl World<'_> {
         self.attach(slot, path, site.ground, bind_rights(bind, true), at);
     }
 
-    /// What a directory is that is made in this one (mkdir(2)).
+    /// The facts of a directory that is made in this one (mkdir(2)).
     fn as_made(&self, above: &File) -> File {
         const SET_GROUP: u32 = 0o2000;
         let by_root = self.host.caller.uid == 0 && above.uid == 0;

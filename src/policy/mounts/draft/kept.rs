@@ -1,4 +1,4 @@
-//! What does not hold against a target that makes mount namespaces: every entry below a writable
+//! Protections that a target which makes mount namespaces can undo: every entry below a writable
 //! bind of the host.
 //!
 //! rename(2) refuses a mount point of the caller's own mount namespace alone (is_local_mountpoint

@@ -188,7 +188,7 @@ impl World<'_> {
     }
 }
 
-/// What is no device is not granted as one: such a grant is for writing, too.
+/// A file that is no device is not granted as one: such a grant includes writing.
 pub(crate) fn refuse_device(path: &str, source: &str, file: &File, at: Span) -> Option<Problem> {
     let directory = file.kind == FileKind::Directory;
     if !directory && file.kind != FileKind::Device {
@@ -210,7 +210,7 @@ pub(crate) fn refuse_device(path: &str, source: &str, file: &File, at: Span) -> 
     })
 }
 
-/// What is no socket is not granted as one.
+/// A file that is no socket is not granted as one.
 pub(crate) fn refuse_socket(source: &str, file: &File, at: Span) -> Option<Problem> {
     let message = format!("cannot grant {source} as a socket: it is {}", file.kind.word());
     (file.kind != FileKind::Socket).then(|| Problem::new("mounts::socket", at, message))

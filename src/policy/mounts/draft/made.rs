@@ -1,4 +1,4 @@
-//! What stockade makes itself: directories, links, files, covers, and the databases of names.
+//! Files that stockade makes itself: directories, links, files, covers, and the databases of names.
 
 use super::super::kinds::{
     Bind, Content as EntryContent, File as EntryFile, Follow, Hidden, Hide, Missing, Mount, Tmpfs,
@@ -188,7 +188,7 @@ impl World<'_> {
     }
 
     pub(super) fn hide(&mut self, path: &str, hide: &Hide, at: Span) {
-        // Where it does not look is the pattern's matter.
+        // Exceptions concern only the pattern.
         let Hide { missing, known, except: _ } = *hide;
         let kind = match base(self.tree, self.host, path) {
             Base::Own { .. } => return self.hide_own(path, at),
@@ -356,7 +356,7 @@ impl World<'_> {
     }
 }
 
-/// What Landlock allows of a file made with a mode: nothing that its bits do not.
+/// The Landlock rights to a file made with a mode: none that its bits do not give.
 fn bits_of(mode: Mode) -> Rights {
     Rights::READ
         .and_if(mode.0 & 0o222 != 0, Rights::WRITE)

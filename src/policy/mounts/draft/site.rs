@@ -242,8 +242,8 @@ impl World<'_> {
 
     /// Makes a directory of the sandbox's own and those above it.
     pub(super) fn directories(&mut self, path: &str, at: Span) {
-        // What is made, is an entry of its own or lies in one is there by the time, and so is all
-        // above it.
+        // A directory that is made, is an entry of its own or lies in one exists by then, with all
+        // of its parents.
         let is_there = |directory: &str| {
             self.made.contains(directory)
                 || (directory != path && self.tree.contains_key(directory))

@@ -33,7 +33,7 @@ words! {
     }
 }
 
-/// A truth value with one word beside it. Where `false` would say nothing it is no value.
+/// A boolean with one word beside it. If `false` would have no meaning, it is no value.
 macro_rules! or_word {
     ($(#[$doc:meta])* $name:ident {
         $( $(#[$truth_doc:meta])+ $truth:ident = $boolean:literal, )+
@@ -145,7 +145,8 @@ pub enum Follow {
     /// The last name of a source is no link.
     #[default]
     No,
-    /// They are followed. Where the machine was read, they lead where none may.
+    /// They are followed. An entry that still has this value after the machine was read leads where
+    /// no link may.
     Yes,
     /// They are followed, and lead here.
     To(String),

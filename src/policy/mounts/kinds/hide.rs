@@ -38,7 +38,7 @@ impl Hide {
 }
 
 or_word! {
-    /// What a profile says of what it hides.
+    /// The kind of the hidden file, as far as the profile gives it.
     Hidden {
         /// Nothing.
         Unsaid = true,
@@ -80,7 +80,7 @@ impl Kind for Hide {
         }))
     }
 
-    /// What is in a file system of the kernel's, is on the host as well.
+    /// A file in a file system of the kernel's exists on the host as well.
     fn asks(&self, path: &str) -> Vec<String> {
         let kernels = path.starts_with("/proc/") || path.starts_with("/sys/");
         kernels.then(|| path.to_owned()).into_iter().collect()

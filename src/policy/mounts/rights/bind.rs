@@ -53,7 +53,7 @@ impl Reading<'_> {
         self.rule(path, bind_rights(bind, file.kind == FileKind::Directory), file, at);
     }
 
-    /// What a bind says that only a mount can do, and what to do instead.
+    /// A setting of a bind that only a mount can have, and what to do instead.
     fn more_than_a_grant(&self, bind: &Bind) -> Option<(&'static str, &'static str)> {
         if !bind.recursive {
             return Some(("a bind without the mounts below it", "leave `recursive` out"));

@@ -1,4 +1,4 @@
-//! What the entries grant of the host's tree, by the place that each means.
+//! The grants of the host's tree, by host path.
 
 use super::super::draft::{DEVICE_RIGHTS, bind_rights};
 use super::super::kinds::{Access, Bind, Makes, Missing, NODE_PATHS};
@@ -9,7 +9,7 @@ use crate::language::value::parent;
 use crate::text::source::Span;
 use crate::tree::{Ground as Standing, Source, Stack, Stands};
 
-/// What an entry grants, by the place on the host that it means.
+/// The grant of an entry, by host path.
 pub(super) struct Grant<'a> {
     pub(super) path: &'a str,
     pub(super) rights: Rights,
@@ -51,7 +51,7 @@ pub(super) fn places<'a>(tree: &'a Tree, host: &'a Host) -> Places<'a> {
                 }
                 continue;
             }
-            // What a socket leads to holds nothing; the others grant nothing of the host's.
+            // A socket has no files below it; the others grant nothing of the host's.
             Makes::Socket(_)
             | Makes::FileSystem(_)
             | Makes::Directory(_)

@@ -47,7 +47,7 @@ impl Spec {
     }
 }
 
-/// What a rule says of the calls that no condition holds for.
+/// The verdict of a rule for calls that meet no condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Otherwise {
     /// What `allow` and `policy` say.
@@ -60,7 +60,7 @@ pub enum Otherwise {
 pub struct Condition {
     /// Which argument, 0 to 5.
     pub argument: At<u8>,
-    /// What must be so.
+    /// The comparison.
     pub is: Is,
 }
 
