@@ -100,6 +100,8 @@ pub struct Host {
     pub repositories: BTreeMap<String, Vec<String>>,
     /// Descriptors 0, 1 and 2.
     pub streams: [Stream; 3],
+    /// The name of the terminal that the target keeps, and what is there.
+    pub terminal: Option<(String, File)>,
     /// How a terminal on 1 or 2 is opened for writing alone, or why it cannot be; read only where
     /// the target has no terminal as 0.
     pub anew: BTreeMap<u32, Result<Anew, i32>>,

@@ -107,6 +107,7 @@ impl Host {
         self.streams = [0, 1, 2].map(streams::look);
         self.passed = asks.passed.iter().map(|fd| (*fd, streams::look(*fd as i32))).collect();
         self.fed = profile.process.file(0).and_then(|file| streams::owner(file.path));
+        self.terminal = profile.process.keeps_terminal(self).then(streams::terminal).flatten();
         for fd in profile.process.outputs_taken_anew(self) {
             self.anew.insert(fd, streams::anew(fd as i32));
         }

@@ -577,3 +577,27 @@ fn the_target_cannot_type() {
         screen.see("O> ");
     });
 }
+
+/// The name opens what descriptor 0 is, and changes nothing of the node.
+#[test]
+fn a_kept_terminal_has_a_name() {
+    if !has_python() {
+        return;
+    }
+    let script = "import os\\nprint('named', os.ttyname(0))\\ntry: os.chmod('/dev/console', 0o666); \
+                  print('changed')\\nexcept OSError as error: print('errno', \
+                  error.errno)\\nprint(os.path.samefile('/dev/console', \
+                  '/proc/self/fd/0'))\\nprint('end')";
+    let command = format!("command = [\"python3\", \"-c\", \"{script}\"]");
+    Screen::each(&command, |mut screen| {
+        screen.press("run\n");
+        let printed = screen.see("end\r");
+        assert!(printed.contains("named /dev/console") && printed.contains("True"), "{printed}");
+        assert!(!printed.contains("changed"), "{printed}");
+        screen.see("O> ");
+        screen.press("run < /dev/null\n");
+        // The twin: none that is no standard input.
+        screen.see("Inappropriate ioctl");
+        screen.see("O> ");
+    });
+}

@@ -1,6 +1,7 @@
 //! What the caller's descriptors are that the target has.
 
 use crate::host::streams::{Anew, Owner, Socket, Stream, Unix};
+use crate::host::{Fact, File};
 use crate::sys;
 use crate::text::bytes;
 use std::ffi::CStr;
@@ -51,6 +52,25 @@ pub(super) fn look(fd: i32) -> Stream {
         Stream::Memory { write, owner }
     } else {
         Stream::File { read, write, owner }
+    }
+}
+
+/// The name and the node of the terminal on 0, where that is open for reading and writing: a name
+/// gives both to all that may open it. Only terminals of devpts: the kernel makes a new node for
+/// each of them, where `/dev/tty1` is the next user's terminal after a while.
+pub(super) fn terminal() -> Option<(String, File)> {
+    let name = std::fs::read_link("/proc/self/fd/0").ok()?.to_str()?.to_owned();
+    let is_whole = sys::open_flags(0).is_ok_and(|flags| flags & libc::O_ACCMODE == libc::O_RDWR);
+    let inode = sys::describe(0).ok()?.inode;
+    match super::look(&name, false, false) {
+        Fact::Present(file)
+            if is_whole
+                && name.starts_with("/dev/pts/")
+                && (file.inode.dev, file.inode.ino) == inode =>
+        {
+            Some((name, file))
+        }
+        Fact::Present(_) | Fact::Absent(_) => None,
     }
 }
 

@@ -122,9 +122,11 @@ fn of_the_host(
     }
     // Trees have no devices; a mount that has is one.
     if !entry.attrs.has(Attrs::NO_DEV) {
-        let minimal =
-            stack.topmost().path.strip_prefix("/dev/").is_some_and(|name| NODES.contains(&name));
-        if !minimal {
+        let source = &stack.topmost().path;
+        let minimal = source.strip_prefix("/dev/").is_some_and(|name| NODES.contains(&name));
+        // The terminal that the target has is counted as such.
+        let terminal = host.terminal.as_ref().is_some_and(|(name, _)| name == source);
+        if !minimal && !terminal {
             bill.at(DEVICE, path, "is a device of the host", at);
         }
         return;

@@ -90,6 +90,11 @@ impl Process {
         }
     }
 
+    /// Whether the target takes part in the job control of the caller's terminal.
+    pub fn keeps_terminal(&self, host: &Host) -> bool {
+        self.tty.or(Tty::Auto).value == Tty::Auto && self.is_terminal(0, host)
+    }
+
     /// Whether the target has the caller's terminal as 0, 1 or 2.
     fn is_terminal(&self, fd: u32, host: &Host) -> bool {
         matches!(host.streams[fd as usize], Stream::Terminal { .. }) && self.is_callers(fd)
@@ -112,7 +117,7 @@ fn opened(file: &Named<'_>, host: &Host) -> Stream {
 pub(super) fn terminal(process: &Process, host: &Host) -> Terminal {
     if !host.streams.iter().any(|stream| matches!(stream, Stream::Terminal { .. })) {
         Terminal::None
-    } else if process.tty.or(Tty::Auto).value == Tty::Auto && process.is_terminal(0, host) {
+    } else if process.keeps_terminal(host) {
         Terminal::Kept
     } else {
         Terminal::Apart

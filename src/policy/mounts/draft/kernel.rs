@@ -88,6 +88,7 @@ impl World<'_> {
         for name in NODES {
             self.attach_node(&format!("{path}/{name}"), &format!("/dev/{name}"), None, at);
         }
+        self.console(path, at);
         for source in extra.iter().map(|path| path.0.as_str()).collect::<BTreeSet<&str>>() {
             match below(source, "/dev").filter(|tail| !tail.is_empty()) {
                 Some(tail)
@@ -137,14 +138,22 @@ impl World<'_> {
         }
     }
 
+    /// The terminal that the target keeps has a name inside, which ttyname(3) finds: without it
+    /// `tty` and gpg's pinentry know of none. It opens nothing that the target has not.
+    fn console(&mut self, path: &str, at: Span) {
+        if let Some((name, file)) = &self.host.terminal {
+            self.attach_node(&format!("{path}/console"), name, Some(file), at);
+        }
+    }
+
     pub(super) fn attach_node(&mut self, path: &str, source: &str, file: Option<&File>, at: Span) {
-        if file.is_none() && self.tree.contains_key(path) {
+        if self.tree.contains_key(path) {
             return;
         }
         self.step(TreeOp::MountPoint { path: Name::new(path) }, at);
         // A device on a read-only mount can be written to; what it keeps out is a change of the
         // node's mode, by its owner alone.
-        let attrs = if self.ids.is_host_root() {
+        let attrs = if self.ids.is_host_root() || file.is_some() {
             Attrs::NO_SUID.and(Attrs::NO_EXEC).and(Attrs::READ_ONLY)
         } else {
             Attrs(0)
