@@ -68,7 +68,7 @@ mod layers;
 mod leftovers;
 // `profiles` and `new` list and make what runs.
 mod library;
-// Files stand in the place of standard streams, and give no more than was asked.
+// Files are standard streams, and give no more than was asked.
 mod streams;
 // Every limit holds and every account is right.
 mod limits;

@@ -56,7 +56,7 @@ pub(super) fn look(fd: i32) -> Stream {
 }
 
 /// The name and the node of the terminal on 0, where that is open for reading and writing: a name
-/// gives both to all that may open it. Only terminals of devpts: the kernel makes a new node for
+/// gives both to whatever may open it. Only terminals of devpts: the kernel makes a new node for
 /// each of them, where `/dev/tty1` is the next user's terminal after a while.
 pub(super) fn terminal() -> Option<(String, File)> {
     let name = std::fs::read_link("/proc/self/fd/0").ok()?.to_str()?.to_owned();
