@@ -32,7 +32,7 @@ use crate::inspect::lint::lint_of_own_lines;
 use crate::inspect::start;
 use crate::inspect::view::{Notes, note_line};
 use crate::inspect::walls::World;
-use crate::inspect::walls::facts::Eyes;
+use crate::inspect::walls::facts::HostFs;
 use crate::launch::FAILED;
 use crate::launch::registry::{Refused, Registry};
 use crate::profile::{Request, as_written};
@@ -138,7 +138,7 @@ fn prepare_and_lint(
     })?;
     if start::stops(warnings).next().is_none() {
         let world = World::new(&planned.plan, &planned.profile);
-        let found = start::stopped(&request.profile, &planned.profile, &world, &Eyes::here());
+        let found = start::stopped(&request.profile, &planned.profile, &world, &HostFs::here());
         let found = found.map_or_else(Problems::default, Problems::from);
         warnings.extend(as_written(found, &planned.host.caller, &planned.sources));
     }

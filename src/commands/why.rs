@@ -7,7 +7,7 @@ use crate::host::caller::Caller;
 use crate::inspect::view::answer::{self, Answered};
 use crate::inspect::walls::World;
 use crate::inspect::walls::change::{Line, Over, candidates, inside_its_own};
-use crate::inspect::walls::facts::Eyes;
+use crate::inspect::walls::facts::HostFs;
 use crate::inspect::walls::query::{Query, Says};
 use crate::inspect::walls::why::{Answer, answer as judge};
 use crate::language::read::{Kind, Why};
@@ -25,21 +25,21 @@ pub(super) fn why(mut asking: Asking) -> u8 {
         Ok(stood) => stood,
         Err(failed) => return failed.say(format),
     };
-    let (world, eyes) = (World::new(&planned.plan, &planned.profile), Eyes::here());
+    let (world, host_fs) = (World::new(&planned.plan, &planned.profile), HostFs::here());
     let answers: Vec<Answered> = queries
         .into_iter()
         .map(|query| {
-            let answer = judge(&query, &planned.profile, &world, &eyes);
+            let answer = judge(&query, &planned.profile, &world, &host_fs);
             let tries = !asking.no_change && answer.verdict != Says::Unknown;
             let lines = if tries {
-                candidates(&query, &answer, &planned.profile, &world, &eyes)
+                candidates(&query, &answer, &planned.profile, &world, &host_fs)
             } else {
                 vec![]
             };
             let mut change = lines
                 .iter()
                 .find(|line| {
-                    after(line, &query, &request, &eyes)
+                    after(line, &query, &request, &host_fs)
                         .is_some_and(|after| answer.is_changed_by(&after))
                 })
                 .cloned();
@@ -49,7 +49,10 @@ pub(super) fn why(mut asking: Asking) -> u8 {
                 let doubted = |line: &Line| {
                     Some((
                         line.clone(),
-                        after(line, &query, &request, &eyes)?.reason(Says::Unknown)?.words.clone(),
+                        after(line, &query, &request, &host_fs)?
+                            .reason(Says::Unknown)?
+                            .words
+                            .clone(),
                     ))
                 };
                 (change, doubt) = lines.iter().find_map(doubted).unzip();
@@ -57,9 +60,9 @@ pub(super) fn why(mut asking: Asking) -> u8 {
             let change = change
                 .map(|line| if format == Format::Text { written(line, &planned) } else { line });
             let denied = change.is_none() && answer.verdict == Says::Denies;
-            let first = if denied { first(&lines, &query, &request, &eyes) } else { None };
+            let first = if denied { first(&lines, &query, &request, &host_fs) } else { None };
             let never = if change.is_none() && first.is_none() && answer.verdict == Says::Denies {
-                never(&lines, &query, &request, &eyes)
+                never(&lines, &query, &request, &host_fs)
             } else {
                 None
             };
@@ -135,9 +138,9 @@ pub(super) fn line_for(
     request: &Request,
     planned: &Planned,
 ) -> Option<Permits> {
-    let (world, eyes) = (World::new(&planned.plan, &planned.profile), Eyes::here());
-    let answer = judge(query, &planned.profile, &world, &eyes);
-    let lines = candidates(query, &answer, &planned.profile, &world, &eyes);
+    let (world, host_fs) = (World::new(&planned.plan, &planned.profile), HostFs::here());
+    let answer = judge(query, &planned.profile, &world, &host_fs);
+    let lines = candidates(query, &answer, &planned.profile, &world, &host_fs);
     let (mut own, mut perhaps, mut never) = (None, None, None);
     for line in lines {
         let Some(after) = laid_over(&line, request) else { continue };
@@ -146,9 +149,10 @@ pub(super) fn line_for(
             continue;
         }
         let says = |query: &Query| {
-            judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes).verdict
+            judge(query, &after.profile, &World::new(&after.plan, &after.profile), &host_fs).verdict
         };
-        let answer = judge(query, &after.profile, &World::new(&after.plan, &after.profile), &eyes);
+        let answer =
+            judge(query, &after.profile, &World::new(&after.plan, &after.profile), &host_fs);
         match answer.reason(Says::Unknown) {
             _ if answer.verdict == Says::Denies => {
                 never = never.or(answer.behind_an_open_filter(query))
@@ -167,11 +171,11 @@ pub(super) fn line_for(
 }
 
 /// The line with which a program that makes a user namespace first may do it.
-fn first(lines: &[Line], query: &Query, request: &Request, eyes: &Eyes) -> Option<Line> {
+fn first(lines: &[Line], query: &Query, request: &Request, host_fs: &HostFs) -> Option<Line> {
     let own = inside_its_own(query)?;
     let permits = |line: &Line| {
         let allows = |query: &Query, after: &Planned| {
-            judge(query, &after.profile, &World::new(&after.plan, &after.profile), eyes).verdict
+            judge(query, &after.profile, &World::new(&after.plan, &after.profile), host_fs).verdict
                 == Says::Allows
         };
         let is_open = |after: &Planned| match query {
@@ -193,15 +197,15 @@ fn laid_over(line: &Line, request: &Request) -> Option<Planned> {
 }
 
 /// The answer where a line is laid over the profile.
-fn after(line: &Line, query: &Query, request: &Request, eyes: &Eyes) -> Option<Answer> {
+fn after(line: &Line, query: &Query, request: &Request, host_fs: &HostFs) -> Option<Answer> {
     let planned = laid_over(line, request)?;
-    Some(judge(query, &planned.profile, &World::new(&planned.plan, &planned.profile), eyes))
+    Some(judge(query, &planned.profile, &World::new(&planned.plan, &planned.profile), host_fs))
 }
 
 /// The restriction behind an open filter that denies the call and that no line lifts.
-fn never(lines: &[Line], query: &Query, request: &Request, eyes: &Eyes) -> Option<String> {
+fn never(lines: &[Line], query: &Query, request: &Request, host_fs: &HostFs) -> Option<String> {
     lines
         .iter()
-        .filter_map(|line| after(line, query, request, eyes))
+        .filter_map(|line| after(line, query, request, host_fs))
         .find_map(|after| after.behind_an_open_filter(query))
 }

@@ -3,7 +3,7 @@
 //! (`stockade doctor PROFILE` does), and what is not known is no reason.
 
 use crate::inspect::walls::World;
-use crate::inspect::walls::facts::Eyes;
+use crate::inspect::walls::facts::HostFs;
 use crate::inspect::walls::why::{entering, executing};
 use crate::language::value::join;
 use crate::policy::programs;
@@ -25,11 +25,11 @@ pub(crate) fn stopped(
     named: &str,
     profile: &Profile,
     world: &World<'_>,
-    eyes: &Eyes,
+    host_fs: &HostFs,
 ) -> Option<Problem> {
     let [program, directory] = STOPS;
     let cwd = world.plan.cwd().unwrap_or("/");
-    if let Some(why) = entering(cwd, profile, world, eyes) {
+    if let Some(why) = entering(cwd, profile, world, host_fs) {
         let at = profile.process.cwd.at();
         return Some(
             Problem::new(directory, at, format!("cannot enter {cwd}: {why}"))
@@ -41,7 +41,7 @@ pub(crate) fn stopped(
         let path = candidate.text();
         let place =
             if path.starts_with('/') { path.to_owned() } else { join(cwd, &format!("/{path}")) };
-        let (is_there, why) = executing(&place, profile, world, eyes)?;
+        let (is_there, why) = executing(&place, profile, world, host_fs)?;
         Some((is_there, place, why))
     });
     // One that may run, or of which that is not known, is enough.

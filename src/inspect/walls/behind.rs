@@ -127,7 +127,7 @@ impl Question<'_> {
                  own has"
             ),
         };
-        match ask.asked(arguments, self.eyes.sysctl) {
+        match ask.asked(arguments, self.host_fs.sysctl) {
             (Asked::Yes, _) if has && joined => reason(
                 Says::Unknown,
                 format!(

@@ -5,7 +5,7 @@
 mod paths;
 
 use crate::inspect::walls::World;
-use crate::inspect::walls::facts::Eyes;
+use crate::inspect::walls::facts::HostFs;
 use crate::inspect::walls::path::Walker;
 use crate::inspect::walls::query::{Port, Protocol, Query, Says};
 use crate::inspect::walls::why::Answer;
@@ -148,13 +148,13 @@ pub(crate) fn candidates(
     answer: &Answer,
     profile: &Profile,
     world: &World<'_>,
-    eyes: &Eyes,
+    host_fs: &HostFs,
 ) -> Vec<Line> {
     let asked = Asked {
         profile,
         world,
-        walker: Walker::new(world, eyes),
-        eyes,
+        walker: Walker::new(world, host_fs),
+        host_fs,
         denied: answer.verdict == Says::Denies,
     };
     let mut lines = match query {
@@ -195,7 +195,7 @@ struct Asked<'a> {
     profile: &'a Profile,
     world: &'a World<'a>,
     walker: Walker<'a>,
-    eyes: &'a Eyes,
+    host_fs: &'a HostFs,
     denied: bool,
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Seen {
 /// How the model looks at the host. Plain functions and values, so that a test can invent a
 /// machine.
 #[derive(Debug, Clone)]
-pub(crate) struct Eyes {
+pub(crate) struct HostFs {
     /// What is at a path; a final link is not followed.
     pub see: fn(&str) -> Result<Seen, i32>,
     /// What a file is to execve(2).
@@ -54,13 +54,13 @@ pub(crate) struct Eyes {
     pub sysctl: fn(&str) -> Option<i64>,
 }
 
-impl Eyes {
+impl HostFs {
     /// This machine.
-    pub(crate) fn here() -> Eyes {
+    pub(crate) fn here() -> HostFs {
         let number = |path: &str| {
             std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok())
         };
-        Eyes {
+        HostFs {
             see,
             program,
             given: crate::probe::given,

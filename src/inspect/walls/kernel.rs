@@ -130,7 +130,7 @@ impl Walker<'_> {
                     (["net", ..], _) => (Some(0), Some(0)),
                     _ => thing.owner,
                 };
-                Ok((self.eyes.see)(&path).ok().map(|seen| Thing {
+                Ok((self.host_fs.see)(&path).ok().map(|seen| Thing {
                     kind: seen.kind,
                     mode: seen.mode,
                     owner,
@@ -150,7 +150,7 @@ impl Walker<'_> {
 
     /// Files of root's that every proc, or sysfs, of this kernel shows alike.
     fn see_kernel(&self, thing: Thing, path: &str) -> Option<Thing> {
-        let seen = (self.eyes.see)(path).ok()?;
+        let seen = (self.host_fs.see)(path).ok()?;
         Some(Thing { kind: seen.kind, mode: seen.mode, ..thing })
     }
 }

@@ -1,11 +1,11 @@
 //! A path as the target would walk it: modes and owners as its ids meet them, until something stops
 //! it. The way itself is the walker's ([`crate::tree::walk`]).
 //!
-//! It looks at the host through [`Eyes`] alone, and judges nothing but the way; [`super::why`]
+//! It looks at the host through [`HostFs`] alone, and judges nothing but the way; [`super::why`]
 //! judges what is at its end.
 
 use crate::host::FileKind;
-use crate::inspect::walls::facts::{Eyes, Seen};
+use crate::inspect::walls::facts::{HostFs, Seen};
 use crate::inspect::walls::query::{Reason, Says, Wall};
 use crate::inspect::walls::{Entry, World, tail};
 use crate::kernel::attrs::Attrs;
@@ -74,25 +74,25 @@ pub(crate) struct Walker<'a> {
     /// What the sandbox shows.
     pub world: &'a World<'a>,
     /// How the host is looked at.
-    pub eyes: &'a Eyes,
+    pub host_fs: &'a HostFs,
     groups: Vec<u32>,
 }
 
 impl<'a> Walker<'a> {
     /// The target of a world.
-    pub(crate) fn new(world: &'a World<'a>, eyes: &'a Eyes) -> Walker<'a> {
+    pub(crate) fn new(world: &'a World<'a>, host_fs: &'a HostFs) -> Walker<'a> {
         let ids = &world.plan.ids;
         let mut groups = match &ids.maps {
             // Groups that the caller could not drop.
-            Some(Maps { deny_setgroups: true, .. }) => eyes.groups.clone(),
+            Some(Maps { deny_setgroups: true, .. }) => host_fs.groups.clone(),
             Some(maps) => {
                 ids.groups.iter().filter_map(|group| outside(&maps.gid, *group)).collect()
             }
-            None if !world.plan.root => eyes.groups.clone(),
+            None if !world.plan.root => host_fs.groups.clone(),
             None => ids.groups.clone(),
         };
         groups.push(ids.host_group);
-        Walker { world, eyes, groups }
+        Walker { world, host_fs, groups }
     }
 
     /// Walks a path from the root.
@@ -143,7 +143,7 @@ impl<'a> Walker<'a> {
         let own = link.owner.0.is_some_and(|owner| {
             owner == self.world.plan.ids.host_user || directory.owner.0 == Some(owner)
         });
-        if !self.eyes.guarded_links || !shared || own {
+        if !self.host_fs.guarded_links || !shared || own {
             return Ok(());
         }
         let words = format!(
@@ -218,7 +218,7 @@ impl<'a> Walker<'a> {
                 below(place, mount).is_some()
                     && below(mount, &source.path).is_some_and(|tail| !tail.is_empty())
             };
-            if let Some(mount) = self.eyes.mounts.iter().find(over) {
+            if let Some(mount) = self.host_fs.mounts.iter().find(over) {
                 let words = format!(
                     "{mount} of the host is a mount that does not come along, and what is under it \
                      is not known"
@@ -226,7 +226,7 @@ impl<'a> Walker<'a> {
                 return Err(Reason::new(Wall::Mounts, Says::Unknown, words, at));
             }
         }
-        let seen = match (self.eyes.see)(place) {
+        let seen = match (self.host_fs.see)(place) {
             Ok(seen) => seen,
             // A directory that is made first belongs to the caller.
             Err(libc::ENOENT) if self.world.is_made(place) => {

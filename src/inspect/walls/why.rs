@@ -11,7 +11,7 @@ mod programs;
 
 use crate::host::FileKind;
 use crate::inspect::walls::World;
-use crate::inspect::walls::facts::Eyes;
+use crate::inspect::walls::facts::HostFs;
 use crate::inspect::walls::path::{Need, Walker};
 use crate::inspect::walls::query::{Act, Query, Reason, Says, Wall};
 use crate::kernel::capability::Capability;
@@ -68,8 +68,13 @@ impl Answer {
     }
 }
 
-pub(crate) fn answer(query: &Query, profile: &Profile, world: &World<'_>, eyes: &Eyes) -> Answer {
-    let asked = Asked { profile, world, walker: Walker::new(world, eyes), eyes };
+pub(crate) fn answer(
+    query: &Query,
+    profile: &Profile,
+    world: &World<'_>,
+    host_fs: &HostFs,
+) -> Answer {
+    let asked = Asked { profile, world, walker: Walker::new(world, host_fs), host_fs };
     Answer::new(match query {
         Query::Path(act, path) => asked.path(*act, path).unwrap_or_else(|reason| vec![reason]),
         Query::Call { number, arguments } => asked.call(*number, arguments.as_ref()),
@@ -86,9 +91,9 @@ pub(crate) fn entering(
     path: &str,
     profile: &Profile,
     world: &World<'_>,
-    eyes: &Eyes,
+    host_fs: &HostFs,
 ) -> Option<String> {
-    let asked = Asked { profile, world, walker: Walker::new(world, eyes), eyes };
+    let asked = Asked { profile, world, walker: Walker::new(world, host_fs), host_fs };
     let reason = match asked.walker.walk(path) {
         Err(reason) => reason,
         Ok(walk) => {
@@ -108,11 +113,11 @@ pub(crate) fn executing(
     path: &str,
     profile: &Profile,
     world: &World<'_>,
-    eyes: &Eyes,
+    host_fs: &HostFs,
 ) -> Option<(bool, String)> {
-    let asked = Asked { profile, world, walker: Walker::new(world, eyes), eyes };
+    let asked = Asked { profile, world, walker: Walker::new(world, host_fs), host_fs };
     let is_there = asked.walker.walk(path).is_ok_and(|walk| walk.missing.is_empty());
-    let answer = answer(&Query::Path(Act::Execute, path.to_owned()), profile, world, eyes);
+    let answer = answer(&Query::Path(Act::Execute, path.to_owned()), profile, world, host_fs);
     let denies = answer.reason(Says::Denies)?;
     Some((is_there, denies.words.clone()))
 }
@@ -121,7 +126,7 @@ pub(super) struct Asked<'a> {
     pub(super) profile: &'a Profile,
     pub(super) world: &'a World<'a>,
     walker: Walker<'a>,
-    pub(super) eyes: &'a Eyes,
+    pub(super) host_fs: &'a HostFs,
 }
 
 impl Asked<'_> {

@@ -89,14 +89,14 @@ impl Asked<'_> {
             }
         }
         let mut lines = vec![];
-        match (self.eyes.see)(path).map(|seen| seen.kind) {
+        match (self.host_fs.see)(path).map(|seen| seen.kind) {
             Ok(FileKind::Socket) => lines.push(self.mount(path, socket(path))),
             Ok(FileKind::Device) => lines.push(self.mount(path, Mount::Device(Device::here()))),
             Ok(_) if act == Act::Write => lines.extend(self.writable(path, path)),
             Ok(_) => lines.push(self.mount(path, Mount::here(Access::ReadOnly))),
             Err(_) => {}
         }
-        if let Some(real) = (self.eyes.real)(path).filter(|real| real != path) {
+        if let Some(real) = (self.host_fs.real)(path).filter(|real| real != path) {
             match act {
                 Act::Write => lines.extend(self.writable(path, &real)),
                 Act::Read | Act::Execute | Act::List | Act::Connect => {
@@ -142,7 +142,7 @@ impl Asked<'_> {
 
     fn open_for_running(&self, thing: &Thing, because_of_the_file: bool) -> Vec<Line> {
         if because_of_the_file {
-            let program = thing.host.as_deref().and_then(|host| (self.eyes.program)(host).ok());
+            let program = thing.host.as_deref().and_then(|host| (self.host_fs.program)(host).ok());
             return match program {
                 Some(Program::Elf(Elf { interpreter: Some(through), .. })) => {
                     self.grant(Act::Execute, &through)

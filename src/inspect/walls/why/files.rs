@@ -53,7 +53,8 @@ impl Asked<'_> {
         };
         if act == Act::Execute && reasons.iter().all(|reason| reason.says == Says::Allows) {
             reasons.push(self.runs(thing, MOST_INTERPRETERS));
-            let given = thing.host.as_deref().and_then(|host| (self.eyes.given)(host, thing.mode));
+            let given =
+                thing.host.as_deref().and_then(|host| (self.host_fs.given)(host, thing.mode));
             let useless = |given| {
                 Reason::new(
                     Wall::File,

@@ -182,7 +182,7 @@ impl Asked<'_> {
     /// (ip(7)); a new network begins with 1024.
     fn low_port(&self, network: &Namespace, port: u16) -> Option<Reason> {
         const NET_BIND_SERVICE: u8 = 10;
-        let first = if *network == Namespace::New { 1024 } else { self.eyes.first_free_port };
+        let first = if *network == Namespace::New { 1024 } else { self.host_fs.first_free_port };
         if port == 0 || u32::from(port) >= first {
             return None;
         }

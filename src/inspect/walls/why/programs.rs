@@ -21,7 +21,7 @@ impl Asked<'_> {
         let reason = |says, words: String| Reason::new(Wall::File, says, words, thing.at);
         let text = self.world.tree.get(&thing.over).and_then(|entry| entry.ground.text());
         let program = match (&thing.host, text) {
-            (Some(host), _) => match (self.eyes.program)(host) {
+            (Some(host), _) => match (self.host_fs.program)(host) {
                 Ok(program) => program,
                 // A program without read permission can still be executed.
                 Err(_) => {
