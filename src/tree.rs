@@ -7,9 +7,9 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+pub(crate) mod ancestry;
 mod facts;
 pub(crate) mod ground;
-pub(crate) mod near;
 pub(crate) mod walk;
 
 use crate::language::value::{ancestors, below, join, parent};

@@ -25,7 +25,7 @@ use crate::policy::namespaces::Namespace;
 use crate::profile::Profile;
 use crate::step::{Cover, OutsideOp, Slot, TreeOp};
 use crate::text::source::Span;
-use crate::tree::near::Near;
+use crate::tree::ancestry::Ancestry;
 use crate::tree::{Ground, Own, Source, Stack, Stands, Tree};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -70,7 +70,7 @@ pub struct World<'a> {
     pub plan: &'a Plan,
     /// Every path that the plan speaks of; empty where the tree is that of a joined namespace.
     pub tree: Tree<Entry>,
-    near: Near<Around>,
+    near: Ancestry<Around>,
     /// Landlock's rules by the files of the host, once a question asked for them.
     rules_by_file: OnceCell<Vec<(Inode, Rights)>>,
 }
@@ -324,8 +324,8 @@ fn same(attrs: Attrs, mount: bool, at: Span) -> Entry {
 }
 
 /// What is nearest to each path of a tree.
-fn near(tree: &Tree<Entry>) -> Near<Around> {
-    Near::new(tree, |number, entry: &Entry, over: Option<&Around>| {
+fn near(tree: &Tree<Entry>) -> Ancestry<Around> {
+    Ancestry::new(tree, |number, entry: &Entry, over: Option<&Around>| {
         let (rights, at) = over.map_or((Rights(0), Span::NOWHERE), |over| over.rights);
         Around {
             shown: match entry.ground {
@@ -342,7 +342,7 @@ fn near(tree: &Tree<Entry>) -> Near<Around> {
 }
 
 /// The path of the nearest mount.
-fn mount<'n>(near: &'n Near<Around>, path: &str) -> Option<&'n str> {
+fn mount<'n>(near: &'n Ancestry<Around>, path: &str) -> Option<&'n str> {
     Some(near.path(near.at(path)?.1.mount?))
 }
 

@@ -6,13 +6,13 @@ use crate::language::value::below;
 
 /// The paths of a tree, each with what its reader makes of it and of the next one above it.
 #[derive(Debug, Clone)]
-pub(crate) struct Near<V> {
+pub(crate) struct Ancestry<V> {
     /// Parents before their entries, and the entries of each parent without a gap.
-    spots: Vec<Spot<V>>,
+    entries: Vec<Entry<V>>,
 }
 
 #[derive(Debug, Clone)]
-struct Spot<V> {
+struct Entry<V> {
     path: String,
     /// The path as [`in_order`] has it.
     key: Vec<u8>,
@@ -21,46 +21,49 @@ struct Spot<V> {
     value: V,
 }
 
-impl<V> Near<V> {
-    /// Works it out for a tree: `value` is given the number of a node by which [`Near::path`] knows
+impl<V> Ancestry<V> {
+    /// Works it out for a tree: `value` is given the number of a node by which [`Ancestry::path`] knows
     /// it, the node, and the value of the next one above it.
-    pub(crate) fn new<N>(tree: &Tree<N>, value: impl Fn(usize, &N, Option<&V>) -> V) -> Near<V> {
+    pub(crate) fn new<N>(
+        tree: &Tree<N>,
+        value: impl Fn(usize, &N, Option<&V>) -> V,
+    ) -> Ancestry<V> {
         let mut nodes: Vec<(Vec<u8>, &String, &N)> =
             tree.iter().map(|(path, node)| (in_order(path), path, node)).collect();
         nodes.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-        let mut spots: Vec<Spot<V>> = Vec::with_capacity(nodes.len());
+        let mut entries: Vec<Entry<V>> = Vec::with_capacity(nodes.len());
         // The paths above the one at hand, the nearest last.
         let mut above: Vec<usize> = vec![];
         for (index, (key, path, node)) in nodes.into_iter().enumerate() {
-            while above.last().is_some_and(|over| below(path, &spots[*over].path).is_none()) {
+            while above.last().is_some_and(|over| below(path, &entries[*over].path).is_none()) {
                 above.pop();
             }
             let over = above.last().copied();
-            let value = value(index, node, over.map(|over| &spots[over].value));
-            spots.push(Spot { path: path.clone(), key, over, value });
+            let value = value(index, node, over.map(|over| &entries[over].value));
+            entries.push(Entry { path: path.clone(), key, over, value });
             above.push(index);
         }
-        Near { spots }
+        Ancestry { entries }
     }
 
     /// The nearest path at or above one, and its value.
     pub(crate) fn at(&self, path: &str) -> Option<(&str, &V)> {
         // Whatever is above it in the tree is above the last one before it, too.
         let key = in_order(path);
-        let before = self.spots.partition_point(|spot| spot.key <= key).checked_sub(1)?;
-        let same = shared(&self.spots[before].path, path);
-        let mut spot = &self.spots[before];
+        let before = self.entries.partition_point(|spot| spot.key <= key).checked_sub(1)?;
+        let same = shared(&self.entries[before].path, path);
+        let mut spot = &self.entries[before];
         // Only a path that is wholly shared can be above; which of those end at a `/` of ours,
         // `below` says.
         while spot.path.len() > same || below(path, &spot.path).is_none() {
-            spot = &self.spots[spot.over?];
+            spot = &self.entries[spot.over?];
         }
         Some((&spot.path, &spot.value))
     }
 
     /// The path of a node, by its number.
     pub(crate) fn path(&self, number: usize) -> &str {
-        &self.spots[number].path
+        &self.entries[number].path
     }
 }
 
@@ -93,10 +96,11 @@ mod tests {
         let mut tree = Tree::new(0);
         tree.extend(paths.iter().zip(0u64..).map(|(path, nth)| ((*path).to_owned(), nth)));
         // The nearest even one, and the sum of all.
-        let near = Near::new(&tree, |number, node: &u64, over: Option<&(Option<usize>, u64)>| {
-            let (even, sum) = over.copied().unwrap_or_default();
-            (if node.is_multiple_of(2) { Some(number) } else { even }, sum + node)
-        });
+        let near =
+            Ancestry::new(&tree, |number, node: &u64, over: Option<&(Option<usize>, u64)>| {
+                let (even, sum) = over.copied().unwrap_or_default();
+                (if node.is_multiple_of(2) { Some(number) } else { even }, sum + node)
+            });
         let others = "/b /a/b/c/d/e /a-b/x /a- /ab /a.d /a.d/e/f /é/y /zz /a/a";
         for path in paths.iter().copied().chain(others.split(' ')) {
             let up = || ancestors(path).chain(["/"]).filter_map(|path| tree.get_key_value(path));
@@ -108,6 +112,6 @@ mod tests {
             let all: std::collections::BTreeMap<_, _> = up().collect();
             assert_eq!(*sum, all.values().copied().sum::<u64>(), "{path}");
         }
-        assert!(Near::new(&Tree::new(()), |_, (), _: Option<&()>| ()).at("/x").is_none());
+        assert!(Ancestry::new(&Tree::new(()), |_, (), _: Option<&()>| ()).at("/x").is_none());
     }
 }
