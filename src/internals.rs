@@ -228,6 +228,6 @@ pub mod text {
 pub mod tree {
     pub use crate::tree::{Ground, Own, Source, Stack, Stands, Tree};
     pub mod walk {
-        pub use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, Step, Walk, walk};
+        pub use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Position, Step, Walk, walk};
     }
 }

@@ -8,7 +8,7 @@ use crate::policy::mounts::kinds::Missing;
 use crate::policy::mounts::tree::{Node, Tree, bound_at};
 use crate::step::{Content, Kernel};
 use crate::text::bytes;
-use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, Step, meant, walk};
+use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Position, Step, meant, walk};
 use crate::tree::{Ground, Own, Source, Stands};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -203,15 +203,20 @@ impl Facts<Node> for View<'_> {
     type File = Known;
     type Stop = Never;
 
-    fn host(&mut self, spot: Spot<'_, Node>, _: &Source, place: &str) -> Looked<Known, Never> {
-        match spot.node.mount.grant(spot.over) {
-            Some(grant) => match self.look(spot.path, place) {
+    fn host(
+        &mut self,
+        position: Position<'_, Node>,
+        _: &Source,
+        place: &str,
+    ) -> Looked<Known, Never> {
+        match position.node.mount.grant(position.over) {
+            Some(grant) => match self.look(position.path, place) {
                 // It is made before it is bound.
                 Err(Halt::Errno(libc::ENOENT))
-                    if spot.path == spot.over && grant.words.missing == Missing::Create =>
+                    if position.path == position.over && grant.words.missing == Missing::Create =>
                 {
                     let kind = FileKind::Directory;
-                    Ok((Kind::File(kind.clone()), self.own(spot, &kind)))
+                    Ok((Kind::File(kind.clone()), self.own(position, &kind)))
                 }
                 seen => Ok(seen?.known(place, true, grant.words.exec)),
             },
@@ -223,12 +228,12 @@ impl Facts<Node> for View<'_> {
         Ok(super::is_opaque(place))
     }
 
-    fn kernel(&mut self, _: Spot<'_, Node>, _: &Kernel) -> Looked<Known, Never> {
+    fn kernel(&mut self, _: Position<'_, Node>, _: &Kernel) -> Looked<Known, Never> {
         unknown()
     }
 
-    fn own(&mut self, spot: Spot<'_, Node>, kind: &FileKind) -> Known {
-        let what = match (kind, spot.node.ground()) {
+    fn own(&mut self, position: Position<'_, Node>, kind: &FileKind) -> Known {
+        let what = match (kind, position.node.ground()) {
             (FileKind::Directory, _) => What::Directory,
             (FileKind::Regular, Ground::Own(Own::File(content))) => match content {
                 Content::Text(text) | Content::OfHost(text) => What::Text(bytes::text(text)),
@@ -240,18 +245,18 @@ impl Facts<Node> for View<'_> {
         Known { what, granted: true, roots: true }
     }
 
-    fn bare(&mut self, spot: Spot<'_, Node>) -> Looked<Known, Never> {
+    fn bare(&mut self, position: Position<'_, Node>) -> Looked<Known, Never> {
         // What a device is good for, the running sandbox knows.
-        if matches!(spot.node.ground(), Ground::Own(Own::Devices(_))) {
+        if matches!(position.node.ground(), Ground::Own(Own::Devices(_))) {
             return unknown();
         }
         match self.bare {
             // The launcher's own processes and descriptors are not the target's.
-            Bare::Whole if is_of_state(spot.path) => return unknown(),
-            Bare::Whole | Bare::System if self.shows_host(spot.path) => {}
+            Bare::Whole if is_of_state(position.path) => return unknown(),
+            Bare::Whole | Bare::System if self.shows_host(position.path) => {}
             Bare::Whole | Bare::System | Bare::Nothing => return Err(Halt::Errno(libc::ENOENT)),
         }
-        Ok(self.look(spot.path, spot.path)?.known(spot.path, false, true))
+        Ok(self.look(position.path, position.path)?.known(position.path, false, true))
     }
 }
 

@@ -44,7 +44,7 @@ pub type Looked<F, S> = Result<(Kind, F), Halt<S>>;
 
 /// A path that is asked about, and the node whose it is.
 #[derive(Debug)]
-pub struct Spot<'a, N> {
+pub struct Position<'a, N> {
     /// The path inside, without links.
     pub path: &'a str,
     /// The path of the node.
@@ -53,12 +53,12 @@ pub struct Spot<'a, N> {
 }
 
 // Whatever the node is, a reference to it is copied.
-impl<N> Clone for Spot<'_, N> {
+impl<N> Clone for Position<'_, N> {
     fn clone(&self) -> Self {
         *self
     }
 }
-impl<N> Copy for Spot<'_, N> {}
+impl<N> Copy for Position<'_, N> {}
 
 /// What a walk asks its reader.
 pub trait Facts<N> {
@@ -70,7 +70,7 @@ pub trait Facts<N> {
     /// What the host has at `place`, which is in `source`; a link is not followed.
     fn host(
         &mut self,
-        spot: Spot<'_, N>,
+        position: Position<'_, N>,
         source: &Source,
         place: &str,
     ) -> Looked<Self::File, Self::Stop>;
@@ -79,13 +79,17 @@ pub trait Facts<N> {
     fn is_opaque(&mut self, place: &str) -> Result<bool, Halt<Self::Stop>>;
 
     /// What is in a file system of the kernel's: at its top, or below.
-    fn kernel(&mut self, spot: Spot<'_, N>, kernel: &Kernel) -> Looked<Self::File, Self::Stop>;
+    fn kernel(
+        &mut self,
+        position: Position<'_, N>,
+        kernel: &Kernel,
+    ) -> Looked<Self::File, Self::Stop>;
 
     /// What stockade makes is of this kind.
-    fn own(&mut self, spot: Spot<'_, N>, kind: &FileKind) -> Self::File;
+    fn own(&mut self, position: Position<'_, N>, kind: &FileKind) -> Self::File;
 
     /// A path on the sandbox's own ground where it makes nothing.
-    fn bare(&mut self, _: Spot<'_, N>) -> Looked<Self::File, Self::Stop> {
+    fn bare(&mut self, _: Position<'_, N>) -> Looked<Self::File, Self::Stop> {
         Err(Halt::Errno(libc::ENOENT))
     }
 

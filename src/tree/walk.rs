@@ -5,7 +5,7 @@
 //! It is a pure function over what [`Facts`] answers, and judges nothing: it asks its reader at
 //! each directory and link whether the target may enter or follow it.
 
-pub use super::facts::{Facts, Halt, Kind, Looked, Spot, Step};
+pub use super::facts::{Facts, Halt, Kind, Looked, Position, Step};
 use super::{Ground, Own, Source, Stack, Stands, Tree};
 use crate::host::FileKind;
 use crate::language::value::{below, join, parent};
@@ -86,8 +86,8 @@ pub(crate) fn look<'t, N: Stands, F: Facts<N>>(
         // The host's own kernel walks there.
         Ground::Host(stack) if !stack.is_merged() => {
             let places = vec![(0, join(&stack.topmost().path, below(path, over).unwrap_or(tail)))];
-            let spot = Spot { path, over, node };
-            let (file, kind, places) = walker.merged(spot, stack, places, true)?;
+            let position = Position { path, over, node };
+            let (file, kind, places) = walker.merged(position, stack, places, true)?;
             return Ok(Step { path: path.into(), kind, file, over: over.into(), node, places });
         }
         Ground::Host(_) | Ground::Own(_) | Ground::Kernel(_) | Ground::Same => {}
@@ -206,8 +206,8 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
 
     /// What is at a node.
     fn top(&mut self, path: String, node: &'t N) -> Stepped<'t, N, F> {
-        let spot = Spot { path: &path, over: &path, node };
-        let own = |facts: &mut F, kind| (facts.own(spot, &kind), Kind::File(kind), vec![]);
+        let position = Position { path: &path, over: &path, node };
+        let own = |facts: &mut F, kind| (facts.own(position, &kind), Kind::File(kind), vec![]);
         let (file, kind, places) = match node.ground() {
             Ground::Own(Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_))
             | Ground::Same => own(self.facts, FileKind::Directory),
@@ -217,13 +217,13 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
             }
             Ground::Own(Own::Hidden(Cover::Directory)) => own(self.facts, FileKind::Directory),
             Ground::Kernel(kernel) => {
-                let (kind, file) = self.facts.kernel(spot, kernel)?;
+                let (kind, file) = self.facts.kernel(position, kernel)?;
                 (file, kind, vec![])
             }
             Ground::Host(stack) => {
                 let tops = stack.topmost_first().map(|source| source.path.clone());
                 let tops: Vec<(usize, String)> = tops.enumerate().collect();
-                self.merged(spot, stack, tops, true)?
+                self.merged(position, stack, tops, true)?
             }
         };
         Ok(Step { over: path.clone(), path, kind, file, node, places })
@@ -237,12 +237,12 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
         {
             return self.top(path, node);
         }
-        let spot = Spot { path: &path, over: &here.over, node: here.node };
+        let position = Position { path: &path, over: &here.over, node: here.node };
         let (file, kind, places) = match here.node.ground() {
             Ground::Own(own) => {
                 let (kind, file) = match own {
                     Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) => {
-                        self.on_own_ground(spot, name)?
+                        self.on_own_ground(position, name)?
                     }
                     Own::Hidden(_) | Own::Link(_) | Own::File(_) => {
                         return Err(Halt::Errno(libc::ENOENT));
@@ -251,17 +251,17 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
                 (file, kind, vec![])
             }
             Ground::Same => {
-                let (kind, file) = self.on_own_ground(spot, name)?;
+                let (kind, file) = self.on_own_ground(position, name)?;
                 (file, kind, vec![])
             }
             Ground::Kernel(kernel) => {
-                let (kind, file) = self.facts.kernel(spot, kernel)?;
+                let (kind, file) = self.facts.kernel(position, kernel)?;
                 (file, kind, vec![])
             }
             Ground::Host(stack) => {
                 let tail = format!("/{name}");
                 let places = here.places.iter().map(|(nth, place)| (*nth, join(place, &tail)));
-                self.merged(spot, stack, places.collect(), false)?
+                self.merged(position, stack, places.collect(), false)?
             }
         };
         Ok(Step { over: here.over.clone(), path, kind, file, node: here.node, places })
@@ -269,15 +269,15 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
 
     /// An entry without a node in a directory of the sandbox's own: a parent of a node, or a file
     /// that the reader knows.
-    fn on_own_ground(&mut self, spot: Spot<'_, N>, name: &str) -> Looked<F::File, F::Stop> {
+    fn on_own_ground(&mut self, position: Position<'_, N>, name: &str) -> Looked<F::File, F::Stop> {
         if name.len() > LONGEST_NAME {
             return Err(Halt::Errno(libc::ENAMETOOLONG));
         }
-        if self.tree.is_way(spot.path) {
+        if self.tree.is_way(position.path) {
             let kind = FileKind::Directory;
-            return Ok((Kind::File(kind.clone()), self.facts.own(spot, &kind)));
+            return Ok((Kind::File(kind.clone()), self.facts.own(position, &kind)));
         }
-        self.facts.bare(spot)
+        self.facts.bare(position)
     }
 
     /// The entry of a stack at these places, the topmost first: the first that exists, and if that
@@ -286,7 +286,7 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
     #[allow(clippy::type_complexity, reason = "the parts of a step")]
     fn merged(
         &mut self,
-        spot: Spot<'_, N>,
+        position: Position<'_, N>,
         stack: &Stack,
         places: Vec<(usize, String)>,
         top: bool,
@@ -296,7 +296,7 @@ impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
         let mut found: Option<(F::File, Kind)> = None;
         let mut merged = vec![];
         for (index, (nth, place)) in places.into_iter().enumerate() {
-            let (kind, file) = match self.facts.host(spot, sources[nth], &place) {
+            let (kind, file) = match self.facts.host(position, sources[nth], &place) {
                 Err(Halt::Errno(libc::ENOENT)) if stack.is_merged() => continue,
                 Err(halt) => return Err(halt),
                 Ok((Kind::Whiteout, file)) if !stack.is_merged() => {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use stockade::internals::host::FileKind;
 use stockade::internals::language::value::Size;
 use stockade::internals::step::{Content, Kernel};
-use stockade::internals::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, walk};
+use stockade::internals::tree::walk::{Facts, Halt, Kind, Last, Looked, Position, walk};
 use stockade::internals::tree::{Ground, Own, Source, Stack, Stands, Tree};
 
 /// A generator of numbers (xorshift), so that every run tries the same.
@@ -448,7 +448,7 @@ impl Facts<Node> for Machine<'_> {
 
     fn host(
         &mut self,
-        spot: Spot<'_, Node>,
+        position: Position<'_, Node>,
         source: &Source,
         place: &str,
     ) -> Looked<Self::File, ()> {
@@ -457,7 +457,7 @@ impl Facts<Node> for Machine<'_> {
             let long = name.len() > 255;
             return Err(Halt::Errno(if long { libc::ENAMETOOLONG } else { libc::ENOENT }));
         };
-        let is_topmost = match spot.node.ground() {
+        let is_topmost = match position.node.ground() {
             Ground::Host(stack) => stack.topmost() == source,
             _ => true,
         };
@@ -476,11 +476,11 @@ impl Facts<Node> for Machine<'_> {
         Ok(self.mutant != Some(Mutant::Opaque) && self.scene.opaque.contains(place))
     }
 
-    fn kernel(&mut self, _: Spot<'_, Node>, _: &Kernel) -> Looked<Self::File, ()> {
+    fn kernel(&mut self, _: Position<'_, Node>, _: &Kernel) -> Looked<Self::File, ()> {
         unreachable!("no scene has one")
     }
 
-    fn own(&mut self, _: Spot<'_, Node>, _: &FileKind) -> Self::File {
+    fn own(&mut self, _: Position<'_, Node>, _: &FileKind) -> Self::File {
         None
     }
 }

@@ -19,7 +19,7 @@ use crate::step::Kernel;
 use crate::text::problem::errno_words;
 use crate::text::source::Span;
 use crate::tree::Source;
-use crate::tree::walk::{self, Facts, Halt, Last, Looked, Spot, Step};
+use crate::tree::walk::{self, Facts, Halt, Last, Looked, Position, Step};
 
 /// Something at a path inside.
 #[derive(Debug, Clone)]
@@ -176,20 +176,20 @@ impl<'a> Walker<'a> {
     // ---- what is there ----
 
     /// Something of the sandbox's own, where nothing else is known of it.
-    fn thing(&self, spot: Spot<'_, Entry>) -> Thing {
+    fn thing(&self, position: Position<'_, Entry>) -> Thing {
         let ids = &self.world.plan.ids;
-        let entry = spot.node;
+        let entry = position.node;
         Thing {
-            path: spot.path.into(),
+            path: position.path.into(),
             kind: FileKind::Directory,
             owner: (Some(ids.host_user), Some(ids.host_group)),
             mode: entry.mode.map_or(0o777, |mode| mode.0),
-            attrs: self.world.mount(spot.path).map_or(Attrs(0), |(_, mount)| mount.attrs),
+            attrs: self.world.mount(position.path).map_or(Attrs(0), |(_, mount)| mount.attrs),
             host: None,
             list: false,
             hidden: false,
             inode: Inode { dev: 0, ino: 0 },
-            over: spot.over.into(),
+            over: position.over.into(),
             at: entry.at,
         }
     }
@@ -197,11 +197,11 @@ impl<'a> Walker<'a> {
     /// What is at a place of the host, as it is on the host.
     fn on_host(
         &self,
-        spot: Spot<'_, Entry>,
+        position: Position<'_, Entry>,
         source: &Source,
         place: &str,
     ) -> Result<Option<Thing>, Reason> {
-        let thing = self.thing(spot);
+        let thing = self.thing(position);
         let at = thing.at;
         // Bound alone it is refused, so this is the host's whole tree, in which the target has a
         // process of its own.
@@ -266,9 +266,13 @@ impl<'a> Walker<'a> {
     }
 
     /// What is in a file system of the kernel's.
-    fn in_kernel(&self, spot: Spot<'_, Entry>, kernel: &Kernel) -> Result<Option<Thing>, Reason> {
-        let tail = tail(spot.path, spot.over);
-        let thing = self.thing(spot);
+    fn in_kernel(
+        &self,
+        position: Position<'_, Entry>,
+        kernel: &Kernel,
+    ) -> Result<Option<Thing>, Reason> {
+        let tail = tail(position.path, position.over);
+        let thing = self.thing(position);
         let roots = |thing: Thing| Thing { owner: (Some(0), Some(0)), ..thing };
         match kernel {
             Kernel::Proc { hidepid, only_processes } => {
@@ -409,24 +413,24 @@ impl Facts<Entry> for &Walker<'_> {
 
     fn host(
         &mut self,
-        spot: Spot<'_, Entry>,
+        position: Position<'_, Entry>,
         source: &Source,
         place: &str,
     ) -> Looked<Thing, Reason> {
-        looked(self.on_host(spot, source, place))
+        looked(self.on_host(position, source, place))
     }
 
     fn is_opaque(&mut self, place: &str) -> Result<bool, Halt<Reason>> {
         Ok(crate::probe::is_opaque(place))
     }
 
-    fn kernel(&mut self, spot: Spot<'_, Entry>, kernel: &Kernel) -> Looked<Thing, Reason> {
-        looked(self.in_kernel(spot, kernel))
+    fn kernel(&mut self, position: Position<'_, Entry>, kernel: &Kernel) -> Looked<Thing, Reason> {
+        looked(self.in_kernel(position, kernel))
     }
 
-    fn own(&mut self, spot: Spot<'_, Entry>, kind: &FileKind) -> Thing {
-        let hidden = spot.node.ground.nature().hidden;
-        Thing { kind: kind.clone(), hidden, ..self.thing(spot) }
+    fn own(&mut self, position: Position<'_, Entry>, kind: &FileKind) -> Thing {
+        let hidden = position.node.ground.nature().hidden;
+        Thing { kind: kind.clone(), hidden, ..self.thing(position) }
     }
 
     fn enter(&mut self, directory: &Step<'_, Entry, Thing>) -> Result<(), Halt<Reason>> {

@@ -6,7 +6,7 @@ use crate::host::{Fact, File, FileKind, Host};
 use crate::step::Kernel;
 use crate::text::shell::shell_word;
 use crate::tree::Source;
-use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Spot, walk};
+use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Position, walk};
 use std::cmp::Reverse;
 
 /// What to do where the source of an entry cannot be used; `skip` is the entry for one that may
@@ -41,10 +41,11 @@ impl Facts<Node> for Entries<'_> {
     type File = ();
     type Stop = ();
 
-    fn host(&mut self, spot: Spot<'_, Node>, _: &Source, place: &str) -> Looked<(), ()> {
+    fn host(&mut self, position: Position<'_, Node>, _: &Source, place: &str) -> Looked<(), ()> {
         match self.0.at(place) {
             Fact::Present(File { kind: kind @ FileKind::Link(_), .. })
-                if spot.path == spot.over && spot.node.mount.grant(spot.over).is_some() =>
+                if position.path == position.over
+                    && position.node.mount.grant(position.over).is_some() =>
             {
                 Ok((Kind::File(kind.clone()), ()))
             }
@@ -56,13 +57,13 @@ impl Facts<Node> for Entries<'_> {
         Ok(false)
     }
 
-    fn kernel(&mut self, _: Spot<'_, Node>, _: &Kernel) -> Looked<(), ()> {
+    fn kernel(&mut self, _: Position<'_, Node>, _: &Kernel) -> Looked<(), ()> {
         DIRECTORY
     }
 
-    fn own(&mut self, _: Spot<'_, Node>, _: &FileKind) {}
+    fn own(&mut self, _: Position<'_, Node>, _: &FileKind) {}
 
-    fn bare(&mut self, _: Spot<'_, Node>) -> Looked<(), ()> {
+    fn bare(&mut self, _: Position<'_, Node>) -> Looked<(), ()> {
         DIRECTORY
     }
 }

@@ -24,7 +24,7 @@ impl Facts<Plain> for Machine {
     type File = ();
     type Stop = ();
 
-    fn host(&mut self, _: Spot<'_, Plain>, _: &Source, place: &str) -> Looked<(), ()> {
+    fn host(&mut self, _: Position<'_, Plain>, _: &Source, place: &str) -> Looked<(), ()> {
         self.files.get(place).map(|kind| (kind.clone(), ())).ok_or(Halt::Errno(libc::ENOENT))
     }
 
@@ -32,11 +32,11 @@ impl Facts<Plain> for Machine {
         Ok(self.opaque.contains(&place))
     }
 
-    fn kernel(&mut self, _: Spot<'_, Plain>, _: &Kernel) -> Looked<(), ()> {
+    fn kernel(&mut self, _: Position<'_, Plain>, _: &Kernel) -> Looked<(), ()> {
         Ok((Kind::Unknown, ()))
     }
 
-    fn own(&mut self, _: Spot<'_, Plain>, _: &FileKind) {}
+    fn own(&mut self, _: Position<'_, Plain>, _: &FileKind) {}
 
     fn follow(
         &mut self,
