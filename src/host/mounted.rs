@@ -33,7 +33,7 @@ pub struct Written {
 
 /// A part of a file system, and the host's path where it is seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spot {
+pub struct Region {
     /// The device of the file system.
     pub device: String,
     /// The path in it.
@@ -42,9 +42,9 @@ pub struct Spot {
     pub path: String,
 }
 
-impl Spot {
+impl Region {
     /// Whether one holds the other.
-    pub fn meets(&self, other: &Spot) -> bool {
+    pub fn meets(&self, other: &Region) -> bool {
         self.device == other.device
             && (below(&self.within, &other.within).is_some()
                 || below(&other.within, &self.within).is_some())
@@ -53,7 +53,7 @@ impl Spot {
 
 impl Mounted {
     /// What a tree of the host is made of: its own place, and those of the mounts below it.
-    pub fn spots(&self, path: &str, recursive: bool) -> Vec<Spot> {
+    pub fn regions(&self, path: &str, recursive: bool) -> Vec<Region> {
         let own =
             self.mounts.iter().enumerate().filter(|(_, mount)| below(path, &mount.at).is_some());
         // Of several mounts at one place the last one is seen.
@@ -65,13 +65,13 @@ impl Mounted {
             // Without a /proc to read, names are all that is known.
             None => (String::new(), path.to_owned()),
         };
-        let own = Spot { device, within, path: path.to_owned() };
+        let own = Region { device, within, path: path.to_owned() };
         let under = self
             .mounts
             .iter()
             .filter(|mount| recursive && mount.at != path && below(&mount.at, path).is_some());
         std::iter::once(own)
-            .chain(under.map(|mount| Spot {
+            .chain(under.map(|mount| Region {
                 device: mount.device.clone(),
                 within: mount.root.clone(),
                 path: mount.at.clone(),

@@ -4,7 +4,7 @@
 //! The filter keeps memory; here mounts do their part by noexec, which holds mmap(2) as well as
 //! execve(2). Where no mount of the sandbox's own covers the files, nothing does.
 
-use crate::host::mounted::{Mounted, Spot, Written};
+use crate::host::mounted::{Mounted, Region, Written};
 use crate::host::{Fact, FileKind, Host};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
@@ -24,7 +24,7 @@ struct Bound {
     writable: bool,
     /// Whether its entry says that nothing is executed.
     noexec: bool,
-    spots: Vec<Spot>,
+    regions: Vec<Region>,
     at: Span,
 }
 
@@ -156,7 +156,7 @@ fn bound(mounted: &Mounted, opened: &[Opened]) -> Vec<Bound> {
             inside: one.inside.as_ref()?.text().to_owned(),
             writable: one.is_writable(),
             noexec: one.attrs.has(Attrs::NO_EXEC),
-            spots: mounted.spots(source.text(), recursive),
+            regions: mounted.regions(source.text(), recursive),
             at: one.at,
         })
     };
@@ -189,8 +189,8 @@ fn meets(reader: &Bound, writer: &Bound) -> bool {
     let inside = |bound: &Bound, path: &str| {
         below(path, &bound.source).map(|tail| join(&bound.inside, tail))
     };
-    reader.spots.iter().any(|one| {
-        writer.spots.iter().any(|other| {
+    reader.regions.iter().any(|one| {
+        writer.regions.iter().any(|other| {
             let deeper =
                 if below(&one.path, &other.path).is_some() { &one.path } else { &other.path };
             let place = inside(reader, deeper);
@@ -216,10 +216,10 @@ fn runs(
             "without Landlock's rules it can be opened anew, by /proc/self/fd, and executed".into(),
         );
     }
-    let spots = mounted.spots(&file.path, false);
+    let regions = mounted.regions(&file.path, false);
     let shown = bound
         .iter()
         .filter(|one| !one.noexec && !inert.contains(&one.slot))
-        .find(|one| one.spots.iter().any(|one| spots.iter().any(|spot| one.meets(spot))))?;
+        .find(|one| one.regions.iter().any(|one| regions.iter().any(|region| one.meets(region))))?;
     Some(format!("{} lets it be executed", shown.inside))
 }

@@ -58,9 +58,9 @@ mod tests {
         let mounted = Mounted { mounts: mounts(table), written: vec![] };
         let meet = |one: &str, other: &str| {
             mounted
-                .spots(one, true)
+                .regions(one, true)
                 .iter()
-                .any(|spot| mounted.spots(other, true).iter().any(|other| spot.meets(other)))
+                .any(|region| mounted.regions(other, true).iter().any(|other| region.meets(other)))
         };
         assert!(
             meet("/srv/data", "/mnt/a b")
@@ -74,6 +74,6 @@ mod tests {
                 && !meet("/srv/data2", "/srv/data")
         );
         // A mount below is a part of the tree, where the mounts below are bound with it.
-        assert!(meet("/", "/home/me") && mounted.spots("/", false).len() == 1);
+        assert!(meet("/", "/home/me") && mounted.regions("/", false).len() == 1);
     }
 }
