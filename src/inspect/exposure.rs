@@ -155,23 +155,23 @@ pub(crate) fn tenths(tenths: u32) -> String {
 }
 
 pub fn weigh(profile: &Profile, host: &Host, settled: &Settled, world: &World<'_>) -> Exposure {
-    let mut bill = Bill::default();
-    files::files(profile, (host, settled), world, &mut bill);
-    kernel(world.plan, profile, &mut bill);
-    power(profile, world, &mut bill);
-    process(profile, host, world.plan, &mut bill);
-    bill.total()
+    let mut tally = Tally::default();
+    files::files(profile, (host, settled), world, &mut tally);
+    kernel(world.plan, profile, &mut tally);
+    power(profile, world, &mut tally);
+    process(profile, host, world.plan, &mut tally);
+    tally.total()
 }
 
 #[derive(Default)]
-struct Bill {
+struct Tally {
     points: Vec<Point>,
     /// What is on it already, by cost and words, and by cost and line.
     told: HashSet<(&'static str, String)>,
     lines: HashSet<(&'static str, Span)>,
 }
 
-impl Bill {
+impl Tally {
     fn add(&mut self, cost: &'static Cost, what: impl Into<String>, at: Span) {
         let what = what.into();
         self.put(cost, (0, what.len()), what, at);
@@ -238,17 +238,17 @@ impl Bill {
 
 // ---- the kernel's state ----
 
-fn kernel(plan: &Plan, profile: &Profile, bill: &mut Bill) {
+fn kernel(plan: &Plan, profile: &Profile, tally: &mut Tally) {
     let nested = profile.namespaces.made_inside();
     if nested.mounts() {
-        bill.add(
+        tally.add(
             NESTED,
             "the target may make sandboxes of its own",
             profile.namespaces.nested.at(),
         );
     } else if nested.is_some() {
         let kinds: Vec<&str> = nested.kinds().map(Kind::word).collect();
-        bill.add(
+        tally.add(
             NESTED_PART,
             format!("the target may make namespaces: {}", kinds.join(", ")),
             profile.namespaces.nested.at(),
@@ -263,30 +263,32 @@ fn kernel(plan: &Plan, profile: &Profile, bill: &mut Bill) {
         };
         let what = format!("the {} namespace is {whose}", kind.word());
         match (kind, plan.choice.of(kind)) {
-            (Kind::Net, Namespace::Host) => bill.add(NETWORK_HOST, "the network is the host's", at),
-            (Kind::Net, _) => bill.add(NETWORK_JOINED, "the network is another namespace's", at),
+            (Kind::Net, Namespace::Host) => {
+                tally.add(NETWORK_HOST, "the network is the host's", at)
+            }
+            (Kind::Net, _) => tally.add(NETWORK_JOINED, "the network is another namespace's", at),
             // An ordinary user has no capabilities there, and the same ids in any.
-            (Kind::User, Namespace::Host) if plan.root => bill.add(HOST_USERS, what, at),
+            (Kind::User, Namespace::Host) if plan.root => tally.add(HOST_USERS, what, at),
             (Kind::User, Namespace::Host) => {}
-            (Kind::Pid, _) => bill.add(HOST_PROCESSES, what, at),
-            (Kind::Ipc, _) => bill.add(HOST_IPC, what, at),
+            (Kind::Pid, _) => tally.add(HOST_PROCESSES, what, at),
+            (Kind::Ipc, _) => tally.add(HOST_IPC, what, at),
             // A tree that is not its own is counted with the files.
             (Kind::Mount, _) => {}
-            _ => bill.add(SHARED_STATE, what, at),
+            _ => tally.add(SHARED_STATE, what, at),
         }
     }
-    calls(plan, profile, bill);
+    calls(plan, profile, tally);
 }
 
 /// Calls that the filter allows beyond the default policy, one point for each line that allows
 /// some.
-fn calls(plan: &Plan, profile: &Profile, bill: &mut Bill) {
+fn calls(plan: &Plan, profile: &Profile, tally: &mut Tally) {
     let seccomp = &profile.seccomp;
     if seccomp.is_unsaid() {
         return;
     }
     for architecture in &seccomp.architectures.items {
-        bill.add(ARCHITECTURE, format!("programs of {} run", architecture.value), architecture.at);
+        tally.add(ARCHITECTURE, format!("programs of {} run", architecture.value), architecture.at);
     }
     let usual =
         seccomp::default(&Needs { nested: profile.namespaces.made_inside(), ..Needs::default() });
@@ -313,13 +315,13 @@ fn calls(plan: &Plan, profile: &Profile, bill: &mut Bill) {
         let what =
             format!("the filter lets through {}{more}", names[..names.len().min(3)].join(", "));
         let (tenths, verdict) = (names.len() as u32, what.len());
-        bill.points.push(Point { cost: CALLS, tenths, what, path: 0, verdict, at });
+        tally.points.push(Point { cost: CALLS, tenths, what, path: 0, verdict, at });
     }
 }
 
 // ---- ids and capabilities ----
 
-fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
+fn power(profile: &Profile, world: &World<'_>, tally: &mut Tally) {
     let plan = world.plan;
     let at = plan.capabilities().map_or(Span::NOWHERE, |(.., at)| at);
     let CapabilitySet(kept) = world.capabilities().kept;
@@ -332,7 +334,7 @@ fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
         let what = format!("the capability {capability} is kept{over}");
         let point = Point { cost, tenths: cost.each, verdict: what.len(), what, path: 0, at };
         // They share a line, and each counts.
-        bill.points.push(point);
+        tally.points.push(point);
     }
     if let (Some(at), Some(ruleset)) = (profile.landlock.scope.said(), &plan.landlock) {
         let open = [Scope::Signal, Scope::AbstractUnixSocket]
@@ -342,40 +344,40 @@ fn power(profile: &Profile, world: &World<'_>, bill: &mut Bill) {
             let what = format!("Landlock does not scope `{scope}`");
             let (cost, verdict) = (NO_SCOPE, what.len());
             let point = Point { cost, tenths: cost.each, what, path: 0, verdict, at };
-            bill.points.push(point);
+            tally.points.push(point);
         }
     }
     if plan.ids.host_user == 0 {
-        bill.add(HOST_ROOT, "the target's user is root on the host", plan.choice.at(Kind::User));
+        tally.add(HOST_ROOT, "the target's user is root on the host", plan.choice.at(Kind::User));
     }
     if let Some(maps) = &plan.ids.maps {
         if plan.ids.groups_stay {
-            bill.add(GROUPS, "the caller's groups stay", Span::NOWHERE);
+            tally.add(GROUPS, "the caller's groups stay", Span::NOWHERE);
         }
         let ids = |extents: &[crate::kernel::idmap::Extent]| {
             extents.iter().map(|extent| u64::from(extent.count)).sum::<u64>()
         };
         if ids(&maps.uid) > 1 {
-            bill.add(MANY_IDS, format!("{} user ids are mapped", ids(&maps.uid)), Span::NOWHERE);
+            tally.add(MANY_IDS, format!("{} user ids are mapped", ids(&maps.uid)), Span::NOWHERE);
         }
     }
 }
 
 // ---- the process ----
 
-fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
+fn process(profile: &Profile, host: &Host, plan: &Plan, tally: &mut Tally) {
     if plan.watch.terminal == Terminal::Kept {
-        bill.add(TERMINAL, "the caller's terminal stays", profile.process.tty.at());
+        tally.add(TERMINAL, "the caller's terminal stays", profile.process.tty.at());
     }
     if let Some(keyring) =
         profile.process.keyring.get().filter(|keyring| keyring.value == Keyring::Inherit)
     {
-        bill.add(KEYRING, "the caller's session keyring stays", keyring.at);
+        tally.add(KEYRING, "the caller's session keyring stays", keyring.at);
     }
     for fd in profile.process.pass_fds.get().iter().flat_map(|fds| &fds.value) {
-        bill.add(DESCRIPTOR, format!("descriptor {} is passed", fd.value), fd.at);
+        tally.add(DESCRIPTOR, format!("descriptor {} is passed", fd.value), fd.at);
     }
-    streams(profile, host, bill);
+    streams(profile, host, tally);
     let mut by_prefix: BTreeMap<&str, (usize, Span)> = BTreeMap::new();
     for setting in &plan.exec.env {
         if let Some(by) = &setting.by {
@@ -387,41 +389,41 @@ fn process(profile: &Profile, host: &Host, plan: &Plan, bill: &mut Bill) {
         match &setting.value {
             Content::Text(_) | Content::OfHost(_) => {}
             Content::Secret(_) | Content::Withheld => {
-                bill.add(VARIABLE, format!("{name} of the caller is passed"), at)
+                tally.add(VARIABLE, format!("{name} of the caller is passed"), at)
             }
             Content::Fd(fd) => {
-                bill.add(VARIABLE, format!("{name} is read from descriptor {fd}"), at)
+                tally.add(VARIABLE, format!("{name} is read from descriptor {fd}"), at)
             }
             Content::File(path) | Content::Copy(path, _) => {
                 match host.keys.iter().any(|key| key.holds(path.text())) {
-                    true => bill.add(
+                    true => tally.add(
                         READ_KEYS,
                         format!("{name} holds {}: keys or sessions", path.text()),
                         at,
                     ),
-                    false => bill.add(VARIABLE, format!("{name} holds {}", path.text()), at),
+                    false => tally.add(VARIABLE, format!("{name} holds {}", path.text()), at),
                 }
             }
         }
     }
     for (by, (count, at)) in by_prefix {
         let what = if count == 1 { "1 variable".to_owned() } else { format!("{count} variables") };
-        bill.add(VARIABLE, format!("{what} of the caller by {by}"), at);
+        tally.add(VARIABLE, format!("{what} of the caller by {by}"), at);
     }
 }
 
 /// Files of the host's in the place of standard streams.
-fn streams(profile: &Profile, host: &Host, bill: &mut Bill) {
+fn streams(profile: &Profile, host: &Host, tally: &mut Tally) {
     for file in profile.process.files() {
         let is_key = host.keys.iter().any(|key| key.holds(file.path));
         match file.made {
             None if is_key => {
                 let words = "is the standard input: keys or sessions";
-                bill.at(READ_KEYS, file.path, words, file.at);
+                tally.at(READ_KEYS, file.path, words, file.at);
             }
-            None => bill.at(READ, file.path, "is the standard input", file.at),
+            None => tally.at(READ, file.path, "is the standard input", file.at),
             Some(_) => {
-                bill.at(
+                tally.at(
                     DESCRIPTOR,
                     file.path,
                     &format!("is written by descriptor {}", file.fd),

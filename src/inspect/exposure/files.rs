@@ -1,8 +1,8 @@
 //! The files that a sandbox grants.
 
 use super::{
-    Bill, DEVICE, HOST_TREE, NO_LANDLOCK, NO_TREE, PROC, PROGRAMS, READ, READ_ALL, READ_HOME,
-    READ_KEYS, READ_SYSTEM, RUN_LATER, SOCKET, SYSFS, WRITE, WRITE_BROAD,
+    DEVICE, HOST_TREE, NO_LANDLOCK, NO_TREE, PROC, PROGRAMS, READ, READ_ALL, READ_HOME, READ_KEYS,
+    READ_SYSTEM, RUN_LATER, SOCKET, SYSFS, Tally, WRITE, WRITE_BROAD,
 };
 use crate::host::keys::Key;
 use crate::host::{Fact, Host};
@@ -27,18 +27,18 @@ pub(super) fn files(
     profile: &Profile,
     (host, settled): (&Host, &Settled),
     world: &World<'_>,
-    bill: &mut Bill,
+    tally: &mut Tally,
 ) {
     let at = world.plan.choice.at(Kind::Mount);
     match (world.has_tree(), world.is_ruled()) {
-        (false, false) => return bill.add(NO_TREE, "the file tree is not the sandbox's own", at),
+        (false, false) => return tally.add(NO_TREE, "the file tree is not the sandbox's own", at),
         (false, true) => {
-            bill.add(HOST_TREE, "the file tree is the host's", at);
-            world.ruled().for_each(|(path, entry)| personal(path, path, entry, host, world, bill));
-            return rules(host, world, bill);
+            tally.add(HOST_TREE, "the file tree is the host's", at);
+            world.ruled().for_each(|(path, entry)| personal(path, path, entry, host, world, tally));
+            return rules(host, world, tally);
         }
         (true, false) if !profile.namespaces.made_inside().mounts() => {
-            bill.add(NO_LANDLOCK, "Landlock does not rule over files", profile.landlock.paths.at())
+            tally.add(NO_LANDLOCK, "Landlock does not rule over files", profile.landlock.paths.at())
         }
         (true, _) => {}
     }
@@ -49,28 +49,28 @@ pub(super) fn files(
     {
         let written = grant.written;
         for source in grant.sources() {
-            granted("/", source, written == Some(source), host, root.at, bill);
+            granted("/", source, written == Some(source), host, root.at, tally);
         }
     }
-    settled.iter().for_each(|(path, node)| services(path, node, host, world, bill));
+    settled.iter().for_each(|(path, node)| services(path, node, host, world, tally));
     for (path, entry) in &world.tree {
         match &entry.ground {
             Ground::Host(stack) => {
                 for source in stack.topmost_first() {
-                    personal(path, &source.path, entry, host, world, bill);
+                    personal(path, &source.path, entry, host, world, tally);
                 }
                 // The names below a bound `/` have its line, and are counted with it.
                 if settled.get("/").is_none_or(|root| root.at != entry.at) {
-                    of_the_host(path, entry, stack, profile, host, bill);
+                    of_the_host(path, entry, stack, profile, host, tally);
                 }
             }
             Ground::Own(own) => match own {
                 Own::Memory { .. } if !entry.attrs.has(Attrs::NO_EXEC) => {
-                    bill.at(PROGRAMS, path, "runs what is written there", entry.at)
+                    tally.at(PROGRAMS, path, "runs what is written there", entry.at)
                 }
                 Own::File(content) => match content {
                     Content::Copy(source, _) => {
-                        granted(path, source.text(), false, host, entry.at, bill)
+                        granted(path, source.text(), false, host, entry.at, tally)
                     }
                     Content::Text(_) | Content::OfHost(_) => {}
                     Content::Secret(_) | Content::Withheld => {}
@@ -80,9 +80,9 @@ pub(super) fn files(
                 Own::Link(_) | Own::Hidden(_) => {}
             },
             Ground::Kernel(kernel) => match kernel {
-                Kernel::Sysfs => bill.at(SYSFS, path, "is sysfs", entry.at),
+                Kernel::Sysfs => tally.at(SYSFS, path, "is sysfs", entry.at),
                 Kernel::Proc { only_processes: false, .. } => {
-                    bill.at(PROC, path, "is proc", entry.at)
+                    tally.at(PROC, path, "is proc", entry.at)
                 }
                 Kernel::Proc { .. } | Kernel::Devpts | Kernel::Mqueue => {}
             },
@@ -92,16 +92,16 @@ pub(super) fn files(
 }
 
 /// The grants where Landlock alone makes them.
-fn rules(host: &Host, world: &World<'_>, bill: &mut Bill) {
+fn rules(host: &Host, world: &World<'_>, tally: &mut Tally) {
     for (path, entry) in world.ruled() {
         if below(path, "/dev").is_some() {
             let minimal = path.strip_prefix("/dev/").is_some_and(|name| NODES.contains(&name));
             if !minimal {
-                bill.at(DEVICE, path, "is a device of the host", entry.at);
+                tally.at(DEVICE, path, "is a device of the host", entry.at);
             }
             continue;
         }
-        granted(path, path, entry.rights.within(Rights::WRITE) != Rights(0), host, entry.at, bill);
+        granted(path, path, entry.rights.within(Rights::WRITE) != Rights(0), host, entry.at, tally);
     }
 }
 
@@ -111,11 +111,11 @@ fn of_the_host(
     stack: &Stack,
     profile: &Profile,
     host: &Host,
-    bill: &mut Bill,
+    tally: &mut Tally,
 ) {
     let at = entry.at;
     match profile.mounts.get(path).map(|mount| mount.value.kind().makes(path)) {
-        Some(Makes::Socket(_)) => return bill.at(SOCKET, path, "is a socket of the host", at),
+        Some(Makes::Socket(_)) => return tally.at(SOCKET, path, "is a socket of the host", at),
         Some(Makes::Bind(_) | Makes::Devices(_) | Makes::Device(_) | Makes::FileSystem(_))
         | Some(Makes::Directory(_) | Makes::Link(_) | Makes::File(_) | Makes::Cover(_))
         | None => {}
@@ -127,19 +127,19 @@ fn of_the_host(
         // The terminal that the target has is counted as such.
         let terminal = host.terminal.as_ref().is_some_and(|(name, _)| name == source);
         if !minimal && !terminal {
-            bill.at(DEVICE, path, "is a device of the host", at);
+            tally.at(DEVICE, path, "is a device of the host", at);
         }
         return;
     }
     for source in stack.topmost_first() {
         let writable = !entry.attrs.has(Attrs::READ_ONLY) && source == stack.topmost();
-        granted(path, &source.path, writable, host, at, bill);
+        granted(path, &source.path, writable, host, at, tally);
     }
 }
 
 /// The services behind the sockets that an entry grants and shows. Without a socket the word grants
 /// nothing.
-fn services(path: &str, node: &Node, host: &Host, world: &World<'_>, bill: &mut Bill) {
+fn services(path: &str, node: &Node, host: &Host, world: &World<'_>, tally: &mut Tally) {
     let Some(grant) = node.mount.grant(path) else { return };
     if grant.words.sockets != Sockets::Allow {
         return;
@@ -152,7 +152,7 @@ fn services(path: &str, node: &Node, host: &Host, world: &World<'_>, bill: &mut 
         world.shown(&join(path, &format!("/{socket}"))).is_some_and(|(over, _)| over == path)
     };
     if let Some(first) = sockets.find(shown) {
-        bill.at(SOCKET, path, &format!("holds sockets of the host ({first})"), node.at);
+        tally.at(SOCKET, path, &format!("holds sockets of the host ({first})"), node.at);
     }
 }
 
@@ -163,7 +163,7 @@ fn personal(
     entry: &Entry,
     host: &Host,
     world: &World<'_>,
-    bill: &mut Bill,
+    tally: &mut Tally,
 ) {
     let home = host.caller.home.as_str();
     let named =
@@ -176,7 +176,7 @@ fn personal(
         same.then_some(inside)
     };
     if let Some(inside) = shown(home).filter(|_| home.len() > 1) {
-        bill.at_because(READ_HOME, &inside, ("can be read", "a home"), entry.at);
+        tally.at_because(READ_HOME, &inside, ("can be read", "a home"), entry.at);
     }
     for key in host
         .keys
@@ -186,7 +186,7 @@ fn personal(
         let part =
             || [source, named].into_iter().any(|source| key.holds(source)).then(|| path.to_owned());
         if let Some(inside) = shown(&key.path).or_else(|| shown(&key.place)).or_else(part) {
-            bill.at_because(READ_KEYS, &inside, ("can be read", "keys or sessions"), entry.at);
+            tally.at_because(READ_KEYS, &inside, ("can be read", "keys or sessions"), entry.at);
         }
     }
     let is_topmost = match &entry.ground {
@@ -215,12 +215,12 @@ fn personal(
         if let Some(inside) =
             shown(&target).filter(|inside| is_written(&target, inside, host, world))
         {
-            bill.at_because(RUN_LATER, &inside, ("can be written", why), entry.at);
+            tally.at_because(RUN_LATER, &inside, ("can be written", why), entry.at);
         }
     }
     for (name, why) in lint::RUN_LATER {
         if ancestors(source).any(|over| over.ends_with(&format!("/{name}"))) {
-            bill.at_because(RUN_LATER, path, ("can be written", why), entry.at);
+            tally.at_because(RUN_LATER, path, ("can be written", why), entry.at);
         }
     }
 }
@@ -254,21 +254,21 @@ fn opens(key: &Key, source: &str, entry: &Entry, host: &Host, world: &World<'_>)
 }
 
 /// A tree or file of the host.
-fn granted(path: &str, source: &str, writable: bool, host: &Host, at: Span, bill: &mut Bill) {
+fn granted(path: &str, source: &str, writable: bool, host: &Host, at: Span, tally: &mut Tally) {
     let of_people = ["/home", "/root"].contains(&source) || parent(source) == "/home";
     if source == "/" {
-        bill.at(READ_ALL, path, "is the host's, with all below it", at);
+        tally.at(READ_ALL, path, "is the host's, with all below it", at);
     } else if of_people || source == host.caller.home {
-        bill.at_because(READ_HOME, path, ("can be read", "a home"), at);
+        tally.at_because(READ_HOME, path, ("can be read", "a home"), at);
     } else if is_of_the_system(source) {
-        bill.at_because(READ_SYSTEM, path, ("can be read", "the system's"), at);
+        tally.at_because(READ_SYSTEM, path, ("can be read", "the system's"), at);
     } else {
-        bill.at(READ, path, "can be read", at);
+        tally.at(READ, path, "can be read", at);
     }
     if writable {
         match why_broad(source, host) {
-            Some(why) => bill.at_because(WRITE_BROAD, path, ("can be written", &why), at),
-            None => bill.at(WRITE, path, "can be written", at),
+            Some(why) => tally.at_because(WRITE_BROAD, path, ("can be written", &why), at),
+            None => tally.at(WRITE, path, "can be written", at),
         }
     }
 }
