@@ -35,7 +35,7 @@ mod tree;
 pub(crate) mod tries;
 mod why;
 
-use crate::launch::registry::Held;
+use crate::launch::registry::LockedEntry;
 use crate::plan::{Actor, Plan};
 use crate::policy::seccomp::Told;
 use crate::sys::{self, Errno, Usage};
@@ -197,7 +197,7 @@ pub(crate) fn launch_beside<'t>(
 fn run<'t>(
     plan: &'t Plan,
     groups: &mut Groups,
-    held: &mut Option<Held>,
+    held: &mut Option<LockedEntry>,
     (helpers, helper): (&mut Helpers<'t>, Option<Box<dyn Helper + 't>>),
 ) -> Result<(Outcome, Usage), Failure> {
     find_passed(plan)?;

@@ -4,7 +4,7 @@ use super::cgroup::Groups;
 use super::helper::Helpers;
 use super::helper::watcher::Watcher;
 use super::leftover::{self, Leftover};
-use super::registry::{Entry, Held, Registry};
+use super::registry::{Entry, LockedEntry, Registry};
 use super::{Failure, Pipes, idmap, maps, message, own, why};
 use crate::plan::Plan;
 use crate::step::{OutsideOp, Step};
@@ -23,7 +23,7 @@ pub(super) struct Outside<'a, 't> {
     pub plan: &'a Plan,
     pub groups: &'a Groups,
     /// The name, once it is entered.
-    pub held: &'a mut Option<Held>,
+    pub held: &'a mut Option<LockedEntry>,
     pub helpers: &'a mut Helpers<'t>,
 }
 
@@ -61,7 +61,7 @@ impl<'t> Outside<'_, 't> {
         directory: &str,
         profile: &str,
         step: &Step<OutsideOp>,
-    ) -> Result<Held, Failure> {
+    ) -> Result<LockedEntry, Failure> {
         let entry = Entry {
             launcher: sys::getpid(),
             init: self.pid,

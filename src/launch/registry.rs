@@ -71,7 +71,7 @@ pub(crate) struct Registry {
 
 /// A sandbox's own entry, as long as it runs.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct LockedEntry {
     registry: Registry,
     name: String,
     /// Its lock ends with it.
@@ -136,7 +136,12 @@ impl Registry {
     }
 
     /// Enters a sandbox. Its file is whole, and locked, before it has its name.
-    pub(crate) fn enter(self, name: &str, entry: Entry, plan: &Plan) -> Result<Held, Refused> {
+    pub(crate) fn enter(
+        self,
+        name: &str,
+        entry: Entry,
+        plan: &Plan,
+    ) -> Result<LockedEntry, Refused> {
         self.sweep();
         let draft = self.at(&format!(".{}", std::process::id()));
         drop(std::fs::remove_file(&draft));
@@ -144,7 +149,7 @@ impl Registry {
         let entered = self.publish(&mut file, &draft, name, &text(entry, plan)?);
         drop(std::fs::remove_file(&draft));
         entered?;
-        Ok(Held { registry: self, name: name.to_owned(), _lock: file })
+        Ok(LockedEntry { registry: self, name: name.to_owned(), _lock: file })
     }
 
     fn publish(
@@ -234,7 +239,7 @@ impl Registry {
     }
 }
 
-impl Held {
+impl LockedEntry {
     /// Takes the name back.
     pub(crate) fn leave(self) {
         drop(std::fs::remove_file(self.registry.at(&format!("{}{ENDING}", self.name))));
