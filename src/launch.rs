@@ -45,7 +45,7 @@ pub(crate) use cgroup::Account;
 use cgroup::Groups;
 pub(crate) use control::{Denied, freeze, go_on, kill, stop, usage};
 use helper::answer::Answer;
-pub(crate) use helper::denial::{Act, Call, Denial, Denials, Then, Who};
+pub(crate) use helper::denial::{Act, Call, Consequence, Denial, Denials, Who};
 use helper::{Helper, Helpers};
 use message::Message;
 use outside::Outside;

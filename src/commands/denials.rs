@@ -10,7 +10,7 @@ use crate::inspect::view::answer::no_line_but;
 use crate::inspect::walls::change::{Deed, Line, Over};
 use crate::inspect::walls::query::Query;
 use crate::kernel::syscalls::{self, Abi, Read};
-use crate::launch::{Act, Call, Denial, Denials, Then, Who};
+use crate::launch::{Act, Call, Consequence, Denial, Denials, Who};
 use crate::plan::Plan;
 use crate::policy::seccomp::{Filter, Source, Verdict};
 use crate::profile::Request;
@@ -66,7 +66,7 @@ pub(super) fn records(denials: &Denials, plan: &Plan) -> Vec<Denied> {
         call: act(denial.act, &plan.filter),
         process: String::from_utf8_lossy(denial.who.name()).into_owned(),
         pid: denial.who.inside,
-        with: if denial.then == Then::Failed {
+        with: if denial.then == Consequence::Failed {
             judge(denial, plan).to_string()
         } else {
             "killed".into()
@@ -94,10 +94,12 @@ pub(super) fn judge(denial: &Denial, plan: &Plan) -> Verdict {
 fn head(denial: &Denial, plan: &Plan) -> String {
     let times = if denial.count == 1 { String::new() } else { format!(", {} times", denial.count) };
     let then = match (denial.then, judge(denial, plan)) {
-        (Then::Killed, _) => ", which was killed for it".into(),
-        (Then::Unkillable, _) => ", which could not be killed for it: the sandbox was ended".into(),
-        (Then::Failed, Verdict::Errno(libc::EPERM) | Verdict::Notify) => String::new(),
-        (Then::Failed, verdict) => format!(", with {verdict}"),
+        (Consequence::Killed, _) => ", which was killed for it".into(),
+        (Consequence::Unkillable, _) => {
+            ", which could not be killed for it: the sandbox was ended".into()
+        }
+        (Consequence::Failed, Verdict::Errno(libc::EPERM) | Verdict::Notify) => String::new(),
+        (Consequence::Failed, verdict) => format!(", with {verdict}"),
     };
     format!("denied: {} {}{times}{then}", act(denial.act, &plan.filter), process(&denial.who))
 }

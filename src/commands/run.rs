@@ -7,7 +7,7 @@ use crate::host::caller::Caller;
 use crate::inspect::view::{Notes, note_line};
 use crate::kernel::syscalls::Abi;
 use crate::launch::{
-    Ask, Denial, Denials, Ended, Failure, Mask, Outcome, Then, find_passed, launch,
+    Ask, Consequence, Denial, Denials, Ended, Failure, Mask, Outcome, find_passed, launch,
 };
 use crate::plan::Plan;
 use crate::policy::seccomp::{Told, Verdict};
@@ -135,7 +135,7 @@ fn ended_by_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) -> Opti
     let which = if explained { "" } else { "; `stockade run --explain` says which call it was" };
     match outcome {
         Outcome::Killed(libc::SIGSYS) => {
-            if denials.kinds.iter().any(|denial| denial.then == Then::Killed) {
+            if denials.kinds.iter().any(|denial| denial.then == Consequence::Killed) {
                 return None;
             }
             let when = if explained {
@@ -162,7 +162,8 @@ fn beyond_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) {
     }
     // Programs do without what seems to be absent; any other denial may be the reason.
     let denied = denials.kinds.iter().any(|denial| {
-        denial.then != Then::Failed || denials::judge(denial, plan) != Verdict::Errno(libc::ENOSYS)
+        denial.then != Consequence::Failed
+            || denials::judge(denial, plan) != Verdict::Errno(libc::ENOSYS)
     });
     if denied || !matches!(outcome, Outcome::Exited(1..)) {
         return;

@@ -7,7 +7,7 @@
 //! hands the target nothing (SECCOMP_ADDFD). Without it a call that is asked about fails with
 //! ENOSYS. It is outside of the sandbox's pid namespace, where no signal of the target reaches it.
 
-use super::denial::{Act, Call, Denial, Denials, MOST, Report, Then, Who};
+use super::denial::{Act, Call, Consequence, Denial, Denials, MOST, Report, Who};
 use super::records::{Record, Writer};
 use super::walls::{Calls, Walls, any, with};
 use super::{About, End, Helper, Inside, Next};
@@ -87,8 +87,8 @@ impl Helper for Answer<'_> {
             tell(&denial);
         }
         match denial.then {
-            Then::Failed | Then::Killed => Next::GoOn,
-            Then::Unkillable => Next::EndTheSandbox,
+            Consequence::Failed | Consequence::Killed => Next::GoOn,
+            Consequence::Unkillable => Next::EndTheSandbox,
         }
     }
 
@@ -150,14 +150,14 @@ impl Supervisor<'_> {
             let then = self.kill(asked, seen.as_ref());
             return self.count(asked, who, then);
         }
-        self.count(asked, who, Then::Failed)?;
+        self.count(asked, who, Consequence::Failed)?;
         // The kernel asks about nothing that is allowed; were it to, it would be denied.
         let errno = if let Verdict::Errno(errno) = verdict { errno } else { Verdict::NOTIFIED };
         gone_is_fine(sys::answer_errno(self.listener, asked.id, errno))
     }
 
     /// One more of its kind. The launcher gets the first at once, the count at the end.
-    fn count(&mut self, asked: &sys::Asked, who: Who, then: Then) -> sys::Result {
+    fn count(&mut self, asked: &sys::Asked, who: Who, then: Consequence) -> sys::Result {
         let sys::Asked { architecture, number, arguments, .. } = *asked;
         let decisive = self.filter.decisive(architecture, number, &arguments);
         let same = |(kind, decides): &&mut (Denial, [u64; 6])| {
@@ -184,10 +184,10 @@ impl Supervisor<'_> {
     /// Does what the policy has the kernel do: the process ends by SIGSYS. One that would survive
     /// that gets SIGKILL, and where it cannot be sent a signal, the call stays without an answer,
     /// and the launcher ends the sandbox.
-    fn kill(&self, asked: &sys::Asked, seen: Option<&Seen>) -> Then {
+    fn kill(&self, asked: &sys::Asked, seen: Option<&Seen>) -> Consequence {
         // For a thread that is not the first of its process only `/proc` names the process.
         let process = seen.map_or(asked.thread as i32, |seen| seen.process);
-        let Ok(pidfd) = sys::open_pidfd(process) else { return Then::Unkillable };
+        let Ok(pidfd) = sys::open_pidfd(process) else { return Consequence::Unkillable };
         // The number meant this process when the descriptor was made, as its thread still waits.
         let valid = sys::still_asks(self.listener, asked.id);
         let signal =
@@ -203,8 +203,8 @@ impl Supervisor<'_> {
         }
         sys::regardless(sys::close(pidfd));
         match sent {
-            Ok(()) | Err(Errno(libc::ENOENT | libc::ESRCH)) => Then::Killed,
-            Err(_) => Then::Unkillable,
+            Ok(()) | Err(Errno(libc::ENOENT | libc::ESRCH)) => Consequence::Killed,
+            Err(_) => Consequence::Unkillable,
         }
     }
 

@@ -14,7 +14,7 @@ pub struct Denial {
     /// The process that made the first.
     pub who: Who,
     /// What happened to the process that made it.
-    pub then: Then,
+    pub then: Consequence,
     /// How many there were.
     pub count: u64,
 }
@@ -49,7 +49,7 @@ pub struct Who {
 
 /// What follows a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
+pub enum Consequence {
     /// The call failed with the policy's errno.
     Failed,
     /// The process was ended, as the policy has it.
@@ -105,14 +105,15 @@ pub(super) enum Report {
 const CALL: u32 = 2;
 const DONE: u32 = 3;
 
-impl Then {
-    const ALL: [Then; 3] = [Then::Failed, Then::Killed, Then::Unkillable];
+impl Consequence {
+    const ALL: [Consequence; 3] =
+        [Consequence::Failed, Consequence::Killed, Consequence::Unkillable];
 
     fn code(self) -> u32 {
         match self {
-            Then::Failed => 0,
-            Then::Killed => 1,
-            Then::Unkillable => 2,
+            Consequence::Failed => 0,
+            Consequence::Killed => 1,
+            Consequence::Unkillable => 2,
         }
     }
 }
@@ -146,7 +147,7 @@ impl Report {
                 let [count, arguments @ ..] = long;
                 let act = Act::Call(Call { architecture, number, arguments });
                 let who = Who { name: text, inside, outside };
-                let then = Then::ALL.into_iter().find(|one| one.code() == then)?;
+                let then = Consequence::ALL.into_iter().find(|one| one.code() == then)?;
                 Some(Report::Denied(place, Denial { act, who, then, count }))
             }
             _ => None,
@@ -195,7 +196,7 @@ mod tests {
         let call =
             Call { architecture: 0xc000_003e, number: 83, arguments: [1, 2, u64::MAX, 4, 5, 6] };
         let who = Who { name: *b"0123456789abcde\0", inside: 7, outside: 4711 };
-        Denial { act: Act::Call(call), who, then: Then::Killed, count }
+        Denial { act: Act::Call(call), who, then: Consequence::Killed, count }
     }
 
     #[test]
