@@ -42,7 +42,7 @@ use crate::text::layout::{COLUMNS, Paint};
 use crate::text::problem::{Note, Problem, Problems, Style, errno_words};
 use crate::text::source::{Sources, Span};
 use clap::Parser;
-use control::Deed;
+use control::Action;
 use std::ffi::{OsString, c_int};
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsRawFd;
@@ -94,10 +94,10 @@ fn dispatch(cli: Cli) -> u8 {
         Command::Profiles(what) => profiles::profiles(what),
         Command::Params(asked) => params::params(asked),
         Command::Ps(listing) => ps::ps(listing),
-        Command::Freeze(running) => control::control(Deed::Freeze, running),
-        Command::Thaw(running) => control::control(Deed::Thaw, running),
-        Command::Stop(running) => control::control(Deed::Stop, running),
-        Command::Kill(running) => control::control(Deed::Kill, running),
+        Command::Freeze(running) => control::control(Action::Freeze, running),
+        Command::Thaw(running) => control::control(Action::Thaw, running),
+        Command::Stop(running) => control::control(Action::Stop, running),
+        Command::Kill(running) => control::control(Action::Kill, running),
         Command::New(what) => new::new(what),
         Command::Schema => schema::schema(),
         Command::Reference => reference::reference(),

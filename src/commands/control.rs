@@ -8,7 +8,7 @@ use crate::text::problem::{Problem, Problems, errno_words, suggestion};
 use crate::text::source::Sources;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Deed {
+pub(super) enum Action {
     /// Every process of it is frozen.
     Freeze,
     Thaw,
@@ -17,25 +17,25 @@ pub(super) enum Deed {
     Kill,
 }
 
-impl Deed {
+impl Action {
     fn word(self) -> &'static str {
         match self {
-            Deed::Freeze => "freeze",
-            Deed::Thaw => "thaw",
-            Deed::Stop => "stop",
-            Deed::Kill => "kill",
+            Action::Freeze => "freeze",
+            Action::Thaw => "thaw",
+            Action::Stop => "stop",
+            Action::Kill => "kill",
         }
     }
 }
 
 /// Does it to each; one that fails does not keep the others from it.
-pub(super) fn control(deed: Deed, running: Running) -> u8 {
+pub(super) fn control(action: Action, running: Running) -> u8 {
     let mut problems = Problems::default();
     match registry() {
         Ok(registry) => running
             .names
             .iter()
-            .filter_map(|name| one(deed, registry.as_ref(), name).err())
+            .filter_map(|name| one(action, registry.as_ref(), name).err())
             .for_each(|problem| problems.push(*problem)),
         Err(problem) => problems.push(*problem),
     }
@@ -46,9 +46,9 @@ pub(super) fn control(deed: Deed, running: Running) -> u8 {
     FAILED
 }
 
-fn one(deed: Deed, registry: Option<&Registry>, name: &str) -> Result<(), Box<Problem>> {
+fn one(action: Action, registry: Option<&Registry>, name: &str) -> Result<(), Box<Problem>> {
     let cannot = |code, why: &str| {
-        Problem::new(code, Default::default(), format!("cannot {} `{name}`: {why}", deed.word()))
+        Problem::new(code, Default::default(), format!("cannot {} `{name}`: {why}", action.word()))
     };
     // A name is a name, and no way to another directory.
     let known = |live: &Live| live.name == name;
@@ -58,11 +58,11 @@ fn one(deed: Deed, registry: Option<&Registry>, name: &str) -> Result<(), Box<Pr
             .unwrap_or("stockade ps".into());
         return Err(cannot("cli::sandbox", "no sandbox of that name runs").help(help).into());
     };
-    let done = match deed {
-        Deed::Freeze => freeze(live),
-        Deed::Thaw => go_on(live),
-        Deed::Stop => stop(live),
-        Deed::Kill => kill(live),
+    let done = match action {
+        Action::Freeze => freeze(live),
+        Action::Thaw => go_on(live),
+        Action::Stop => stop(live),
+        Action::Kill => kill(live),
     };
     done.map_err(|denied| {
         let problem = match denied {
