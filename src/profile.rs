@@ -1,7 +1,7 @@
 //! A profile: text in, typed values with their places out. It reads files and nothing else of the
 //! machine.
 
-use crate::language::layers::{Changes, Deed, Said};
+use crate::language::layers::{Changes, Effect, Said};
 use crate::language::reader::Reader;
 use crate::language::section::{Early, Field, Key, Set, section};
 use crate::language::shape::{Need, Shape, Shaped};
@@ -103,7 +103,7 @@ impl Profile {
         let Some(changes) = changes else { return };
         changes.enter("optional");
         let walls = optional.items.iter();
-        walls.for_each(|wall| changes.record(Deed::NotInherited, wall.at, Span::NOWHERE));
+        walls.for_each(|wall| changes.record(Effect::NotInherited, wall.at, Span::NOWHERE));
         changes.leave();
     }
 

@@ -4,7 +4,7 @@
 use super::{Failed, print_line, request};
 use crate::cli::{Format, Given, Shown};
 use crate::host::caller::Caller;
-use crate::language::layers::{Change, Deed, Kind, Layers};
+use crate::language::layers::{Change, Effect, Kind, Layers};
 use crate::language::spelled;
 use crate::policy::mounts::pattern;
 use crate::profile::load_layers;
@@ -45,7 +45,7 @@ struct Text {
 #[derive(Serialize)]
 struct Line {
     key: Vec<String>,
-    deed: Deed,
+    effect: Effect,
     /// As the text has it: a value of the caller's environment is not shown.
     value: String,
     #[serde(flatten)]
@@ -104,7 +104,7 @@ fn line(change: &Change, sources: &Sources) -> Line {
     }
     Line {
         key,
-        deed: change.deed,
+        effect: change.effect,
         value: value(change.at),
         place: sources.place(change.at),
         before: change
@@ -142,7 +142,7 @@ fn text(texts: &[Text]) -> String {
             let said = said(line);
             out.push_str(&format!(
                 "{}\n",
-                escape(&format!("  {place:>7}  {:<9}  {said}", line.deed.word()))
+                escape(&format!("  {place:>7}  {:<9}  {said}", line.effect.word()))
             ));
             let before =
                 line.before.as_ref().and_then(|before| Some((before, before.place.as_ref()?)));
@@ -160,12 +160,14 @@ fn text(texts: &[Text]) -> String {
 /// The key, as TOML has it, and its change.
 fn said(line: &Line) -> String {
     let key = line.key.iter().map(|name| spelled::name(name)).collect::<Vec<_>>().join(".");
-    match line.deed {
-        Deed::Declared | Deed::Set | Deed::Replaced => format!("{key} = {}", clipped(&line.value)),
-        Deed::Widened | Deed::Amended => format!("{key} with {}", clipped(&line.value)),
-        Deed::Withdrew => key,
-        Deed::Skipped => format!("{key} {}: it is not there", clipped(&line.value)),
-        Deed::NotInherited => {
+    match line.effect {
+        Effect::Declared | Effect::Set | Effect::Replaced => {
+            format!("{key} = {}", clipped(&line.value))
+        }
+        Effect::Widened | Effect::Amended => format!("{key} with {}", clipped(&line.value)),
+        Effect::Withdrew => key,
+        Effect::Skipped => format!("{key} {}: it is not there", clipped(&line.value)),
+        Effect::NotInherited => {
             format!("{key} = {}: it counts in its own file alone", clipped(&line.value))
         }
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 /// What a layer does to a key, or to an item of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Deed {
+pub enum Effect {
     /// It declares a parameter.
     Declared,
     /// It gives the value, and no weaker layer did.
@@ -30,18 +30,18 @@ pub enum Deed {
     Skipped,
 }
 
-impl Deed {
+impl Effect {
     /// What people call it.
     pub fn word(self) -> &'static str {
         match self {
-            Deed::Declared => "declared",
-            Deed::Set => "set",
-            Deed::Replaced => "replaced",
-            Deed::Amended => "changed",
-            Deed::Widened => "widened",
-            Deed::Withdrew => "withdrew",
-            Deed::NotInherited => "kept back",
-            Deed::Skipped => "skipped",
+            Effect::Declared => "declared",
+            Effect::Set => "set",
+            Effect::Replaced => "replaced",
+            Effect::Amended => "changed",
+            Effect::Widened => "widened",
+            Effect::Withdrew => "withdrew",
+            Effect::NotInherited => "kept back",
+            Effect::Skipped => "skipped",
         }
     }
 }
@@ -51,7 +51,7 @@ impl Deed {
 pub struct Change {
     /// The names that lead to the key.
     pub key: Vec<String>,
-    pub deed: Deed,
+    pub effect: Effect,
     /// The value, or the word that removes.
     pub at: Span,
     /// The weaker layer's value that this one replaces or removes.
@@ -91,8 +91,8 @@ impl Changes {
 
     /// Records a change of the present key.
     #[inline(never)]
-    pub fn record(&mut self, deed: Deed, at: Span, before: Span) {
-        self.all.push(Change { key: self.key.clone(), deed, at, before });
+    pub fn record(&mut self, effect: Effect, at: Span, before: Span) {
+        self.all.push(Change { key: self.key.clone(), effect, at, before });
     }
 
     /// Records what a value, or a word that removes, does to the present key or to an entry of it.
@@ -101,9 +101,9 @@ impl Changes {
         self.key.extend(entry.map(str::to_owned));
         match said {
             Said::Nothing => {}
-            Said::Withdrawal(at) => self.record(Deed::Withdrew, at, before),
-            Said::Value(at) if before.is_somewhere() => self.record(Deed::Replaced, at, before),
-            Said::Value(at) => self.record(Deed::Set, at, before),
+            Said::Withdrawal(at) => self.record(Effect::Withdrew, at, before),
+            Said::Value(at) if before.is_somewhere() => self.record(Effect::Replaced, at, before),
+            Said::Value(at) => self.record(Effect::Set, at, before),
         }
         if entry.is_some() {
             self.key.pop();
@@ -114,7 +114,7 @@ impl Changes {
     #[inline(never)]
     pub fn amend(&mut self, entry: &str, at: Span, before: Span) {
         self.key.push(entry.to_owned());
-        self.record(Deed::Amended, at, before);
+        self.record(Effect::Amended, at, before);
         self.key.pop();
     }
 
@@ -129,13 +129,13 @@ impl Changes {
         let mut kept = BTreeSet::new();
         for item in inherited {
             match withdrawn.iter().find(|name| name.value == "*" || name.value == item.value) {
-                Some(name) => self.record(Deed::Withdrew, name.at, item.at),
+                Some(name) => self.record(Effect::Withdrew, name.at, item.at),
                 None => drop(kept.insert(item.value.as_str())),
             }
         }
-        let deed = if kept.is_empty() { Deed::Set } else { Deed::Widened };
+        let effect = if kept.is_empty() { Effect::Set } else { Effect::Widened };
         for item in items.iter().filter(|item| !kept.contains(item.value.as_str())) {
-            self.record(deed, item.at, Span::NOWHERE);
+            self.record(effect, item.at, Span::NOWHERE);
         }
     }
 

@@ -10,7 +10,7 @@ use super::layer::{Document, Layer};
 use super::params::{Declared, Params};
 use super::variables::{MOST_PUT_IN, Variables};
 use crate::host::caller::Caller;
-use crate::language::layers::{Deed, Layers};
+use crate::language::layers::{Effect, Layers};
 use crate::language::read::Node;
 use crate::text::problem::Problems;
 use crate::text::source::{At, Sources, Span};
@@ -92,7 +92,7 @@ fn load_and_tell(
             .map(|layer| crate::language::layers::Layer { kind: layer.kind, start: layer.start() })
             .collect();
         told.changes.enter("extends");
-        skipped.iter().for_each(|at| told.changes.record(Deed::Skipped, *at, Span::NOWHERE));
+        skipped.iter().for_each(|at| told.changes.record(Effect::Skipped, *at, Span::NOWHERE));
         told.changes.leave();
     }
     let given = Given { request, caller, room: &room };

@@ -3,7 +3,7 @@
 mod declaration;
 mod value;
 
-use crate::language::layers::{Changes, Deed};
+use crate::language::layers::{Changes, Effect};
 use crate::language::read::{Node, Why};
 use crate::language::reader::{AsWritten, Reader};
 use crate::language::section::table;
@@ -44,7 +44,7 @@ pub(super) struct Params {
     map: BTreeMap<String, Param>,
     /// Which layers declared and gave each, if it is recorded: name, change, place, and the value
     /// before.
-    history: Option<Vec<(String, Deed, Span, Span)>>,
+    history: Option<Vec<(String, Effect, Span, Span)>>,
 }
 
 impl Params {
@@ -55,18 +55,18 @@ impl Params {
 
     /// Records which layers declared and gave each.
     pub(super) fn tell(&self, changes: &mut Changes) {
-        for (name, deed, at, before) in self.history.iter().flatten() {
+        for (name, effect, at, before) in self.history.iter().flatten() {
             changes.enter("params");
             changes.enter(name);
-            changes.record(*deed, *at, *before);
+            changes.record(*effect, *at, *before);
             changes.leave();
             changes.leave();
         }
     }
 
-    fn record(&mut self, name: &str, deed: Deed, at: Span, before: Span) {
+    fn record(&mut self, name: &str, effect: Effect, at: Span, before: Span) {
         if let Some(history) = &mut self.history {
-            history.push((name.to_owned(), deed, at, before));
+            history.push((name.to_owned(), effect, at, before));
         }
     }
 
@@ -179,7 +179,7 @@ impl Params {
                 }
             }
         }
-        self.record(name.value, Deed::Declared, whole, Span::NOWHERE);
+        self.record(name.value, Effect::Declared, whole, Span::NOWHERE);
         self.map.insert(name.value.to_owned(), param);
     }
 
@@ -296,6 +296,6 @@ impl Params {
 }
 
 /// What a value does over another, or over none.
-fn given(before: Span) -> Deed {
-    if before.is_somewhere() { Deed::Replaced } else { Deed::Set }
+fn given(before: Span) -> Effect {
+    if before.is_somewhere() { Effect::Replaced } else { Effect::Set }
 }

@@ -3,7 +3,7 @@
 use super::format::check_format;
 use super::{Given, Request, read_params, take};
 use crate::language::fill::MOST_ENTRIES;
-use crate::language::layers::{Changes, Deed, Kind};
+use crate::language::layers::{Changes, Effect, Kind};
 use crate::language::reader::{Origin, Reader};
 use crate::language::section::Field;
 use crate::language::spelled::name;
@@ -124,7 +124,7 @@ fn one_layer(flags: &mut [Profile], problems: &mut Problems) {
                     .help("remove one of them"),
             );
         }
-        let withdrawn = alone.iter().filter(|change| change.deed == Deed::Withdrew);
+        let withdrawn = alone.iter().filter(|change| change.effect == Effect::Withdrew);
         removed.extend(withdrawn.map(|change| (change.key.clone(), change.at)));
         said.cover(flag.clone(), &mut Problems::default());
     }
