@@ -7,7 +7,7 @@
 use super::why::{Permits, line_for};
 use super::{Planned, warn};
 use crate::inspect::view::answer::no_line_but;
-use crate::inspect::walls::change::{Deed, Line, Over};
+use crate::inspect::walls::change::{Edit, Line, Over};
 use crate::inspect::walls::query::Query;
 use crate::kernel::syscalls::{self, Abi, Read};
 use crate::launch::{Act, Call, Consequence, Denial, Denials, Who};
@@ -230,15 +230,15 @@ fn words_of(line: &Line, has_conditions: bool, planned: &Planned) -> String {
 }
 
 fn words_of_one(line: &Line, has_conditions: bool, planned: &Planned) -> String {
-    match (&line.deed, line.over) {
-        (Deed::Adds(call), _) if line.is("seccomp", "allow") => {
+    match (&line.edit, line.over) {
+        (Edit::Adds(call), _) if line.is("seccomp", "allow") => {
             let any = if has_conditions { " with any arguments" } else { "" };
             return format!("{any}, add {call} to [seccomp].allow");
         }
-        (Deed::Withdraws(calls), Over::Joins(at)) if line.is("seccomp", "deny") => {
+        (Edit::Withdraws(calls), Over::Joins(at)) if line.is("seccomp", "deny") => {
             return format!(", take {calls} out of [seccomp].deny: {}", place(at, planned));
         }
-        (Deed::Clears, Over::Replaces(at)) => {
+        (Edit::Clears, Over::Replaces(at)) => {
             return format!(", take its rule out of [{}]: {}", line.section, place(at, planned));
         }
         _ => {}

@@ -2,7 +2,7 @@
 
 use crate::inspect::view::{flat, line_of, place_words};
 use crate::inspect::walls::behind::wanted_by;
-use crate::inspect::walls::change::{Deed, Line, Over};
+use crate::inspect::walls::change::{Edit, Line, Over};
 use crate::inspect::walls::query::{Query, Reason, Says, Wall};
 use crate::inspect::walls::why::Answer;
 use crate::kernel::syscalls;
@@ -123,14 +123,14 @@ fn said(wall: Wall, says: Says) -> &'static str {
 
 fn over(line: &Line, sources: &Sources) -> String {
     match line.over {
-        Over::Replaces(at) if line.deed == Deed::Clears => {
+        Over::Replaces(at) if line.edit == Edit::Clears => {
             format!(
                 "  over {}; or take that line out, where nothing inherited is below it\n",
                 place_words(at, sources)
             )
         }
         Over::Replaces(at) => format!("  in the place of {}\n", place_words(at, sources)),
-        Over::Joins(at) if matches!(line.deed, Deed::Withdraws(_)) => {
+        Over::Joins(at) if matches!(line.edit, Edit::Withdraws(_)) => {
             format!(
                 "  in a file above the one of {}; in that file itself remove the item from the \
                  list\n",

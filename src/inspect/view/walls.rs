@@ -214,12 +214,12 @@ fn words_of(op: &ProcessOp) -> Option<Words> {
         }
         ProcessOp::NullStream { fd } => process(format!("descriptor {fd} is /dev/null")),
         ProcessOp::FileStream { fd, path, made } => {
-            let deed = match made {
+            let edit = match made {
                 None => "is read from",
                 Some(made) if made.append => "appends to",
                 Some(_) => "writes",
             };
-            process(format!("descriptor {fd} {deed} {}", flat(path.text())))
+            process(format!("descriptor {fd} {edit} {}", flat(path.text())))
         }
         ProcessOp::CloseDescriptors { keep } if !keep.is_empty() => {
             process(format!("descriptors passed: {keep:?}"))

@@ -34,7 +34,7 @@ pub(crate) struct Line {
     /// The name of the key in it.
     pub key: String,
     /// What it does to the key.
-    pub deed: Deed,
+    pub edit: Edit,
     /// The line below the section.
     pub text: String,
     /// What the profile says there already.
@@ -46,7 +46,7 @@ pub(crate) struct Line {
 
 /// What a line does to its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Deed {
+pub(crate) enum Edit {
     /// It gives it a value.
     Sets,
     /// It says `false`.
@@ -88,8 +88,8 @@ impl Line {
     }
 
     fn valued(section: &'static str, key: String, value: Toml, over: Over) -> Line {
-        let deed = if value == Toml::bare(false) { Deed::Clears } else { Deed::Sets };
-        Line::new(section, key, deed, value, over)
+        let edit = if value == Toml::bare(false) { Edit::Clears } else { Edit::Sets };
+        Line::new(section, key, edit, value, over)
     }
 
     /// A list has one item more.
@@ -97,8 +97,8 @@ impl Line {
     where
         T: Read + PartialEq,
     {
-        let deed = Deed::Adds(item.spell());
-        Line::new(section, key.to_owned(), deed, Toml::List(vec![item.spell()]), joins(now, item))
+        let edit = Edit::Adds(item.spell());
+        Line::new(section, key.to_owned(), edit, Toml::List(vec![item.spell()]), joins(now, item))
     }
 
     /// A list has one item less.
@@ -106,13 +106,13 @@ impl Line {
     where
         T: Read + ToString + PartialEq,
     {
-        let (deed, gone) = (Deed::Withdraws(item.spell()), spell_withdrawn::<T>(&item.to_string()));
-        Line::new(section, key.to_owned(), deed, Toml::List(vec![gone]), joins(now, item))
+        let (edit, gone) = (Edit::Withdraws(item.spell()), spell_withdrawn::<T>(&item.to_string()));
+        Line::new(section, key.to_owned(), edit, Toml::List(vec![gone]), joins(now, item))
     }
 
-    fn new(section: &'static str, key: String, deed: Deed, value: Toml, over: Over) -> Line {
+    fn new(section: &'static str, key: String, edit: Edit, value: Toml, over: Over) -> Line {
         let text = format!("{} = {value}", spelled::name(&key));
-        Line { section, key, deed, text, over, also: None }
+        Line { section, key, edit, text, over, also: None }
     }
 
     /// Itself, and the one that goes with it.
