@@ -10,7 +10,7 @@ use stockade::internals::step::{
 };
 
 /// What a step of the world does to a path inside.
-enum Deed<'a> {
+enum Act<'a> {
     /// It makes a name.
     Makes(&'a str),
     /// It puts a mount over a name.
@@ -22,29 +22,29 @@ enum Deed<'a> {
     Other,
 }
 
-fn deed(op: &Op) -> Deed<'_> {
-    let Op::Tree(op) = op else { return Deed::Other };
+fn act(op: &Op) -> Act<'_> {
+    let Op::Tree(op) = op else { return Act::Other };
     match op {
         TreeOp::Dir { path, .. }
         | TreeOp::Symlink { path, .. }
         | TreeOp::File { path, .. }
-        | TreeOp::MountPoint { path } => Deed::Makes(path.text()),
+        | TreeOp::MountPoint { path } => Act::Makes(path.text()),
         TreeOp::Mount { path, ground, .. } | TreeOp::Attach { path, ground, .. } => {
-            Deed::Mounts(path.text(), *ground)
+            Act::Mounts(path.text(), *ground)
         }
         TreeOp::ReadOnly { path, .. }
         | TreeOp::Hide { path, .. }
-        | TreeOp::CoverFile { path, .. } => Deed::Masks(path.text()),
-        TreeOp::Pin { path } | TreeOp::HoldLink { path, .. } => Deed::Pins(path.text()),
-        TreeOp::Seal { path, .. } => Deed::Seals(path.text()),
-        TreeOp::SealRoot => Deed::Seals("/"),
+        | TreeOp::CoverFile { path, .. } => Act::Masks(path.text()),
+        TreeOp::Pin { path } | TreeOp::HoldLink { path, .. } => Act::Pins(path.text()),
+        TreeOp::Seal { path, .. } => Act::Seals(path.text()),
+        TreeOp::SealRoot => Act::Seals("/"),
         TreeOp::OpenTree { .. }
         | TreeOp::HostDirectory { .. }
         | TreeOp::OpenMade { .. }
         | TreeOp::PrivateMounts
         | TreeOp::Root { .. }
         | TreeOp::Pivot
-        | TreeOp::LandlockRule { .. } => Deed::Other,
+        | TreeOp::LandlockRule { .. } => Act::Other,
     }
 }
 
@@ -126,10 +126,10 @@ fn world(plan: &Plan, name: &str) {
             assert!(private && !root, "{name}: the root");
             root = true;
         }
-        let deed = deed(op);
-        assert!(root || matches!(deed, Deed::Other), "{name}: {op} before the root");
-        match deed {
-            Deed::Makes(path) => {
+        let act = act(op);
+        assert!(root || matches!(act, Act::Other), "{name}: {op} before the root");
+        match act {
+            Act::Makes(path) => {
                 assert!(made.insert(path), "{name}: {op} twice");
                 let folder = parent(path);
                 assert!(
@@ -138,7 +138,7 @@ fn world(plan: &Plan, name: &str) {
                 );
                 nothing_covers_it_later(plan, op, path, name);
             }
-            Deed::Mounts(path, ground) => {
+            Act::Mounts(path, ground) => {
                 assert!(
                     ground == Ground::Bound || made.contains(path),
                     "{name}: {op}, and there is no mount point"
@@ -146,12 +146,12 @@ fn world(plan: &Plan, name: &str) {
                 assert!(mounted.insert(path), "{name}: {op} over another mount");
                 nothing_covers_it_later(plan, op, path, name);
             }
-            Deed::Masks(path) | Deed::Pins(path) => nothing_covers_it_later(plan, op, path, name),
-            Deed::Seals(path) => {
+            Act::Masks(path) | Act::Pins(path) => nothing_covers_it_later(plan, op, path, name),
+            Act::Seals(path) => {
                 assert!(mounted.contains(path), "{name}: {op}, which is no mount");
                 sealed = true;
             }
-            Deed::Other => {}
+            Act::Other => {}
         }
     }
 }
@@ -160,7 +160,7 @@ fn world(plan: &Plan, name: &str) {
 fn nothing_covers_it_later(plan: &Plan, op: &Op, path: &str, name: &str) {
     let after = plan.steps.iter().skip_while(|step| step.op != *op).skip(1);
     for step in after {
-        if let Deed::Mounts(over, _) | Deed::Pins(over) = deed(&step.op) {
+        if let Act::Mounts(over, _) | Act::Pins(over) = act(&step.op) {
             assert!(over == path || below(path, over).is_none(), "{name}: {} after {op}", step.op);
         }
     }
@@ -182,10 +182,10 @@ fn pins(plan: &Plan, name: &str) {
     let mut trees: BTreeMap<&str, bool> = BTreeMap::new();
     let mut held: BTreeSet<&str> = BTreeSet::new();
     for step in &plan.steps {
-        let path = match deed(&step.op) {
-            Deed::Mounts(path, _) => path,
-            Deed::Masks(path) => path,
-            Deed::Pins(path) => {
+        let path = match act(&step.op) {
+            Act::Mounts(path, _) => path,
+            Act::Masks(path) => path,
+            Act::Pins(path) => {
                 held.insert(path);
                 continue;
             }
