@@ -84,44 +84,52 @@ struct Difference {
 
 /// By meaning: what a run of each would do here, whichever way its text says so.
 fn diff(flags: Flags, first: String, second: String, format: Format) -> u8 {
-    let mut deeds = vec![];
+    let mut operations = vec![];
     for profile in [&first, &second] {
         match prepare("check", flags.clone().of(profile)) {
-            Ok(planned) => deeds.push(deeds_of(&planned)),
+            Ok(planned) => operations.push(operations_of(&planned)),
             Err(failed) => return failed.say(format),
         }
     }
     let only = |one: &BTreeMap<String, usize>, other: &BTreeMap<String, usize>| -> Vec<String> {
-        let more = |deed: &String, count: &usize| {
-            count.saturating_sub(other.get(deed).copied().unwrap_or(0))
+        let more = |operation: &String, count: &usize| {
+            count.saturating_sub(other.get(operation).copied().unwrap_or(0))
         };
         one.iter()
-            .flat_map(|(deed, count)| std::iter::repeat_n(deed.clone(), more(deed, count)))
+            .flat_map(|(operation, count)| {
+                std::iter::repeat_n(operation.clone(), more(operation, count))
+            })
             .collect()
     };
-    let sides =
-        [(first, "-", only(&deeds[0], &deeds[1])), (second, "+", only(&deeds[1], &deeds[0]))];
+    let sides = [
+        (first, "-", only(&operations[0], &operations[1])),
+        (second, "+", only(&operations[1], &operations[0])),
+    ];
     if format == Format::Json {
         let all: Vec<Difference> = sides
             .iter()
-            .flat_map(|(profile, _, deeds)| {
-                deeds.iter().map(|does| Difference { profile: profile.clone(), does: does.clone() })
+            .flat_map(|(profile, _, operations)| {
+                operations
+                    .iter()
+                    .map(|does| Difference { profile: profile.clone(), does: does.clone() })
             })
             .collect();
         print_line(&quiet_json(serde_json::to_string_pretty(&all).unwrap_or_default()));
     } else {
-        for (_, sign, deeds) in &sides {
-            deeds.iter().for_each(|deed| print_line(&format!("{sign} {}", escape(deed))));
+        for (_, sign, operations) in &sides {
+            operations
+                .iter()
+                .for_each(|operation| print_line(&format!("{sign} {}", escape(operation))));
         }
     }
     // As diff(1): 1 where they differ.
-    u8::from(sides.iter().any(|(.., deeds)| !deeds.is_empty()))
+    u8::from(sides.iter().any(|(.., operations)| !operations.is_empty()))
 }
 
 /// Everything that a plan does, as text, without places in the profile. Every field is named: a
 /// field that is left out here would never show as a difference, and a reader of the comparison
 /// relies on that.
-fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
+fn operations_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     // `new` is of `choice`, `root` of the caller, `slots` of the steps; notes are words about the
     // rest.
     let Plan {
@@ -143,7 +151,7 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
         grouped,
         private: _,
     } = plan;
-    let mut all = deeds_of_steps(steps);
+    let mut all = operations_of_steps(steps);
     all.extend(groups.iter().map(|step| step.op.to_string()));
     // The maps are printed with the ids.
     let is_map = |op: &OutsideOp| matches!(op, OutsideOp::MapIds(_));
@@ -162,15 +170,15 @@ fn deeds_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     all.extend(closed_streams.then(|| "put /dev/null where 0, 1 or 2 is closed".to_owned()));
     // The groups themselves are steps.
     all.extend(grouped.cpu_time_ms.map(|time| format!("end it after {time} ms of processors")));
-    let mut deeds = BTreeMap::new();
-    for deed in all {
-        *deeds.entry(deed).or_insert(0) += 1;
+    let mut operations = BTreeMap::new();
+    for operation in all {
+        *operations.entry(operation).or_insert(0) += 1;
     }
-    deeds
+    operations
 }
 
 /// The steps, of which those that open a tree and attach it are one grant.
-fn deeds_of_steps(steps: &[Step]) -> Vec<String> {
+fn operations_of_steps(steps: &[Step]) -> Vec<String> {
     let attached =
         |step: &Step| step.tree().and_then(|op| op.facets().attached).map(|(slot, _)| slot);
     let opened = |step: &Step| step.tree().and_then(|op| op.facets().source).map(|(slot, _)| slot);

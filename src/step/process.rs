@@ -340,13 +340,13 @@ impl fmt::Display for ProcessOp {
             ProcessOp::Session { new: false } => f.write_str("start a process group"),
             ProcessOp::NullStream { fd } => write!(f, "open /dev/null as descriptor {fd}"),
             ProcessOp::FileStream { fd, path, made } => {
-                let deed = match made {
+                let verb = match made {
                     None => "read",
                     Some(Made { append: true, .. }) => "append to",
                     Some(Made { append: false, .. }) => "write",
                 };
                 let stream = ["input", "output", "error"].get(*fd as usize).unwrap_or(&"stream");
-                write!(f, "{deed} {path} as standard {stream}")
+                write!(f, "{verb} {path} as standard {stream}")
             }
             ProcessOp::WriteOnlyStream { fd, by } => {
                 let by = if *by == Anew::Controlling { " by /dev/tty" } else { "" };

@@ -50,15 +50,15 @@ impl<V> Ancestry<V> {
     pub(crate) fn at(&self, path: &str) -> Option<(&str, &V)> {
         // Whatever is above it in the tree is above the last one before it, too.
         let key = in_order(path);
-        let before = self.entries.partition_point(|spot| spot.key <= key).checked_sub(1)?;
+        let before = self.entries.partition_point(|entry| entry.key <= key).checked_sub(1)?;
         let same = shared(&self.entries[before].path, path);
-        let mut spot = &self.entries[before];
+        let mut entry = &self.entries[before];
         // Only a path that is wholly shared can be above; which of those end at a `/` of ours,
         // `below` says.
-        while spot.path.len() > same || below(path, &spot.path).is_none() {
-            spot = &self.entries[spot.over?];
+        while entry.path.len() > same || below(path, &entry.path).is_none() {
+            entry = &self.entries[entry.over?];
         }
-        Some((&spot.path, &spot.value))
+        Some((&entry.path, &entry.value))
     }
 
     /// The path of a node, by its number.
