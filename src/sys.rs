@@ -418,6 +418,23 @@ pub(crate) fn loopback_up() -> Result {
 /// A stream socket that is connected to a path (unix(7)). It does not block, so that a listener
 /// with a full queue is EAGAIN.
 pub(crate) fn connect_unix(path: &CStr) -> Result<RawFd> {
+    connect_to(path, libc::SOCK_STREAM)
+}
+
+/// Whether any process has the socket that is at a path (unix(7)): connect(2) by a datagram socket
+/// finds it, and is EPROTOTYPE where it is of another kind, so that no service sees it. A file whose
+/// socket is closed is ECONNREFUSED for ever, as bind(2) makes each anew.
+pub(crate) fn is_bound(path: &CStr) -> bool {
+    match connect_to(path, libc::SOCK_DGRAM) {
+        Ok(socket) => {
+            regardless(close(socket));
+            true
+        }
+        Err(Errno(errno)) => errno != libc::ECONNREFUSED,
+    }
+}
+
+fn connect_to(path: &CStr, kind: c_int) -> Result<RawFd> {
     // SAFETY: all zeroes is a valid sockaddr_un.
     let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
     let bytes = path.to_bytes_with_nul();
@@ -431,7 +448,7 @@ pub(crate) fn connect_unix(path: &CStr) -> Result<RawFd> {
     let socket = fd(call!(
         libc::SYS_socket,
         libc::AF_UNIX,
-        libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+        kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
         0
     ))?;
     let connected =

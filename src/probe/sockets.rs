@@ -1,8 +1,10 @@
 //! Looks for sockets below a directory of the host: breadth first, so that those that are near are
 //! found, no link followed, the names and directories bounded, so that a home with many names does
-//! not slow a start. It reads directories, and decides nothing.
+//! not slow a start. A socket that no process has any more is none: connect(2) is refused. It reads
+//! directories, and decides nothing.
 
 use crate::host::{Fact, FileKind, Host};
+use crate::kernel::name::Name;
 use crate::language::value::{below, join};
 use crate::policy::landlock::holds_sockets;
 use crate::policy::mounts::kinds::Sockets;
@@ -10,6 +12,7 @@ use crate::policy::mounts::sockets::{Reach, looked_at};
 use crate::policy::mounts::tree::Tree;
 use crate::probe::look;
 use crate::profile::Profile;
+use crate::sys;
 use crate::text::bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -174,10 +177,17 @@ impl Search<'_> {
             let tail = Path::new(directory).join(entry.file_name()).into_os_string();
             if is_open {
                 self.next.push_back((tail, level + 1));
-            } else if !self.found.contains(&tail) {
+            } else if !self.found.contains(&tail) && self.is_bound(&tail) {
                 self.found.push(tail);
             }
         }
         Ok(())
+    }
+
+    /// Whether there may be a service behind a socket. One whose name does not fit into an address
+    /// (unix(7)) counts as such.
+    fn is_bound(&self, tail: &OsStr) -> bool {
+        let path = bytes::path(self.place).join(tail);
+        sys::is_bound(Name::new(&bytes::of(path.as_os_str())).as_c_str())
     }
 }

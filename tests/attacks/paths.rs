@@ -691,6 +691,45 @@ fn a_socket_deep_in_a_bound_directory_is_refused_or_covered() {
     }
 }
 
+/// What redis, postgres or ssh-agent leave when they are killed stops no next start: connect(2) is
+/// refused. Any socket that a process has still stops it, and no service sees that it was looked at.
+#[test]
+fn a_socket_that_no_process_has_stops_no_run() {
+    use std::os::unix::net::UnixDatagram;
+    let place = Place::new();
+    for who in As::all() {
+        let top = place.folder(&format!("left-{who:?}"), *who);
+        drop(UnixListener::bind(top.join("stream")).unwrap());
+        drop(UnixDatagram::bind(top.join("datagrams")).unwrap());
+        for name in ["stream", "datagrams"] {
+            own(&top.join(name), *who);
+        }
+        let lines = system(&writable(&top.display().to_string(), &top.display().to_string()));
+        let line = format!("cd {} && rm stream datagrams && echo built > out", top.display());
+        let output = place.run(*who, &lines, &["/bin/sh", "-c", &line]);
+        assert!(output.status.success(), "{who:?}: {}", text(&output.stderr));
+        assert_eq!(std::fs::read_to_string(top.join("out")).unwrap(), "built\n");
+        // The twins: somebody has them.
+        let refused = |case: &str| {
+            let output = place.run(*who, &lines, &["/bin/true"]);
+            let words = text(&output.stderr);
+            let told = words.contains("mounts::sockets") && words.contains(&format!("({case})"));
+            assert!(told, "{who:?}: {words}");
+        };
+        let listener = UnixListener::bind(top.join("service")).unwrap();
+        own(&top.join("service"), *who);
+        refused("service");
+        listener.set_nonblocking(true).unwrap();
+        assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        drop(listener);
+        let log = UnixDatagram::bind(top.join("log")).unwrap();
+        own(&top.join("log"), *who);
+        refused("log");
+        log.set_nonblocking(true).unwrap();
+        assert_eq!(log.recv(&mut [0; 8]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
+}
+
 #[test]
 fn a_socket_whose_path_is_not_utf8_is_covered() {
     let place = Place::new();

@@ -34,6 +34,7 @@ const ASKING: &[&str] = &[
     "has_attribute",
     "has_peer",
     "ids_at_start",
+    "is_bound",
     "is_privileged",
     "is_terminal",
     "landlock_abi",
