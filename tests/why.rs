@@ -1015,6 +1015,119 @@ fn the_answer_names_walls_lines_and_what_changes_it() {
 }
 
 #[test]
+fn an_entry_that_a_stronger_layer_changes_is_answered_by_that_line() {
+    let place = Place::new();
+    let who = As::all()[0];
+    let tree = place.folder("tree", who);
+    let whole = |access: &str| {
+        let tree = tree.display();
+        format!("\"/w\" = {{ bind = \"{tree}\", access = \"{access}\", owner = \"root\" }}")
+    };
+    let weaker =
+        format!("format = 1\n[mounts]\n{}\n\"/opt\" = {{ dir = \"0755\" }}\n", whole("rw"));
+    place.file("weaker.toml", &weaker);
+    let change = "\"/w\" = { access = \"ro\" }";
+    let text = format!(
+        "format = 1\nextends = [\"./weaker.toml\"]\n[mounts]\n{change}\n\"/opt\" = false\n"
+    );
+    let profile = place.file("p.toml", &text);
+    let profile = profile.to_str().unwrap();
+    let (_, out, err) = asked(&place, &[profile, "write:/w/x"]);
+    let [first, second, last] = ["weaker.toml:3: ", "p.toml:4: ", "  in the place of "]
+        .map(|words| out.find(words).unwrap_or_else(|| panic!("{words}: {out}{err}")));
+    assert!(first < second && out[last..].contains("p.toml:4\n"), "{out}");
+    // The line that is named does it in the place of the one that is named with it.
+    let line = out.split("below [mounts]:\n    ").nth(1).unwrap().lines().next().unwrap();
+    let pasted = place.file("pasted.toml", &text.replace(change, line));
+    let (status, out, err) = asked(&place, &[pasted.to_str().unwrap(), "write:/w/x"]);
+    assert_eq!(status, Some(0), "{line}: {out}{err}");
+    // Programs get both places.
+    let (_, out, _) = asked(&place, &["--format", "json", profile, "write:/w/x"]);
+    let record: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(record[0]["protections"][0]["changed"][0]["line"], 4, "{out}");
+    // What a stronger layer removes is absent because of that line.
+    let (status, out, _) = asked(&place, &[profile, "read:/opt/x"]);
+    assert!(
+        status == Some(1) && out.contains("/opt is removed") && out.contains("p.toml:5: "),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_question_is_asked_in_the_words_of_a_shell() {
+    let place = Place::new();
+    let asked = |question: &str| {
+        let output = place
+            .stockade(As::all()[0])
+            .current_dir(&place.path)
+            .args(["why", "--no-change", "base", question])
+            .output()
+            .unwrap();
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    let here = place.path.display();
+    for (question, begin) in [
+        ("./x", format!("denied: read {here}/x\n")),
+        ("write:./a/b", format!("denied: write {here}/a/b\n")),
+        ("list:.", format!("denied: list {here}\n")),
+        ("exec:env", "allowed: exec /usr/bin/env\n".into()),
+        ("exec:no-such-program", "denied: exec /usr/local/bin/no-such-program\n".into()),
+    ] {
+        let said = asked(question);
+        // The root of a place may be the name of a link.
+        assert!(said.starts_with(&begin), "{question}: {said}");
+    }
+    let home = asked("read:~/x");
+    assert!(home.starts_with("denied: read /") && home.lines().next().unwrap().ends_with("/x"));
+}
+
+#[test]
+fn advice_to_read_what_is_roots_alone_is_a_copy() {
+    if !crate::support::is_root() {
+        return crate::support::skip("files of root's are made as root");
+    }
+    let place = Place::new();
+    let key = place.file("key", "KEY\n");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let entry = |line: &str| crate::support::system(&format!("\"/run/key\" = {line}\n"));
+    let bound = format!("{{ bind = \"{}\" }}", key.display());
+    let profile = place.file("p.toml", &entry(&bound));
+    let output = place
+        .stockade(As::Root)
+        .args(["check"])
+        .arg(&profile)
+        .args(["--", "true"])
+        .output()
+        .unwrap();
+    let said = text(&output.stdout);
+    let line = format!("{{ file = \"{}\" }}", key.display());
+    assert!(said.contains("mounts::unreadable") && said.contains(&line), "{said}");
+    let output =
+        place.stockade(As::Root).arg("why").arg(&profile).arg("/run/key").output().unwrap();
+    let said = text(&output.stdout);
+    assert!(said.contains(&line) && !said.contains("access"), "{said}");
+    // The twin: bound, it is not read; the line that is named gives it to the target.
+    let cat = ["/bin/cat", "/run/key"];
+    assert_eq!(text(&place.run(As::Root, &entry(&bound), &cat).stdout), "");
+    assert_eq!(text(&place.run(As::Root, &entry(&line), &cat).stdout), "KEY\n");
+    // An entry below a directory that pid 1 may not search is refused before the run.
+    let closed = place.folder("closed", As::Root);
+    place.folder("closed/below", As::Root);
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let lines = format!("\"/c\" = {{ bind = \"{}\" }}\n\"/c/below\" = \"tmpfs\"", closed.display());
+    let profile = place.file("p.toml", &crate::support::system(&lines));
+    let check = || {
+        let mut command = place.stockade(As::Root);
+        text(&command.arg("check").arg(&profile).args(["--", "true"]).output().unwrap().stdout)
+    };
+    let said = check();
+    assert!(said.contains("mounts::no-mount-point") && said.contains("chmod o+x "), "{said}");
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o701)).unwrap();
+    assert!(!check().contains("mounts::no-mount-point"));
+    assert!(place.run(As::Root, &crate::support::system(&lines), &["/bin/true"]).status.success());
+}
+
+#[test]
 fn nothing_is_left_and_nothing_is_changed() {
     let place = Place::new();
     let data = place.folder("data", As::Root);

@@ -8,10 +8,11 @@ use crate::inspect::view::answer::{self, Answered};
 use crate::inspect::walls::World;
 use crate::inspect::walls::change::{Line, Over, candidates, inside_its_own};
 use crate::inspect::walls::facts::HostFs;
-use crate::inspect::walls::query::{Query, Says};
+use crate::inspect::walls::query::{Act, Query, Says};
 use crate::inspect::walls::why::{Answer, answer as judge};
 use crate::language::read::{Kind, Why};
 use crate::launch::Call;
+use crate::policy::env::search_path;
 use crate::profile::{Request, rewritten};
 use crate::text::layout::Paint;
 use crate::text::problem::Problem;
@@ -29,6 +30,7 @@ pub(super) fn why(mut asking: Asking) -> u8 {
     let answers: Vec<Answered> = queries
         .into_iter()
         .map(|query| {
+            let query = found(query, &planned, &world, &host_fs);
             let answer = judge(&query, &planned.profile, &world, &host_fs);
             let tries = !asking.no_change && answer.verdict != Says::Unknown;
             let lines = if tries {
@@ -101,7 +103,43 @@ fn read(questions: &[String]) -> Result<Vec<Query>, Failed> {
         let help = "stockade why PROFILE /etc/shadow; see stockade why --help";
         return Err(wrong(why.help(help)));
     }
-    questions.iter().map(|question| Query::parse(question).map_err(wrong)).collect()
+    questions.iter().map(|question| Query::parse(&placed(question)).map_err(wrong)).collect()
+}
+
+/// What a question may ask of a path.
+const OF_PATHS: &[&str] = &["read", "write", "exec", "list", "connect"];
+
+/// A question about a path in the words of a shell: `./x` and `../x` are below the caller's
+/// directory, `~/x` is below the home.
+fn placed(question: &str) -> String {
+    let (act, path) = match question.split_once(':') {
+        Some((act, path)) if OF_PATHS.contains(&act) => (&question[..=act.len()], path),
+        _ => ("", question),
+    };
+    let begins = |sign: &str| {
+        path.strip_prefix(sign).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if begins(".") || begins("..") {
+        format!("{act}{}/{path}", Caller::current().cwd)
+    } else if begins("~") {
+        format!("{act}{}{}", Caller::current().home, &path[1..])
+    } else {
+        question.to_owned()
+    }
+}
+
+/// The question with the path of a program that it names alone: the first that may be executed, as
+/// the target's PATH has it.
+fn found(query: Query, planned: &Planned, world: &World<'_>, host_fs: &HostFs) -> Query {
+    let Query::Path(Act::Execute, name) = &query else { return query };
+    if name.contains('/') {
+        return query;
+    }
+    let at = |directory: &String| Query::Path(Act::Execute, format!("{directory}/{name}"));
+    let all: Vec<Query> = search_path(&planned.plan.exec.env).iter().map(at).collect();
+    let may_run =
+        |query: &&Query| judge(query, &planned.profile, world, host_fs).verdict != Says::Denies;
+    all.iter().find(may_run).or(all.first()).cloned().unwrap_or(query)
 }
 
 /// The plan of a profile, which may leave its command to the command line of `run`.

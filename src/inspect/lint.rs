@@ -45,6 +45,7 @@ const LINTS: &[fn(&Scene, &mut Problems)] = &[
     mounts::hidden,
     mounts::seen_elsewhere,
     mounts::other_names,
+    mounts::unreadable,
     mounts::run_later,
     capabilities::without_effect,
     seccomp::without_effect,

@@ -190,6 +190,13 @@ pub(crate) fn ask(identity: &Identity, caller: &Caller, asks: &mut Questions) {
     asks.subordinate = caller.uid == 0 || maps;
 }
 
+/// Whether the ids of a user namespace of the sandbox's own are nobody's on the host, as root chose
+/// no others.
+pub(crate) fn is_mapped(identity: &Identity, caller: &Caller) -> bool {
+    let is_real = identity.host.get().is_some_and(|host| host.value);
+    caller.uid == 0 && !is_real && identity.uid_map.get().is_none()
+}
+
 // ---- draft ----
 
 /// Who the target is, in numbers.

@@ -6,11 +6,14 @@ use crate::host::{Fact, FileKind, Host};
 use crate::inspect::lint::Scene;
 use crate::kernel::namespace::Kind;
 use crate::language::value::{AbsolutePath, ancestors, below, join};
-use crate::policy::mounts::kinds::{Access, Bind, Dir, Hidden, Hide, Missing, Mount, NODES};
+use crate::policy::identity;
+use crate::policy::mounts::kinds::{Access, Bind, Dir, File, Hidden, Hide, Missing, Mount, NODES};
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::{Base, Node, Tree, above, base, covered, source_of, with_root};
 use crate::policy::mounts::written::line;
 use crate::text::problem::{Problem, Problems};
+use crate::text::shell::shell_word;
+use crate::text::source::Span;
 use std::collections::BTreeSet;
 
 /// Files that programs on the host run later without being asked to, by their path below a granted
@@ -172,19 +175,25 @@ pub(super) fn shadowed(scene: &Scene, found: &mut Problems) {
 /// A grant inside of one that is as wide, of the same files.
 pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
     let root = scene.tree.get("/").map(|root| root.at);
-    for (path, node) in scene.tree {
-        let Some((over, wider)) = above(scene.tree, path).or(root_of(scene, path)) else {
-            continue;
-        };
+    let wider = |path: &String, node: &Node| {
+        let (over, wider) = above(scene.tree, path).or(root_of(scene, path))?;
         // A home below a root of the host is named to say that it is meant.
         let is_home = *path == scene.host.caller.home && Some(wider.at) == root;
-        if over == path
-            || node.at == wider.at
-            || is_home
-            || !adds_nothing((path, node), (over, wider))
-        {
-            continue;
-        }
+        let is_needless = over != path.as_str()
+            && node.at != wider.at
+            && !is_home
+            && adds_nothing((path, node), (over, wider));
+        is_needless.then(|| (over.to_owned(), wider.at))
+    };
+    // A pattern, or a bound root, is one line for many paths.
+    let needed: BTreeSet<Span> = scene
+        .tree
+        .iter()
+        .filter(|(path, node)| wider(path, node).is_none())
+        .map(|(_, node)| node.at)
+        .collect();
+    for (path, node) in scene.tree.iter().filter(|(_, node)| !needed.contains(&node.at)) {
+        let Some((over, wider)) = wider(path, node) else { continue };
         let warning = Problem::new(
             "mounts::redundant",
             node.at,
@@ -192,7 +201,7 @@ pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
         );
         found.push(
             warning
-                .also(wider.at, "by this")
+                .also(wider, "by this")
                 .help("leave it out; where it is inherited, `false` in its place removes it"),
         );
     }
@@ -375,9 +384,51 @@ pub(super) fn other_names(scene: &Scene, found: &mut Problems) {
              granted it can be {verb}",
             file.names
         );
-        let help =
-            format!("give it one name: cp -p {source} {source}.new && mv {source}.new {source}");
+        let (own, new) = (shell_word(&source), shell_word(&format!("{source}.new")));
+        let help = format!("give it one name: `cp -p {own} {new} && mv {new} {own}`");
         found.push(Problem::new("mounts::hard-links", node.at, text).help(help));
+    }
+}
+
+/// Entries that the target cannot read: where root starts the sandbox its ids are nobody's on
+/// the host, and a read-only bind is not mapped.
+pub(super) fn unreadable(scene: &Scene, found: &mut Problems) {
+    if !identity::is_mapped(&scene.profile.identity, &scene.host.caller)
+        || !scene.choice.is_new(Kind::User)
+    {
+        return;
+    }
+    for (path, node) in scene.tree.iter().filter(|(path, _)| *path != "/") {
+        let Some(grant) = node.mount.grant(path).filter(|grant| grant.written.is_none()) else {
+            continue;
+        };
+        let Fact::Present(file) = scene.host.at(grant.topmost) else { continue };
+        let (wanted, act) = match file.kind {
+            FileKind::Directory => (0o005, "list"),
+            FileKind::Regular => (0o004, "read"),
+            FileKind::Link(_) | FileKind::Socket | FileKind::Device | FileKind::Fifo => continue,
+        };
+        if file.mode & wanted == wanted {
+            continue;
+        }
+        let text = format!(
+            "{path} cannot be {}: the host's {} (mode {:04o}) is user {}'s, and the target is \
+             another one",
+            if act == "list" { "listed" } else { "read" },
+            grant.topmost,
+            file.mode & 0o7777,
+            file.uid
+        );
+        let help = match file.kind {
+            FileKind::Regular => {
+                format!(
+                    "copy it for the target: {}",
+                    line(path, &Mount::File(File::copy(grant.topmost)))
+                )
+            }
+            _ => format!("let others see it: `chmod o+rx {}`", shell_word(grant.topmost)),
+        };
+        found.push(Problem::new("mounts::unreadable", node.at, text).help(help));
     }
 }
 

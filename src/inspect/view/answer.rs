@@ -39,9 +39,10 @@ fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
     let tone = if answer.verdict == Says::Allows { Tone::Good } else { Tone::Bad };
     let mut out =
         format!("{}: {}\n", paint.tone(tone, answer.verdict.verdict()), flat(&query.to_string()));
-    for Reason { wall, says, words, at } in &answer.reasons {
+    for Reason { wall, says, words, at, changed } in &answer.reasons {
         out += &format!("  {} {}: {}\n", wall.word(), said(*wall, *says), flat(words));
-        if let Some(line) = line_of(*at, sources) {
+        for at in std::iter::once(at).chain(changed) {
+            let Some(line) = line_of(*at, sources) else { continue };
             out += &paint.tone(
                 Tone::Faint,
                 &format!("    {}: {}", place_words(*at, sources), shorten(&line, LINE)),
@@ -156,6 +157,9 @@ struct ProtectionRecord<'a> {
     says: Says,
     text: &'a str,
     at: Option<Place>,
+    /// The lines of stronger layers that changed keys of the entry there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changed: Vec<Place>,
 }
 
 #[derive(Serialize)]
@@ -196,6 +200,7 @@ pub(crate) fn json(answers: &[Answered], sources: &Sources) -> String {
                     says: reason.says,
                     text: &reason.words,
                     at: place(reason.at),
+                    changed: reason.changed.iter().filter_map(|at| place(*at)).collect(),
                 })
                 .collect(),
             // A line with which the kernel may deny it still is none that changes the answer.

@@ -82,7 +82,10 @@ impl Line {
         now: &Entries<T, T::Keys>,
         value: Option<T>,
     ) -> Line {
-        let over = now.map.get(name).map_or(Over::Nothing, |entry| Over::Replaces(entry.key));
+        // In the place of a line that a stronger one changes it would be changed as well.
+        let over = now.map.get(name).map_or(Over::Nothing, |entry| {
+            Over::Replaces(entry.amended.last().copied().unwrap_or(entry.key))
+        });
         let value = value.map_or(Toml::bare(false), |value| value.spell());
         Line::valued(section, T::spell_name(name), value, over)
     }

@@ -153,6 +153,10 @@ impl Query {
             }
             "env" => Ok(Query::Variable(rest.into())),
             word => match ACTS.iter().find(|(known, _)| *known == word) {
+                // A program by its name is looked for in the target's PATH.
+                Some((_, Act::Execute)) if !rest.is_empty() && !rest.contains('/') => {
+                    Ok(Query::Path(Act::Execute, rest.into()))
+                }
                 Some((_, act)) => path(*act, rest),
                 None => {
                     let help = suggestion(word, WORDS.iter().copied()).unwrap_or_else(|| {
@@ -200,8 +204,9 @@ fn call(text: &str) -> Result<Query, Why> {
     };
     let number = syscalls::number(name).or_else(|| name.parse().ok()).ok_or_else(|| {
         let help = suggestion(name, syscalls::known().map(|(_, name)| name));
-        Why::of("unknown system call `", name, "`")
-            .help(help.unwrap_or_else(|| "syscalls(2) lists them; a path begins with /".into()))
+        Why::of("unknown system call `", name, "`").help(
+            help.unwrap_or_else(|| "syscalls(2) lists them; a path begins with / or ./".into()),
+        )
     })?;
     let mut arguments = [0; 6];
     let Some(given) = given else { return Ok(Query::Call { number, arguments: None }) };
@@ -348,11 +353,13 @@ pub(crate) struct Reason {
     pub words: String,
     /// The line; nowhere: by default.
     pub at: Span,
+    /// The lines of stronger layers that changed keys of it.
+    pub changed: Vec<Span>,
 }
 
 impl Reason {
     pub(crate) fn new(wall: Wall, says: Says, words: impl Into<String>, at: Span) -> Reason {
-        Reason { wall, says, words: words.into(), at }
+        Reason { wall, says, words: words.into(), at, changed: vec![] }
     }
 }
 

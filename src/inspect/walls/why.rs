@@ -75,14 +75,19 @@ pub(crate) fn answer(
     host_fs: &HostFs,
 ) -> Answer {
     let asked = Asked { profile, world, walker: Walker::new(world, host_fs), host_fs };
-    Answer::new(match query {
+    let mut reasons = match query {
         Query::Path(act, path) => asked.path(*act, path).unwrap_or_else(|reason| vec![reason]),
         Query::Call { number, arguments } => asked.call(*number, arguments.as_ref()),
         Query::Connect(peer) => asked.connect(peer),
         Query::Bind(port) => asked.bind(port),
         Query::Capability(capability) => vec![asked.capability(*capability)],
         Query::Variable(name) => vec![asked.variable(name)],
-    })
+    };
+    for reason in &mut reasons {
+        let entry = profile.mounts.map.values().find(|entry| entry.key == reason.at);
+        reason.changed = entry.map(|entry| entry.amended.clone()).unwrap_or_default();
+    }
+    Answer::new(reasons)
 }
 
 /// Why the target cannot enter a directory, where that is known. Landlock does not rule over

@@ -1,6 +1,6 @@
 //! Who the target is on this machine, and what forbids that.
 
-use super::{Id, Identity, Ids, maps};
+use super::{Id, Identity, Ids, is_mapped, maps};
 use crate::host::Host;
 use crate::kernel::idmap::{Extent, Maps};
 use crate::kernel::namespace::Kind;
@@ -54,7 +54,7 @@ pub(crate) fn draft(
     ids.host_user = outside(&maps.uid, ids.user).unwrap_or(ids.user);
     ids.host_group = outside(&maps.gid, ids.group).unwrap_or(ids.group);
     ids.single = maps.uid.len() == 1 && maps.uid[0].count == 1;
-    ids.needs_idmap = root && real.is_none() && identity.uid_map.get().is_none();
+    ids.needs_idmap = is_mapped(identity, &host.caller);
     ids.groups_stay = maps::groups_stay(&maps, host);
     ids.maps = Some(maps);
     ids

@@ -7,7 +7,7 @@ use crate::inspect::walls::query::{Act, Says, Wall};
 use crate::inspect::walls::why::Answer;
 use crate::language::value::{Size, below, join, parent};
 use crate::policy::mounts::kinds::{
-    Access, Bind, Broad, Dev, Device, Dir, Hide, Mount, Mqueue, Proc, Socket, Sysfs, Tmpfs,
+    Access, Bind, Broad, Dev, Device, Dir, File, Hide, Mount, Mqueue, Proc, Socket, Sysfs, Tmpfs,
 };
 use crate::probe::elf::{Elf, Program};
 
@@ -23,6 +23,10 @@ fn shown(path: &str, source: &str) -> Mount {
     } else {
         Mount::Bind(bound(source, Access::ReadOnly))
     }
+}
+
+fn copy(source: &str) -> Mount {
+    Mount::File(File::copy(source))
 }
 
 fn socket(source: &str) -> Mount {
@@ -69,9 +73,18 @@ impl Asked<'_> {
             }
             Act::Read | Act::List => {}
         }
-        // A writable bind maps its owner to the target, where root starts the sandbox.
+        // Where root starts the sandbox the target is somebody else: a copy is the target's own, and
+        // a writable bind maps its owner to the target.
         if denies(Wall::Permissions) && self.world.plan.ids.needs_idmap {
-            lines.extend(thing.host.iter().flat_map(|host| self.writable(&thing.path, host)));
+            if let Some(host) = &thing.host {
+                match act {
+                    Act::Read if thing.kind == FileKind::Regular => {
+                        lines.push(self.mount(&thing.path, copy(host)))
+                    }
+                    Act::Write => lines.extend(self.writable(&thing.path, host)),
+                    Act::Read | Act::Execute | Act::List | Act::Connect => {}
+                }
+            }
         }
         lines
     }

@@ -8,6 +8,7 @@ use crate::inspect::walls::path::{Need, Thing, Walk};
 use crate::inspect::walls::query::{Act, Reason, Says, Wall};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
+use crate::language::value::ancestors;
 use crate::text::source::Span;
 use crate::tree::{Ground, Own};
 use landlock::AccessFs;
@@ -105,9 +106,16 @@ impl Asked<'_> {
                 directory.at,
             ),
             (None, Some(entry)) => {
-                let words =
-                    format!("nothing is at {what}{from}: {} is {}", directory.over, words(entry));
-                Reason::new(Wall::Mounts, Says::Denies, words, directory.at)
+                let (gone, at) = match self.removed(&what, &directory.over) {
+                    Some((path, at)) => (format!("the entry for {path} is removed, and "), at),
+                    None => (String::new(), directory.at),
+                };
+                let words = format!(
+                    "nothing is at {what}{from}: {gone}{} is {}",
+                    directory.over,
+                    words(entry)
+                );
+                Reason::new(Wall::Mounts, Says::Denies, words, at)
             }
             (None, None) => Reason::new(
                 Wall::Mounts,
@@ -116,6 +124,14 @@ impl Asked<'_> {
                 directory.at,
             ),
         }
+    }
+
+    /// The nearest entry above or at a path that a stronger layer removes, below what stands there.
+    fn removed<'p>(&self, path: &'p str, over: &str) -> Option<(&'p str, Span)> {
+        let entries = &self.profile.mounts.map;
+        ancestors(path).take_while(|above| *above != over).find_map(|above| {
+            Some((above, entries.get(above).filter(|entry| entry.value.is_none())?.key))
+        })
     }
 
     /// The answer of each restriction for a file that exists.

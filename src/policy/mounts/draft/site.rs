@@ -8,10 +8,11 @@ use super::create::nearest;
 use super::kept::Kept;
 use crate::host::{Fact, FileKind};
 use crate::kernel::name::Name;
-use crate::language::value::{Mode, ancestors, join, parent};
+use crate::language::value::{Mode, ancestors, below, join, parent};
 use crate::step::draft::Draft;
 use crate::step::{Ground, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
+use crate::text::shell::shell_word;
 use crate::text::source::Span;
 use crate::tree::walk::meant;
 use std::collections::BTreeMap;
@@ -84,6 +85,19 @@ impl World<'_> {
         None
     }
 
+    /// The directory above a place in a read-only bind that pid 1 may not search: where root starts
+    /// the sandbox, its ids are nobody's on the host, and such a bind is not mapped.
+    fn closed(&self, path: &str, source: &str) -> Option<String> {
+        let (over, node) = self.tree.over(parent(path));
+        let grant = node.mount.grant(over).filter(|grant| grant.written.is_none())?;
+        let inside = ancestors(parent(source));
+        let shown = inside.filter(|above| below(above, grant.topmost).is_some());
+        let is_closed = |above: &&str| {
+            self.host.present(above).is_some_and(|directory| directory.mode & 0o001 == 0)
+        };
+        shown.filter(|_| self.ids.needs_idmap).find(is_closed).map(str::to_owned)
+    }
+
     pub(super) fn site_in_host(
         &mut self,
         path: &str,
@@ -133,6 +147,14 @@ impl World<'_> {
                 );
             }
         };
+        if let Some(closed) = self.closed(path, source) {
+            let why = format!(
+                "{closed} is not the target's, and its mode lets no other user search it, pid 1 of \
+                 the sandbox among them"
+            );
+            let help = format!("let it be searched: chmod o+x {}", shell_word(&closed));
+            return refuse(self.draft, why, help);
+        }
         if let Some((real, _)) = &file.real {
             let help = match place::shown_at(self.tree, self.host, real) {
                 Some(inside) => format!("name the real place: {}", self.spelled_at(&inside)),

@@ -54,6 +54,14 @@ pub struct File {
     pub follow: Follow,
 }
 
+impl File {
+    /// A copy of this file of the host.
+    pub(crate) fn copy(source: &str) -> File {
+        let content = Content::File(AbsolutePath(source.to_owned()));
+        File { content, mode: None, missing: Missing::Error, follow: Follow::No }
+    }
+}
+
 /// Where the text of a file comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
