@@ -164,6 +164,59 @@ fn a_pattern_grants_read_only_and_no_dotfiles() {
     }
 }
 
+#[test]
+fn a_pattern_grants_devices() {
+    for who in As::all() {
+        let place = Place::new();
+        let read = "for f in /d/*; do echo \"$f $(head -c 2 $f 2>/dev/null | wc -c)\"; done";
+        // The host has one such node everywhere, which `dev` does not show.
+        let entry =
+            |line: &str| place.sh(*who, &system(&format!("\"/x\" = \"tmpfs\"\n{line}\n")), read);
+        assert_eq!(entry("\"/d/ful*\" = { device = \"/dev/ful*\" }"), "/d/full 2", "{who:?}");
+        // The twins: what matches nothing, and nothing at all.
+        let none = "{ device = \"/dev/no-such*\", missing = \"skip\" }";
+        for line in [format!("\"/d/no-such*\" = {none}"), String::new()] {
+            assert_eq!(entry(&line), "/d/* 0", "{who:?}");
+        }
+        let (status, said) = check(&place, *who, "\"/dev/no-such*\" = \"device\"\n");
+        let line = "\"/dev/no-such*\" = { device = \"/dev/no-such*\", missing = \"skip\" }";
+        assert!(status == Some(125) && said.contains(line), "{said}");
+        let (status, said) = check(&place, *who, &format!("{line}\n"));
+        assert!(status == Some(0) && said.contains("/dev/no-such* is left out"), "{said}");
+        // An earlier target can have made the directories that would match elsewhere.
+        let line = format!("\"/d/*\" = {{ device = \"{}/*\" }}\n", place.path.display());
+        let (status, said) = check(&place, *who, &line);
+        assert!(status == Some(125) && said.contains("begins with /dev"), "{said}");
+    }
+}
+
+/// A link that leads to the sandbox's own ground shows nothing of the host, by an entry or a
+/// pattern.
+#[test]
+fn a_link_to_hide_that_leads_to_the_sandbox_s_own_is_no_way() {
+    for who in As::all() {
+        let place = Place::new();
+        let secret = place.file("secret/.env", "secret\n");
+        place.folder("tree", *who);
+        symlink(&secret, place.path.join("tree/.env")).unwrap();
+        let (top, d) = (place.path.display(), "secret/.env");
+        for key in ["/work/.env", "/work/**/.env"] {
+            let lines = |more: &str| {
+                format!(
+                    "\"/work\" = {{ bind = \"{top}/tree\" }}\n\"{key}\" = {{ hide = \"file\" }}\n{more}"
+                )
+            };
+            let own = lines(&format!("\"{top}\" = \"tmpfs\"\n"));
+            let out = place.sh(*who, &system(&own), "cat /work/.env 2>/dev/null || echo absent");
+            assert_eq!(out, "absent", "{who:?} {key}");
+            // The twin: what it leads to is shown.
+            let shown = lines(&format!("\"{top}/secret\" = \"ro\"\n"));
+            let (status, said) = check(&place, *who, &shown);
+            assert!(status == Some(125) && said.contains(d), "{who:?} {key}: {said}");
+        }
+    }
+}
+
 /// What `check` says, and its status.
 fn check(place: &Place, who: As, more: &str) -> (Option<i32>, String) {
     let path =

@@ -45,7 +45,7 @@ fn within(
         let Some(dots) = dots_of(&value.value) else { continue };
         let pattern = Pattern::new(key.value);
         let view = match &value.value {
-            Mount::Bind(bind) => match source_base(&pattern, bind) {
+            mount @ (Mount::Bind(_) | Mount::Device(_)) => match source_base(&pattern, mount) {
                 Some(source) => View::Host { base: pattern.base.clone(), source },
                 None => continue,
             },

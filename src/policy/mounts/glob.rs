@@ -4,7 +4,7 @@
 //! Where it hides, `*` matches a leading dot, too, or `.env` would stay in sight; where it grants
 //! it does not, as in a shell.
 
-use super::kinds::{Access, Bind, Hide, Missing, Mount, Symlink};
+use super::kinds::{Access, Bind, Device, Hide, Missing, Mount, Symlink};
 use super::pattern::{Dots, Pattern, is_pattern, shown};
 use super::tree::source_of;
 use super::{MOST_ENTRIES, Mounts, written};
@@ -29,15 +29,29 @@ pub const MOST_NAMES: usize = 2_000_000;
 pub(crate) fn dots_of(mount: &Mount) -> Option<Dots> {
     match mount {
         Mount::Hide(_) => Some(Dots::Matched),
-        Mount::Bind(Bind { access: Access::ReadOnly, .. }) => Some(Dots::PassedOver),
+        Mount::Bind(Bind { access: Access::ReadOnly, .. }) | Mount::Device(_) => {
+            Some(Dots::PassedOver)
+        }
+        _ => None,
+    }
+}
+
+/// What an entry that grants says of its place on the host; `None` for one that grants nothing
+/// there.
+fn written_source(mount: &Mount) -> Option<Option<&AbsolutePath>> {
+    match mount {
+        Mount::Bind(Bind { source, .. }) | Mount::Device(Device { source, .. }) => {
+            Some(source.as_ref())
+        }
         _ => None,
     }
 }
 
 /// Where the names of a granting pattern are on the host: below this directory, as below the
-/// pattern's base inside. `None` if the entry's source does not end as the pattern does.
-pub(crate) fn source_base(pattern: &Pattern, bind: &Bind) -> Option<String> {
-    match &bind.source {
+/// pattern's base inside. `None` where the entry grants something that does not end as the pattern
+/// does, or nothing of the host's.
+pub(crate) fn source_base(pattern: &Pattern, mount: &Mount) -> Option<String> {
+    match written_source(mount)? {
         None => Some(pattern.base.clone()),
         Some(source) => Some(Pattern::new(source))
             .filter(|source| source.ends_as(pattern))
@@ -86,14 +100,14 @@ pub fn expand<'m>(mounts: &'m Mounts, globs: &BTreeMap<String, Found>) -> Cow<'m
 
 /// What a pattern's entry becomes at one path.
 fn mount_of(pattern: &Pattern, mount: &Mount, Match { path, .. }: &Match) -> Mount {
+    let source = || {
+        written_source(mount)??;
+        let base = source_base(pattern, mount)?;
+        Some(AbsolutePath(join(&base, below(path, &pattern.base)?)))
+    };
     match mount {
-        Mount::Bind(bind) => {
-            let base = source_base(pattern, bind).filter(|_| bind.source.is_some());
-            let source = base
-                .zip(below(path, &pattern.base))
-                .map(|(base, tail)| AbsolutePath(join(&base, tail)));
-            Mount::Bind(Bind { source, except: vec![], ..bind.clone() })
-        }
+        Mount::Bind(bind) => Mount::Bind(Bind { source: source(), except: vec![], ..bind.clone() }),
+        Mount::Device(device) => Mount::Device(Device { source: source(), ..device.clone() }),
         Mount::Hide(hide) => Mount::Hide(Hide { except: vec![], ..hide.clone() }),
         other => other.clone(),
     }
@@ -108,7 +122,7 @@ fn settle_link(mounts: &mut Mounts, path: &str, text: &str) {
         ancestors(path).find_map(|over| Some((over.to_owned(), &mounts.get(over)?.value)))
     };
     let remade = match mounts.get(path).map(|mount| &mount.value) {
-        Some(mount @ Mount::Bind(_)) => match nearest(parent(path)) {
+        Some(mount @ (Mount::Bind(_) | Mount::Device(_))) => match nearest(parent(path)) {
             Some((over, around)) if around.grant(&over).is_some() => {
                 let is_kept = around.grant(&over).is_some_and(|around| {
                     let shown = below(path, &over).map(|tail| join(around.topmost, tail));
@@ -127,6 +141,8 @@ fn settle_link(mounts: &mut Mounts, path: &str, text: &str) {
             let is_needless = is_sure
                 && match nearest(&target) {
                     Some((_, Mount::Hide(_))) => target != path,
+                    // Nothing of the host is there.
+                    Some((_, Mount::Tmpfs(_) | Mount::Dir(_))) => true,
                     Some(_) => false,
                     None => {
                         !matches!(mounts.get("/").map(|root| &root.value), Some(Mount::Bind(_)))
@@ -191,7 +207,7 @@ pub(crate) fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
                     key.at,
                     format!("cannot expand {path}: nothing matches it, {what}"),
                 )
-                .help(format!("correct it, or say so: {}", skipping(path, &value.value))),
+                .help(format!("correct it, or {}", skipping(key.value, &value.value))),
             );
         } else {
             let paths = |count: usize| {
@@ -217,13 +233,16 @@ pub(crate) fn draft(mounts: &Mounts, host: &Host, draft: &mut Draft) {
 }
 
 /// The same entry for a pattern that may match nothing, where its kind can say so.
-fn skipping(path: &str, mount: &Mount) -> String {
-    mount.kind().skipped().map_or("leave it out".into(), |skip| written::line(path, &skip))
+fn skipping(key: &str, mount: &Mount) -> String {
+    let skip = mount.kind().skipped();
+    skip.map_or("leave it out".into(), |skip| format!("say so: {}", written::line(key, &skip)))
 }
 
 fn missing_of(mount: &Mount) -> Missing {
     match mount {
-        Mount::Hide(Hide { missing, .. }) | Mount::Bind(Bind { missing, .. }) => *missing,
+        Mount::Hide(Hide { missing, .. })
+        | Mount::Bind(Bind { missing, .. })
+        | Mount::Device(Device { missing, .. }) => *missing,
         _ => Missing::Error,
     }
 }
@@ -241,17 +260,22 @@ fn refuse(pattern: &Pattern, path: &str, mount: &Mount, at: Span) -> Option<Prob
         Mount::Bind(Bind { missing: Missing::Create, .. }) => {
             problem("a pattern makes nothing", "name the path that is to be made".into())
         }
-        Mount::Bind(bind) if source_base(pattern, bind).is_none() => {
+        Mount::Bind(_) | Mount::Device(_) if source_base(pattern, mount).is_none() => {
             let tail = below(path, &pattern.base).unwrap_or_default();
             let tail = if pattern.base == "/" { path } else { tail };
-            problem(
-                "`bind` does not end as the key does, so it does not say what goes where",
-                format!("write bind = \"/DIRECTORY{tail}\""),
-            )
+            let key = mount.kind().form();
+            let rule = "` does not end as the key does, so it does not say what goes where";
+            problem(&format!("`{key}{rule}"), format!("write {key} = \"/DIRECTORY{tail}\""))
+        }
+        // Elsewhere an earlier target may have made the directories that would be granted.
+        Mount::Device(_)
+            if source_base(pattern, mount).is_some_and(|base| below(&base, "/dev").is_none()) =>
+        {
+            problem("a pattern of devices begins with /dev", "name each path".into())
         }
         _ if dots_of(mount).is_some() => None,
         _ => problem(
-            "a pattern can hide, or grant read-only",
+            "a pattern can hide, or grant read-only, or grant devices",
             "name each path; a star that is meant is written `\\\\*`".into(),
         ),
     }

@@ -219,7 +219,7 @@ fn goes_with(option: &str) -> Need {
 
 /// The line of an entry, for help that can be pasted: `"/usr" = "ro"`.
 pub(crate) fn line(path: &str, mount: &Mount) -> String {
-    format!("{} = {}", quoted(&Mount::spell_name(path)), mount.kind().spell_at(path))
+    format!("{} = {}", quoted(&Mount::spell_name(path)), mount.kind().spell_at(shown(path)))
 }
 
 #[cfg(test)]

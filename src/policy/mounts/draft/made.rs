@@ -17,6 +17,7 @@ use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
 use crate::tree::walk::meant;
+use crate::tree::{Ground as Stood, Own, Stands};
 
 impl World<'_> {
     pub(super) fn dir(&mut self, path: &str, mode: Mode, at: Span) {
@@ -220,9 +221,17 @@ impl World<'_> {
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
         };
         if let FileKind::Link(to) = &file.kind {
+            let (end, is_sure) = meant(parent(path), to);
+            let ground = self.tree.over(&end).1.ground();
+            if is_sure && matches!(ground, Stood::Own(Own::Memory { .. } | Own::Directory)) {
+                let text = format!(
+                    "{path} is a symbolic link to {to}, where nothing of the host is, so nothing \
+                     is hidden there"
+                );
+                return self.draft.note(at, text);
+            }
             let message = format!("cannot hide {path}: it is a symbolic link to {to}");
-            let help =
-                format!("hide what it points at: {}", self.spelled_at(&meant(parent(path), to).0));
+            let help = format!("hide what it points at: {}", self.spelled_at(&end));
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
         }
         let directory = file.kind == FileKind::Directory;

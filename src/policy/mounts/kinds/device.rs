@@ -3,6 +3,7 @@
 use super::super::names::PLACE;
 use super::further::{Further, Missing};
 use super::{Form, Kind, Makes, Mount, Word, form, said};
+use crate::language::fill::Fill;
 use crate::language::read::{Read, Why};
 use crate::language::spelled::Toml;
 use crate::language::value::AbsolutePath;
@@ -17,7 +18,7 @@ pub(super) const WORDS: &[Word] = &[Word {
 
 pub(super) const FORMS: &[Form] = &[form! {
     /// A device node of the host, or a directory of them.
-    "device": AbsolutePath = PLACE => |source| {
+    "device": AbsolutePath = Fill { pattern: true, ..PLACE } => |source| {
         Mount::Device(Device { source: Some(source), missing: Missing::Error })
     }, ["missing"]
 }];
