@@ -142,7 +142,13 @@ pub(crate) const OPTIONS: &[Other] = &[
     ("others", &["--dry-run", "-n"], 0, Plan),
     (
         "others",
-        &["--color", "--colour", "--no-color"],
+        &["--color", "--colour"],
+        1,
+        Nothing("colour is for terminals alone, and NO_COLOR=1 is for none"),
+    ),
+    (
+        "others",
+        &["--no-color"],
         0,
         Nothing("colour is for terminals alone, and NO_COLOR=1 is for none"),
     ),

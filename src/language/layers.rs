@@ -39,7 +39,7 @@ impl Effect {
             Effect::Replaced => "replaced",
             Effect::Amended => "changed",
             Effect::Widened => "widened",
-            Effect::Withdrew => "withdrew",
+            Effect::Withdrew => "removed",
             Effect::NotInherited => "kept back",
             Effect::Skipped => "skipped",
         }

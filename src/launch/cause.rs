@@ -143,7 +143,8 @@ impl Barriers {
             field("CapEff:").and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0);
         let limits = Kind::ALL.iter().map(|kind| limit_file(*kind));
         Barriers {
-            no_proc: status.is_empty(),
+            // Without free descriptors it is there, and cannot be opened.
+            no_proc: std::fs::metadata("/proc/self/status").is_err(),
             privileged: effective & CAP_SYS_ADMIN != 0,
             forbidden: limits.filter(|file| is(&format!("/proc/sys/user/{file}"), "0")).collect(),
             clone_switch: is("/proc/sys/kernel/unprivileged_userns_clone", "0"),

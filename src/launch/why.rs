@@ -113,6 +113,10 @@ fn without_namespaces() -> String {
     )
 }
 
+/// What to do where the launcher has no descriptor left: nothing of what it would look at can be
+/// opened.
+pub(super) const MORE_FILES: &str = "raise the limit of open files: ulimit -n 4096";
+
 fn user_namespace_cause() -> Option<String> {
     Barriers::read().user_namespaces().map(|cause| cause.to_string())
 }
@@ -124,6 +128,9 @@ pub(super) fn map_failed(file: &str, Errno(errno): Errno) -> Problem {
         Span::NOWHERE,
         format!("cannot write {file} of the user namespace: {}", errno_words(errno)),
     );
+    if errno == libc::EMFILE {
+        return problem.help(MORE_FILES);
+    }
     problem.help_maybe(user_namespace_cause().or_else(|| {
         let words = || match nix::unistd::geteuid().is_root() {
             true => {

@@ -2,7 +2,7 @@
 //!
 //! Every operation is named, so that a new one is thought of here.
 
-use super::{NO_PROGRAM, not_executed, own, user_namespace_cause, without_namespaces};
+use super::{MORE_FILES, NO_PROGRAM, not_executed, own, user_namespace_cause, without_namespaces};
 use crate::kernel::capability::CapabilitySet;
 use crate::launch::cause;
 use crate::launch::cgroup::Wrong;
@@ -165,7 +165,7 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             libc::ESTALE => {
                 return exchanged("it is not the file that was there when the profile was checked");
             }
-            libc::EMFILE => Some("raise the limit of open files: ulimit -n 4096".into()),
+            libc::EMFILE => Some(MORE_FILES.into()),
             _ => None,
         },
         TreeOp::HostDirectory { .. } => match errno {
@@ -195,7 +195,11 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             libc::EPERM | libc::EACCES => user_namespace_cause(),
             _ => None,
         },
-        TreeOp::LandlockRule { path, .. } => (errno == libc::EACCES).then(|| {
+        TreeOp::LandlockRule { path, .. }
+        | TreeOp::Attach { path, .. }
+        | TreeOp::Hide { path, .. }
+        | TreeOp::ReadOnly { path, .. }
+        | TreeOp::Pin { path, .. } => (errno == libc::EACCES).then(|| {
             let path = shell_word(path.text());
             format!(
                 "the target's user may not search a directory above it: run it where this user may \
@@ -208,11 +212,7 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             .then(|| "the file system in memory is full: give it a larger size".into()),
         TreeOp::Symlink { .. }
         | TreeOp::MountPoint { .. }
-        | TreeOp::Attach { .. }
-        | TreeOp::Pin { .. }
         | TreeOp::HoldLink { .. }
-        | TreeOp::ReadOnly { .. }
-        | TreeOp::Hide { .. }
         | TreeOp::SealRoot
         | TreeOp::Seal { .. } => None,
     };

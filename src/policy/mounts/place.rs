@@ -12,16 +12,23 @@ use std::cmp::Reverse;
 /// What to do where the source of an entry cannot be used; `skip` is the entry for one that may
 /// be absent.
 pub(super) fn absent_help(source: &str, errno: i32, skip: Option<String>) -> String {
-    let first = match errno {
-        libc::EACCES | libc::EPERM => {
-            format!("the caller may not look at it: `namei -l {}` shows why", shell_word(source))
+    let (first, may_go) = match is_kept_away(errno) {
+        true => {
+            let path = shell_word(source);
+            let first = format!("the caller may not look at it: `namei -l {path}` shows why");
+            (first, "leave the entry out there")
         }
-        _ => "make it".to_owned(),
+        false => ("make it".to_owned(), "let the entry go where it is absent"),
     };
     match skip {
-        Some(line) => format!("{first}, or let the entry go where it is absent: {line}"),
+        Some(line) => format!("{first}, or {may_go}: {line}"),
         None => format!("{first}, or leave the entry out"),
     }
+}
+
+/// Whether a path cannot be looked at, so that nothing is known of what is there.
+pub(super) fn is_kept_away(errno: i32) -> bool {
+    matches!(errno, libc::EACCES | libc::EPERM)
 }
 
 /// Where a path leads, if an entry on its way, or at its end, is a link.

@@ -4,7 +4,7 @@
 use super::glob::expand;
 use super::kinds::{Access, Bind, Broad, Grant};
 use super::tree::{DATABASES, Node, Tree, behind, of_the_kernel, source_of, tree, with_root};
-use super::{Mounts, beside, checks, follow, links, sockets};
+use super::{Mounts, beside, checks, follow, links, place, sockets};
 use crate::host::{Fact, FileKind, Host};
 use crate::language::value::below;
 use crate::text::problem::Note;
@@ -183,10 +183,13 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
     };
     if node.mount.kind().may_be_missing()
         && let Some(source) = source_of(path, &node.mount)
-        && matches!(host.at(source), Fact::Absent(_))
+        && let Fact::Absent(errno) = host.at(source)
     {
         return match source {
             "" => note(false, "its path on the host is empty"),
+            source if place::is_kept_away(*errno) => {
+                note(false, &format!("the caller may not look at {source}"))
+            }
             source => note(false, &format!("{source} is absent here")),
         };
     }

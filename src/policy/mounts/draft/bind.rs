@@ -1,6 +1,6 @@
 //! What is bound: a tree or a file of the host, its owner mapped where root starts it.
 
-use super::super::kinds::{Access, Bind, Broad, Missing, Mount, Socket};
+use super::super::kinds::{Access, Bind, Broad, Follow, Missing, Mount, Socket};
 use super::super::{checks, links, place, written};
 use super::{PLAIN, What, World, bind_rights};
 use crate::host::{Fact, File, FileKind};
@@ -34,9 +34,13 @@ impl World<'_> {
                 return self.symlink(path, text, at);
             }
             let message = format!("cannot bind {source}: it is a symbolic link to {text}");
-            return self
-                .draft
-                .problem(Problem::new("mounts::link", at, message).help("bind what it points at"));
+            let follow = Follow::Yes;
+            let line = written::line(path, &Mount::Bind(Bind { follow, ..bind.clone() }));
+            let problem = Problem::new("mounts::link", at, message);
+            return self.draft.problem(match bind.missing {
+                Missing::Create => problem.help("bind what it points at"),
+                Missing::Error | Missing::Skip => problem.help(format!("follow it: {line}")),
+            });
         }
         if let Some(refused) = checks::check(path, source, bind, &file, self.around()) {
             if !refused.is_broad() || self.refused != Some(at) {
