@@ -56,6 +56,17 @@ fn is_program(path: &Path) -> bool {
 /// No profile is given, and these are the words of a command, if any.
 pub(super) fn no_profile(command: &str, target: &[String]) -> Problem {
     let problem = Problem::new("cli::flag", Span::NOWHERE, format!("`{command}` needs a profile"));
+    // A user who can write to this directory would choose the sandbox.
+    let named = |rest: &str| {
+        format!(
+            "the profile in this directory is taken where it is named: stockade {command} \
+             {HERE}{rest}"
+        )
+    };
+    let is_here = std::fs::symlink_metadata(HERE).is_ok();
+    if target.is_empty() && is_here && command != "why" {
+        return problem.help(named(""));
+    }
     if target.is_empty() {
         let mut names: Vec<String> =
             installed(&Caller::current()).into_iter().map(|known| escape(&known.name)).collect();
@@ -69,12 +80,8 @@ pub(super) fn no_profile(command: &str, target: &[String]) -> Problem {
             .help(format!("stockade {command} PROFILE{more}; profiles: {}", names.join(", ")));
     }
     let words = spaced(target);
-    // A user who can write to this directory would choose the sandbox.
-    if std::fs::symlink_metadata(HERE).is_ok() {
-        return problem.help(format!(
-            "the profile in this directory is taken where it is named: stockade {command} {HERE} \
-             --{words}"
-        ));
+    if is_here {
+        return problem.help(named(&format!(" --{words}")));
     }
     problem.help(format!("stockade {command} default --{words}"))
 }

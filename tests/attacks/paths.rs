@@ -709,7 +709,7 @@ fn a_socket_that_no_process_has_stops_no_run() {
         let output = place.run(*who, &lines, &["/bin/sh", "-c", &line]);
         assert!(output.status.success(), "{who:?}: {}", text(&output.stderr));
         assert_eq!(std::fs::read_to_string(top.join("out")).unwrap(), "built\n");
-        // The twins: somebody has them.
+        // The twins: a process has them.
         let refused = |case: &str| {
             let output = place.run(*who, &lines, &["/bin/true"]);
             let words = text(&output.stderr);

@@ -66,7 +66,7 @@ pub(crate) fn refused(trail: &Trail, caller: u32) -> Option<String> {
         return Some(why);
     }
     match trail.errno {
-        Some(libc::ELOOP) => Some("they lead in a circle".into()),
+        Some(libc::ELOOP) => Some("its links lead in a circle".into()),
         // The problem of a missing file is about the place that the links lead to.
         None | Some(libc::ENOENT | libc::ENOTDIR | libc::EACCES) => None,
         Some(errno) => Some(format!("{}: {}", trail.end, errno_words(errno))),

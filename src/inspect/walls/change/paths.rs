@@ -73,17 +73,18 @@ impl Asked<'_> {
             }
             Act::Read | Act::List => {}
         }
-        // Where root starts the sandbox the target is somebody else: a copy is the target's own, and
+        // Where root starts the sandbox the target is another user: a copy is the target's own, and
         // a writable bind maps its owner to the target.
-        if denies(Wall::Permissions) && self.world.plan.ids.needs_idmap {
-            if let Some(host) = &thing.host {
-                match act {
-                    Act::Read if thing.kind == FileKind::Regular => {
-                        lines.push(self.mount(&thing.path, copy(host)))
-                    }
-                    Act::Write => lines.extend(self.writable(&thing.path, host)),
-                    Act::Read | Act::Execute | Act::List | Act::Connect => {}
+        if denies(Wall::Permissions)
+            && self.world.plan.ids.needs_idmap
+            && let Some(host) = &thing.host
+        {
+            match act {
+                Act::Read if thing.kind == FileKind::Regular => {
+                    lines.push(self.mount(&thing.path, copy(host)))
                 }
+                Act::Write => lines.extend(self.writable(&thing.path, host)),
+                Act::Read | Act::Execute | Act::List | Act::Connect => {}
             }
         }
         lines

@@ -126,7 +126,7 @@ impl Asked<'_> {
         }
     }
 
-    /// The nearest entry above or at a path that a stronger layer removes, below what stands there.
+    /// The nearest entry above or at a path that a stronger layer removes, below what is there.
     fn removed<'p>(&self, path: &'p str, over: &str) -> Option<(&'p str, Span)> {
         let entries = &self.profile.mounts.map;
         ancestors(path).take_while(|above| *above != over).find_map(|above| {
