@@ -6,6 +6,7 @@ pub(crate) mod caller;
 pub(crate) mod globs;
 pub(crate) mod groups;
 pub(crate) mod inside;
+pub(crate) mod joined;
 pub(crate) mod keys;
 pub(crate) mod mounted;
 pub(crate) mod privileged;
@@ -23,6 +24,7 @@ use caller::Caller;
 use globs::Found;
 use groups::Groups;
 use inside::Inside;
+use joined::{Joined, Joins};
 use keys::Key;
 use mounted::Mounted;
 use privileged::Look;
@@ -55,6 +57,10 @@ pub struct Host {
     /// Whether root has no CAP_SYS_ADMIN, as in a container; read only for a sandbox in the host's
     /// user namespace.
     pub powerless_root: bool,
+    /// What is behind the files of namespaces that are joined.
+    pub joined: BTreeMap<String, Joined>,
+    /// The caller, as far as joining a namespace hangs on it; read only where one is.
+    pub joins: Joins,
     /// What is mounted, where `seccomp.write-execute` is false.
     pub mounted: Option<Mounted>,
     /// Landlock's ABI, where the kernel has it.

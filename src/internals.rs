@@ -21,6 +21,9 @@ pub mod host {
     pub mod groups {
         pub use crate::host::groups::{Groups, Hierarchy};
     }
+    pub mod joined {
+        pub use crate::host::joined::{Behind, Joined, Joins, UserNamespace};
+    }
     pub mod keys {
         pub use crate::host::keys::Key;
     }

@@ -9,6 +9,7 @@ mod caller;
 pub(crate) mod elf;
 pub(crate) mod groups;
 mod inside;
+mod joined;
 mod loader;
 mod mounted;
 mod names;
@@ -203,6 +204,7 @@ impl Host {
             last_capability: asks_capability,
             root_power,
             sysctls,
+            joined,
             keyring,
             written,
             names,
@@ -224,6 +226,11 @@ impl Host {
             self.last_capability = last_capability();
         }
         self.mounted = written.as_ref().map(|fds| Mounted::read(fds, outputs));
+        if !joined.is_empty() {
+            self.joins = joined::caller();
+            let look = |path: &String| (path.clone(), joined::look(path, self.joins.inode));
+            self.joined = joined.iter().map(look).collect();
+        }
         if *keyring {
             self.keyctl_refused = refused_keyctl();
         }

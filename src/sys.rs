@@ -1198,6 +1198,34 @@ pub(crate) fn capget() -> Result<Sets> {
     Ok(Sets { effective: whole(0), permitted: whole(1), inheritable: whole(2) })
 }
 
+/// ioctl(NS_GET_NSTYPE): the `CLONE_NEW*` flag of a namespace (ioctl_nsfs(2)).
+pub(crate) fn namespace_flag(fd: RawFd) -> Result<u64> {
+    check(call!(libc::SYS_ioctl, fd, NS_GET_NSTYPE)).map(|flag| flag as u64)
+}
+
+/// ioctl(NS_GET_USERNS): a descriptor of the user namespace that owns a namespace.
+pub(crate) fn owner_of_namespace(fd: RawFd) -> Result<RawFd> {
+    check(call!(libc::SYS_ioctl, fd, NS_GET_USERNS)).map(|fd| fd as RawFd)
+}
+
+/// ioctl(NS_GET_PARENT): a descriptor of the namespace above a user or pid namespace.
+pub(crate) fn parent_of_namespace(fd: RawFd) -> Result<RawFd> {
+    check(call!(libc::SYS_ioctl, fd, NS_GET_PARENT)).map(|fd| fd as RawFd)
+}
+
+/// ioctl(NS_GET_OWNER_UID): the user who made a user namespace.
+pub(crate) fn maker_of_user_namespace(fd: RawFd) -> Result<u32> {
+    let mut uid = 0u32;
+    done(call!(libc::SYS_ioctl, fd, NS_GET_OWNER_UID, &raw mut uid))?;
+    Ok(uid)
+}
+
+/// Requests of linux/nsfs.h.
+const NS_GET_USERNS: u64 = 0xb701;
+const NS_GET_PARENT: u64 = 0xb702;
+const NS_GET_NSTYPE: u64 = 0xb703;
+const NS_GET_OWNER_UID: u64 = 0xb704;
+
 /// keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL).
 pub(crate) fn new_session_keyring() -> Result {
     done(call!(libc::SYS_keyctl, 1, std::ptr::null::<c_char>()))

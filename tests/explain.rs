@@ -9,10 +9,12 @@ use std::process::Command;
 use stockade::internals::host::Host;
 use stockade::internals::host::bounds::Bounds;
 use stockade::internals::host::caller::Caller;
+use stockade::internals::host::joined::{Behind, Joined, Joins, UserNamespace};
 use stockade::internals::host::privileged::{Given, Look, Power, Privileged, Useless};
 use stockade::internals::host::programs::Lack;
 use stockade::internals::host::streams::{Owner, Socket, Stream};
 use stockade::internals::inspect::lint::lint;
+use stockade::internals::kernel::namespace::Kind;
 use stockade::internals::plan::{plan, settle};
 use stockade::internals::profile::{Profile, Request, load};
 use stockade::internals::text::explain::{Explanation, all};
@@ -211,6 +213,16 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
         }
         Some("where the caller has the usual limits") => {
             Host { bounds: Some(Bounds::default()), ..machine::for_user(profile) }
+        }
+        Some("where root made the namespace") => {
+            let chain = vec![UserNamespace { inode: 1, owner: Some(0) }];
+            let (kind, owner_file) = (Some(Kind::Ipc), None);
+            let behind = Behind { kind, chain, owner_file, groups_denied: false };
+            Host {
+                joined: [("/proc/1/ns/ipc".to_owned(), Joined::Behind(behind))].into(),
+                joins: Joins { inode: 1, is_admin: false },
+                ..machine::for_user(profile)
+            }
         }
         Some("where /srv/nowhere is absent") => Host {
             ruled: [("/srv/nowhere".to_owned(), Err(libc::ENOENT))].into_iter().collect(),

@@ -24,6 +24,8 @@ pub(crate) struct Questions {
     pub root_power: bool,
     /// Whether the limits of namespaces can be written.
     pub sysctls: bool,
+    /// The files of the namespaces that are joined.
+    pub joined: BTreeSet<String>,
     /// Whether a session keyring can be made.
     pub keyring: bool,
     /// The caller's own hard limits on these resources (`RLIMIT_*`).

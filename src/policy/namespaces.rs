@@ -1,5 +1,6 @@
 //! `[namespaces]`: which parts of the kernel's state the target has for itself.
 
+mod join;
 mod nested;
 
 use crate::host::Host;
@@ -321,6 +322,9 @@ pub(crate) fn ask(
     asks: &mut Questions,
 ) {
     asks.root_power = caller.uid == 0 && *namespaces.whose(Kind::User) == Namespace::Host;
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Net);
+    let joined = kinds.filter_map(|kind| namespaces.whose(kind).joined());
+    asks.joined.extend(joined.map(|path| path.0.clone()));
     asks.sysctls = optional.items.iter().any(|name| name.value == SECOND_LOCK);
 }
 
@@ -352,6 +356,7 @@ pub(crate) fn draft(namespaces: &Namespaces, choice: &Choice, host: &Host, draft
     if choice.is_new(Kind::Net) {
         draft.step(Stage::World, ProcessOp::Loopback, choice.at(Kind::Net));
     }
+    join::check(choice, host, draft);
     nested::check(namespaces, draft);
     uts(namespaces, choice, host, draft);
     time(namespaces, choice, draft);

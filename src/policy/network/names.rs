@@ -43,6 +43,7 @@ pub(crate) enum On {
 pub(crate) fn ask(network: &Network, namespaces: &Namespaces, asks: &mut Questions) {
     let shared = super::namespace(network) != Namespace::New;
     asks.names = shared && *namespaces.tree() == Namespace::New;
+    asks.joined.extend(super::namespace(network).joined().map(|path| path.0.clone()));
 }
 
 /// The files of a sandbox with a file tree of its own.

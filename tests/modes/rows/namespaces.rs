@@ -31,7 +31,7 @@ macro_rules! join {
     };
 }
 
-const JOIN: Cell = Refused("launch::step");
+const JOIN: Cell = Refused("namespaces::join");
 
 pub const ROWS: &[Row] = &[
     plain("namespaces.all", "", Held(ALL))
