@@ -128,9 +128,6 @@ fn prepare_and_lint(
     let loaded = Profile::load(&request, Caller::current())
         .map_err(|failed| meant::program_or(failed, &request, command))?;
     let planned = loaded.plan(|profile, host, settled, sources| {
-        host.groups_of_caller = nix::unistd::getgroups()
-            .ok()
-            .map(|groups| groups.iter().map(|group| group.as_raw()).collect());
         let mut host = host.clone();
         host.look_closer(profile, settled);
         let found = lint_of_own_lines(profile, &host, settled, sources);

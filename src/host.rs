@@ -143,7 +143,7 @@ pub struct Host {
     /// How far the caller may go with limits and priorities, where an ordinary user's profile asks
     /// for any.
     pub bounds: Option<Bounds>,
-    /// The caller's supplementary groups, where a command asked for them.
+    /// The supplementary groups of an ordinary caller, if they are known.
     pub groups_of_caller: Option<Vec<u32>>,
     /// Whether the limits of namespaces(7) cannot be written; read only if `optional` names them.
     pub read_only_sysctls: bool,

@@ -104,6 +104,11 @@ impl Host {
     /// The kernel, and what the target has from its caller.
     fn read_process(&mut self, profile: &Profile, asks: &Questions, caller: &Caller) {
         self.pid = if caller.uid == 0 { std::process::id() } else { 0 };
+        if caller.uid != 0 {
+            let groups = nix::unistd::getgroups().ok();
+            self.groups_of_caller =
+                groups.map(|groups| groups.iter().map(|group| group.as_raw()).collect());
+        }
         self.landlock = sys::landlock_abi().ok().filter(|abi| *abi > 0);
         self.streams = [0, 1, 2].map(streams::look);
         self.passed = asks.passed.iter().map(|fd| (*fd, streams::look(*fd as i32))).collect();

@@ -116,6 +116,8 @@ pub(crate) struct Module {
 pub(crate) struct Facts {
     pub uid: u32,
     pub user: String,
+    /// Whether an ordinary user has supplementary groups, besides the user's own group.
+    pub has_groups: bool,
     /// The kernel's release, as uname(2) has it.
     pub release: String,
     /// Its major and minor version.
@@ -143,10 +145,6 @@ pub(crate) struct Facts {
     pub idmaps: Vec<(String, String, Tried)>,
     pub cgroups: Cgroups,
     pub manager: Manager,
-    /// Where pasta is.
-    pub pasta: Option<String>,
-    /// Whether /dev/net/tun can be opened.
-    pub tun: Tried,
     /// Mandatory access controls that are on.
     pub modules: Vec<Module>,
     /// Signs of a container around all this.

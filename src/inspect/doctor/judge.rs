@@ -4,7 +4,7 @@ mod limits;
 mod walls;
 
 use crate::inspect::doctor::facts::{Act, Facts, Helper, Tried};
-use crate::inspect::doctor::packages::{Package, install};
+use crate::inspect::doctor::packages::install_uidmap;
 use crate::inspect::doctor::{Line, State};
 use crate::kernel::namespace::Kind;
 use crate::launch::cause::{self, Cause, Fix};
@@ -13,7 +13,7 @@ use crate::text::problem::{errno_words, escape};
 use crate::text::shell::shell_word;
 
 pub(crate) fn judge(facts: &Facts) -> Vec<Line> {
-    let all: [fn(&Facts) -> Line; 20] = [
+    let all: [fn(&Facts) -> Line; 19] = [
         sandbox,
         kernel,
         user_namespaces,
@@ -31,7 +31,6 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Line> {
         overlay,
         limits::cgroups,
         limits::systemd,
-        limits::network,
         walls::modules,
         surroundings,
     ];
@@ -259,10 +258,10 @@ fn subordinate(facts: &Facts) -> Line {
     const NAME: &str = "subordinate ids";
     const LOST: &str = "identity.uid-map and gid-map = \"auto\": other ids inside";
     let ids = &facts.subordinate;
-    let lost = if facts.is_root() {
-        LOST.into()
-    } else {
+    let lost = if facts.has_groups {
         format!("{LOST}, and leaving supplementary groups")
+    } else {
+        LOST.into()
     };
     let count =
         |ranges: &[(u32, u32)]| ranges.iter().map(|(_, count)| u64::from(*count)).sum::<u64>();
@@ -299,7 +298,7 @@ fn subordinate(facts: &Facts) -> Line {
     match (helper, &ids.mapped) {
         (Some((Helper::Absent, name)), _) => {
             Line::less(NAME, State::Missing, format!("{found}, but there is no {name}"), lost)
-                .fix(install(facts.packages, Package::Uidmap))
+                .fix(install_uidmap(facts.packages))
         }
         (Some((Helper::NoSuid, name)), _) => Line::less(
             NAME,

@@ -50,6 +50,7 @@ impl Facts {
         Facts {
             uid: caller.uid,
             user: caller.user.clone(),
+            has_groups: caller.uid != 0 && has_groups(caller.gid),
             kernel: probe::version(&release),
             release,
             packages: packages(&text("/etc/os-release")),
@@ -63,11 +64,6 @@ impl Facts {
             idmaps: if caller.uid == 0 && maps == Tried::Works { idmaps(&caller) } else { vec![] },
             cgroups: cgroups(&caller),
             manager: manager(&caller),
-            pasta: PROGRAMS
-                .iter()
-                .map(|directory| format!("{directory}/pasta"))
-                .find(|path| access(path.as_str(), AccessFlags::X_OK).is_ok()),
-            tun: usable("/dev/net/tun", AccessFlags::R_OK | AccessFlags::W_OK),
             modules: modules(),
             container: container(),
             noexec: noexec(&caller),
@@ -78,8 +74,9 @@ impl Facts {
     }
 }
 
-/// Where programs of the system are.
-const PROGRAMS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+fn has_groups(own: u32) -> bool {
+    nix::unistd::getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() != own))
+}
 
 fn text(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
@@ -87,10 +84,6 @@ fn text(path: &str) -> String {
 
 fn words(path: &str) -> Vec<String> {
     text(path).split_whitespace().map(str::to_owned).collect()
-}
-
-fn usable(path: &str, how: AccessFlags) -> Tried {
-    access(path, how).map_or_else(|errno| Tried::Refused(errno as i32), |()| Tried::Works)
 }
 
 /// The built-in profile that nearly all others extend, with a command that is not looked up.

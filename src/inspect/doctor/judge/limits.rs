@@ -2,7 +2,6 @@
 //! limits.
 
 use crate::inspect::doctor::facts::{Facts, Layout, Tried};
-use crate::inspect::doctor::packages::{Package, install};
 use crate::inspect::doctor::{Line, State};
 use crate::launch::cause::Fix;
 use crate::text::problem::errno_words;
@@ -149,33 +148,6 @@ pub(super) fn systemd(facts: &Facts) -> Line {
             let user = shell_word(&facts.user);
             Line::less(NAME, State::Missing, format!("{whose} is not running"), HERE)
                 .fix(Fix::Root(format!("loginctl enable-linger {user}")))
-        }
-    }
-}
-
-pub(super) fn network(facts: &Facts) -> Line {
-    const NAME: &str = "pasta";
-    const LOST: &str = "network.mode = \"user\"";
-    let Some(path) = &facts.pasta else {
-        return Line::less(NAME, State::Missing, "not installed", LOST)
-            .fix(install(facts.packages, Package::Passt));
-    };
-    match facts.tun {
-        Tried::Works => Line::ok(NAME, path.clone()),
-        Tried::Refused(libc::ENOENT) => {
-            let fix = Fix::Root("modprobe tun".into());
-            Line::less(NAME, State::Missing, format!("{path}, but there is no /dev/net/tun"), LOST)
-                .fix(fix)
-        }
-        _ => {
-            let fix = Fix::Root("chmod 0666 /dev/net/tun".into());
-            Line::less(
-                NAME,
-                State::Missing,
-                format!("{path}, but /dev/net/tun may not be opened"),
-                LOST,
-            )
-            .fix(fix)
         }
     }
 }

@@ -16,6 +16,7 @@ fn good() -> Facts {
     Facts {
         uid: 1000,
         user: "ann".into(),
+        has_groups: true,
         release: "7.3.4-generic".into(),
         kernel: (7, 3),
         packages: Packages::Apt,
@@ -58,8 +59,6 @@ fn good() -> Facts {
             controllers,
             booted: true,
         },
-        pasta: Some("/usr/bin/pasta".into()),
-        tun: Tried::Works,
         modules: vec![],
         container: None,
         noexec: vec![],
@@ -72,6 +71,7 @@ fn good_for_root() -> Facts {
     let mut facts = Facts {
         uid: 0,
         user: "root".into(),
+        has_groups: false,
         idmaps: vec![("/".into(), "ext4".into(), Tried::Works)],
         ..good()
     };
@@ -185,7 +185,6 @@ fn bare() -> Facts {
     facts.overlay = OverlayModule::Absent;
     facts.cgroups.layout = Layout::Hybrid;
     facts.manager = Manager { booted: true, ..Manager::default() };
-    facts.pasta = None;
     facts.packages = Packages::Pacman;
     facts.noexec = vec!["/home/ann smith".into()];
     facts.core_limit = 0;
@@ -310,12 +309,7 @@ fn what_each_abi_brings_is_what_the_kernel_can_handle_more() {
 
 #[test]
 fn hostile_names_are_shown_and_not_sent() {
-    let facts = Facts {
-        user: "a\x1b[31m".into(),
-        container: Some("\u{202e}x".into()),
-        pasta: Some("/opt/\x1b".into()),
-        ..bare()
-    };
+    let facts = Facts { user: "a\x1b[31m".into(), container: Some("\u{202e}x".into()), ..bare() };
     let shown = table(&facts, &judge(&facts), Paint::Plain);
     assert!(!shown.contains('\x1b') && !shown.contains('\u{202e}'), "{shown}");
     assert!(table(&good(), &judge(&good()), Paint::Colour).contains("\x1b[32mok"));
