@@ -160,6 +160,20 @@ fn a_shared_network_has_the_names_of_the_host() {
         );
         std::os::unix::fs::chown(place.path.join("resolved/stub.conf"), Some(USER), None).unwrap();
         assert_eq!(copied(As::Root), "127.0.0.1");
+        // Without a resolver a run says so, unless it is to say nothing.
+        std::fs::remove_file(place.path.join("resolved/stub.conf")).unwrap();
+        let profile = place.file("open.toml", &open);
+        let run = |loudness: &[&str]| {
+            let mut command = place.stockade(As::User);
+            command.arg("run").args(loudness).arg(&profile).arg("true").output().unwrap()
+        };
+        let words =
+            "names cannot be looked up inside: /etc/resolv.conf is a link to what is not there";
+        let (heard, quiet) = (run(&[]), run(&["-q"]));
+        let said_of =
+            |output: &std::process::Output| crate::support::unwrapped(&text(&output.stderr));
+        assert!(heard.status.success() && said_of(&heard).contains(words), "{}", said(&heard));
+        assert!(quiet.status.success() && quiet.stderr.is_empty(), "{}", said(&quiet));
     });
 }
 

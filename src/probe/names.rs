@@ -20,6 +20,9 @@ const LARGEST: u64 = 1 << 20;
 /// a file of its own owner's, as systemd-resolved's do.
 pub(super) fn read(path: &str, uid: u32) -> Result<Vec<u8>, String> {
     let words = |errno| match errno {
+        libc::ENOENT if std::fs::symlink_metadata(path).is_ok() => {
+            format!("{path} is a link to what is not there")
+        }
         libc::ENOENT => format!("there is no {path}"),
         errno => format!("cannot read {path}: {}", errno_words(errno)),
     };

@@ -14,7 +14,7 @@ use crate::policy::identity::Ids;
 use crate::policy::network::names::{Made, On};
 use crate::step::{COPY_LIMIT, Content, Cover, Ground, TreeOp};
 use crate::text::bytes;
-use crate::text::problem::{Problem, errno_words};
+use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::source::Span;
 use crate::tree::walk::meant;
 use crate::tree::{Ground as Stood, Own, Stands};
@@ -327,10 +327,14 @@ impl World<'_> {
         if self.tree.contains_key(*path) {
             return;
         }
-        let missed = |why: &str| format!("names cannot be looked up inside: {why}");
+        // The sandbox is less than its line says: a run reports it, too.
+        let missed = |why: &str| {
+            let note = Note::new(*at, "names cannot be looked up inside").because(why).less();
+            Note { left_out: Some((*path).to_owned()), ..note }
+        };
         let content = match content {
             Ok(content) => content.clone(),
-            Err(why) => return self.draft.note(*at, missed(why)),
+            Err(why) => return self.draft.notes.push(missed(why)),
         };
         match (base(self.tree, self.host, path), ground) {
             (Base::Own { .. }, On::Both | On::Own) => {
@@ -354,11 +358,11 @@ impl World<'_> {
                         "{source} is not there, or no file, and stockade makes nothing in a tree of \
                          the host"
                     );
-                    self.draft.note(*at, missed(&why));
+                    self.draft.notes.push(missed(&why));
                 }
             }
             (Base::Kernel | Base::Nothing { .. }, _) if *wanted => {
-                self.draft.note(*at, missed(&format!("nothing can be made at {path}")));
+                self.draft.notes.push(missed(&format!("nothing can be made at {path}")));
             }
             (Base::Own { .. } | Base::Host { .. } | Base::Kernel | Base::Nothing { .. }, _) => {}
         }
