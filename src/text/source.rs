@@ -316,6 +316,12 @@ impl Sources {
         self.files.iter().rev().find(|file| span.is_somewhere() && file.base <= span.start)
     }
 
+    /// Whether a flag of the command line says it.
+    pub(crate) fn is_flag(&self, span: Span) -> bool {
+        self.source(span)
+            .is_some_and(|source| source.file.is_none() && source.name.starts_with("--"))
+    }
+
     /// File, line and column of the first byte of `span`.
     pub fn place(&self, span: Span) -> Option<Place> {
         let source = self.source(span)?;

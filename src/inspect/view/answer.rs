@@ -124,6 +124,11 @@ fn said(wall: Wall, says: Says) -> &'static str {
 
 fn over(line: &Line, sources: &Sources) -> String {
     match line.over {
+        // The flags of a command line are one layer: no other goes over one of them.
+        Over::Replaces(at) if line.edit == Edit::Clears && sources.is_flag(at) => {
+            let flag = place_words(at, sources);
+            format!("  in the place of {flag}; without it, where nothing inherited is below it\n")
+        }
         Over::Replaces(at) if line.edit == Edit::Clears => {
             format!(
                 "  over {}; or take that line out, where nothing inherited is below it\n",
@@ -131,6 +136,10 @@ fn over(line: &Line, sources: &Sources) -> String {
             )
         }
         Over::Replaces(at) => format!("  in the place of {}\n", place_words(at, sources)),
+        Over::Joins(at) if matches!(line.edit, Edit::Withdraws(_)) && sources.is_flag(at) => {
+            let flag = place_words(at, sources);
+            format!("  no layer is above {flag}: remove the item from the list there\n")
+        }
         Over::Joins(at) if matches!(line.edit, Edit::Withdraws(_)) => {
             format!(
                 "  in a file above the one of {}; in that file itself remove the item from the \
