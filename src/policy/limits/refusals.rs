@@ -106,9 +106,9 @@ pub(super) fn check_place(
                     )
                 }
                 (_, Version::V1) => format!(
-                    "as root make one for the user, and name it with `parent`: mkdir {0}/NAME && \
-                     chown USER {0}/NAME\nor start it as root; or run without them: optional = \
-                     [\"limits\"] in the same file",
+                    "as root make one for the user, and name it with `parent`:\ninstall -d -o USER \
+                     {}/NAME\nor start it as root; or run without them: optional = [\"limits\"] \
+                     in the same file",
                     hierarchy.mount
                 ),
             };
