@@ -1,7 +1,7 @@
 //! The built-in profiles on real programs, as root and as an ordinary user: what each grants works,
 //! what it does not grant is not there.
 
-use crate::support::{As, Place, errors, is_root, skip, text, unwrapped};
+use crate::support::{As, Place, USER, errors, is_root, skip, text, unwrapped};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -443,6 +443,38 @@ fn a_directory_above_that_is_closed_to_the_target_is_named() {
     std::os::unix::fs::chown(&folder, Some(0), Some(0)).unwrap();
     let (status, said) = go("run", 0o700, "identity = { host = true, user = 0, group = 0 }");
     assert!(status == Some(0) && !said.contains("cannot reach"), "{said}");
+}
+
+/// A user's profile goes by its name where XDG_CONFIG_HOME says; a relative one counts as none, and
+/// root has no such directory.
+#[test]
+fn a_user_s_profile_goes_by_its_name() {
+    let place = Place::new();
+    for who in As::all() {
+        let config = place.folder(&format!("config-{who:?}"), *who);
+        let directory = place.folder(&format!("config-{who:?}/stockade"), *who);
+        let profile = directory.join("of-this-test.toml");
+        std::fs::write(&profile, "format = 1\nextends = [\"base\"]\nenv.MINE = \"yes\"\n").unwrap();
+        if is_root() && *who == As::User {
+            std::os::unix::fs::chown(&profile, Some(USER), Some(USER)).unwrap();
+        }
+        let run = |home: Option<&std::ffi::OsStr>| {
+            let mut command = place.stockade(*who);
+            command.envs(home.map(|home| ("XDG_CONFIG_HOME", home))).current_dir(&place.path);
+            command.args(["run", "of-this-test", "sh", "-c", "echo $MINE"]).output().unwrap()
+        };
+        let found = run(Some(config.as_os_str()));
+        let expected = if *who == As::Root { (Some(125), "") } else { (Some(0), "yes\n") };
+        assert_eq!(
+            (found.status.code(), text(&found.stdout).as_str()),
+            expected,
+            "{who:?}: {}",
+            text(&found.stderr)
+        );
+        for home in [None, config.file_name()] {
+            assert_eq!(run(home).status.code(), Some(125), "{who:?}: {home:?}");
+        }
+    }
 }
 
 #[test]
