@@ -84,7 +84,11 @@ fn tree_or_rules(settled: &Settled<'_>, ruled: Rights, draft: &mut Draft) -> Dra
     let undone = mounts::Undone::by(&profile.namespaces, &profile.optional);
     network::names::check(&profile.network, draft);
     let names = network::names::made(&profile.network, &profile.namespaces, choice, host);
-    let drafted = mounts::draft(entries.whole(), (host, ids, &names), ruled, undone, draft);
+    let fresh = mounts::checks::Fresh {
+        proc: choice.is_new(Kind::Pid) || !choice.is_new(Kind::User),
+        sysfs: *choice.of(Kind::Net) != Namespace::Host || !choice.is_new(Kind::User),
+    };
+    let drafted = mounts::draft(entries.whole(), (host, ids, fresh, &names), ruled, undone, draft);
     let held = landlock::holds_sockets(&profile.landlock, &profile.namespaces.nested, host);
     draft.notes.extend(mounts::sockets::deeper(&entries.tree, host, held));
     draft.step(Stage::Pivot, TreeOp::Pivot, Span::NOWHERE);

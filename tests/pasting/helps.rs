@@ -75,6 +75,7 @@ const IN_WORDS: &[(&str, &[&str])] = &[
         "the line is to go, or one of two",
         &[
             "mounts::hides-nothing",
+            "mounts::kernel-tree",
             "mounts::redundant",
             "mounts::twice",
             "seccomp::never",

@@ -19,6 +19,21 @@ pub(crate) struct Around<'a> {
     pub host: &'a Host,
     /// Whether a socket can be covered: nothing is mounted in the host's own file tree.
     pub can_cover: bool,
+    pub fresh: Fresh,
+}
+
+/// Which file systems of the kernel can be mounted anew.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fresh {
+    /// Not where the processes are those of another user namespace.
+    pub proc: bool,
+    /// Not where the network is.
+    pub sysfs: bool,
+}
+
+impl Fresh {
+    /// Where nothing is shared.
+    pub(crate) const ALL: Fresh = Fresh { proc: true, sysfs: true };
 }
 
 /// Why a bind is refused, and what to do.
@@ -56,7 +71,7 @@ pub(crate) fn check(
 ) -> Option<Refused> {
     // The real place counts, not the name that leads there.
     let place = file.real.as_ref().map_or(source, |(real, _)| real.as_str());
-    kernel_tree(path, place, file)
+    kernel_tree(path, place, file, around.fresh)
         .or_else(|| foreign_link(path, source, bind, file))
         .or_else(|| no_sockets(path, place, bind, (file, around)))
         .or_else(|| {
@@ -66,9 +81,13 @@ pub(crate) fn check(
         })
 }
 
+/// What to do where there is no sysfs of the sandbox's own.
+pub(crate) const PARTS_OF_SYS: &str =
+    "name the directories that are needed, such as \"/sys/devices/system/cpu\" = \"ro\"";
+
 /// The host's proc, sys and dev have kinds of their own: bound, they would show the host's
 /// processes and devices.
-fn kernel_tree(path: &str, source: &str, file: &File) -> Option<Refused> {
+fn kernel_tree(path: &str, source: &str, file: &File, fresh: Fresh) -> Option<Refused> {
     let refuse = |help: String| {
         Some(Refused {
             code: "mounts::kernel-tree",
@@ -77,9 +96,15 @@ fn kernel_tree(path: &str, source: &str, file: &File) -> Option<Refused> {
             help,
         })
     };
+    if below(source, "/proc").is_some() && !fresh.proc {
+        return refuse("leave the entry out: its processes are not those of the sandbox".into());
+    }
     if below(source, "/proc").is_some() {
         let line = written::line(path, &Mount::Proc(Proc::PLAIN));
         return refuse(format!("write {line} for the sandbox's own"));
+    }
+    if source == "/sys" && !fresh.sysfs {
+        return refuse(PARTS_OF_SYS.into());
     }
     if source == "/sys" {
         let line = written::line(path, &Mount::Sysfs(Sysfs));

@@ -41,7 +41,7 @@ const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
 /// that they give, Landlock makes rules of those in `ruled`.
 pub(crate) fn draft(
     tree: &Tree,
-    (host, ids, names): (&Host, &Ids, &[Made]),
+    (host, ids, fresh, names): (&Host, &Ids, checks::Fresh, &[Made]),
     ruled: Rights,
     undone: Option<Undone>,
     draft: &mut Draft,
@@ -50,6 +50,7 @@ pub(crate) fn draft(
     let mut world = World {
         host,
         ids,
+        fresh,
         draft,
         tree,
         made: BTreeSet::new(),
@@ -95,6 +96,7 @@ pub(crate) fn draft(
 struct World<'a> {
     host: &'a Host,
     ids: &'a Ids,
+    fresh: checks::Fresh,
     draft: &'a mut Draft,
     tree: &'a Tree,
     made: BTreeSet<String>,
@@ -122,7 +124,7 @@ impl World<'_> {
     }
 
     fn around(&self) -> checks::Around<'_> {
-        checks::Around { tree: self.tree, host: self.host, can_cover: true }
+        checks::Around { tree: self.tree, host: self.host, can_cover: true, fresh: self.fresh }
     }
 
     fn allow(&mut self, path: &str, rights: Rights, at: Span) {

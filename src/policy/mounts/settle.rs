@@ -218,7 +218,7 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
                 source,
                 &strict,
                 file,
-                checks::Around { tree: all, host, can_cover: true },
+                checks::Around { tree: all, host, can_cover: true, fresh: checks::Fresh::ALL },
             )
         })
         .flatten()?;

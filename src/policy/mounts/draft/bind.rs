@@ -9,6 +9,7 @@ use crate::kernel::name::Name;
 use crate::language::value::{ancestors, parent};
 use crate::step::{OutsideOp, Slot};
 use crate::text::problem::Problem;
+use crate::text::shell::shell_word;
 use crate::text::source::Span;
 
 impl World<'_> {
@@ -151,8 +152,10 @@ impl World<'_> {
             return;
         }
         if file.uid == 0 && !bind.owner_root {
-            let belongs =
-                if self.made_on_host.contains_key(source) { "would belong" } else { "belongs" };
+            let (belongs, give) = match self.made_on_host.contains_key(source) {
+                true => ("would belong", "install -d -o USER"),
+                false => ("belongs", "chown USER"),
+            };
             let message =
                 format!("cannot grant {source} for writing: it {belongs} to the host's root");
             let said = written::line(path, &Mount::Bind(Bind { owner_root: true, ..bind.clone() }));
@@ -161,7 +164,10 @@ impl World<'_> {
                 || checks::why_broad(source, self.host).is_some()
             {
                 true => "bind a directory below it".to_owned(),
-                false => format!("give it to the user who is to own it, or say so: {said}"),
+                false => format!(
+                    "give it to the user who is to own it: {give} {}; or say so: {said}",
+                    shell_word(source)
+                ),
             };
             return self.draft.problem(Problem::new("mounts::owner", at, message).help(help));
         }

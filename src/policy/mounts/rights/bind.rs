@@ -80,7 +80,12 @@ impl Reading<'_> {
             let problem = Problem::new("mounts::socket", at, message);
             return Some(problem.help(format!("write {line}")));
         }
-        let around = checks::Around { tree: self.tree, host: self.host, can_cover: false };
+        let around = checks::Around {
+            tree: self.tree,
+            host: self.host,
+            can_cover: false,
+            fresh: checks::Fresh::ALL,
+        };
         self.kernel_tree(path, place(path, file), at)
             .or_else(|| Some(checks::check(path, path, bind, file, around)?.problem(at)))
             .or_else(|| (!bind.exec).then(|| self.mapped(path, bind, at)))
@@ -134,7 +139,7 @@ impl Reading<'_> {
         } else if below(place, "/proc").is_some() {
             "leave the entry out: its processes are not those of the sandbox"
         } else if place == "/sys" {
-            "name the directories that are needed, such as \"/sys/devices/system/cpu\" = \"ro\""
+            checks::PARTS_OF_SYS
         } else {
             return None;
         };
