@@ -943,3 +943,26 @@ fn a_deep_and_a_wide_tree_are_planned_and_explained_in_time() {
         }
     }
 }
+
+#[test]
+fn a_command_that_is_no_program_is_named_as_what_it_is() {
+    let place = Place::new();
+    for who in As::all() {
+        let said = |words: &[&str]| {
+            let output = place.stockade(*who).args(words).output().unwrap();
+            let said = text(&output.stdout) + &text(&output.stderr);
+            (output.status.code(), said.split_whitespace().collect::<Vec<_>>().join(" "))
+        };
+        for (command, why) in
+            [("/etc/passwd", "it is a file that stockade"), ("/usr", "it is a directory")]
+        {
+            let why = format!("cannot run `{command}`: {why}");
+            let (status, run) = said(&["run", "base", command]);
+            assert!(status == Some(126) && run.contains(&why), "{who:?}: {status:?} {run}");
+            let (_, check) = said(&["check", "base", command]);
+            assert!(check.contains(&why), "{who:?}: {check}");
+        }
+        // The twin: a program at such a path is run.
+        assert_eq!(said(&["run", "-q", "base", "/bin/true"]).0, Some(0), "{who:?}");
+    }
+}

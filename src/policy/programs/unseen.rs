@@ -3,8 +3,9 @@
 use super::{Word, first_word, granted, say};
 use crate::host::inside::NoEntry;
 use crate::host::programs::Lack;
-use crate::host::{Fact, Host};
+use crate::host::{Fact, FileKind, Host};
 use crate::language::value::{Written, below, literal, parent};
+use crate::policy::mounts::tree::DATABASES;
 use crate::policy::process::Process;
 use crate::text::problem::escape;
 use crate::text::source::{At, Span};
@@ -90,6 +91,25 @@ fn lacking(word: &At<String>, lack: &Lack, host: &Host) -> Unseen {
     let (_, text, help) = say(word, lack);
     let mut text = text.replacen("cannot show", "cannot run", 1);
     let of_host = host.inside.as_ref().is_some_and(|inside| inside.of_host);
+    let no_program = match lack {
+        // Stockade writes these files inside, and a look at the profile's entries does not find them.
+        Lack::Program { name, link: None, .. }
+            if !of_host && DATABASES.contains(&name.as_str()) =>
+        {
+            Some("it is a file that stockade writes, and no program")
+        }
+        Lack::NoProgram(path)
+            if host.present(path).is_some_and(|file| file.kind == FileKind::Directory) =>
+        {
+            Some("it is a directory")
+        }
+        _ => None,
+    };
+    if let Some(why) = no_program {
+        let text = format!("cannot run `{}`: {why}", escape(word));
+        let help = Some("name a program after PROFILE".to_owned());
+        return Unseen { code: "process::unseen-program", at: word.at, text, help };
+    }
     let help = match lack {
         _ if of_host && Word::from_text(word).is_ok() => help,
         Lack::Program { name, near: Some(_), .. }
