@@ -63,8 +63,8 @@ pub mod inspect {
             pub use crate::inspect::view::steps::text;
         }
     }
-    pub mod walls {
-        pub use crate::inspect::walls::World;
+    pub mod access {
+        pub use crate::inspect::access::World;
     }
 }
 pub mod kernel {

@@ -6,7 +6,7 @@ use super::print_line;
 use super::reference::words_of;
 use crate::cli::{Cli, Shell};
 use crate::host::caller::Caller;
-use crate::inspect::walls::query::WORDS;
+use crate::inspect::access::query::WORDS;
 use crate::profile::{Declared, Listed, Request, installed, load_params};
 use crate::text::problem::escape;
 use crate::text::source::Sources;

@@ -6,9 +6,9 @@
 
 use super::why::{Permits, line_for};
 use super::{Planned, warn};
+use crate::inspect::access::change::{Edit, Line, Over};
+use crate::inspect::access::query::Query;
 use crate::inspect::view::answer::no_line_but;
-use crate::inspect::walls::change::{Edit, Line, Over};
-use crate::inspect::walls::query::Query;
 use crate::kernel::syscalls::{self, Abi, Read};
 use crate::launch::{Act, Call, Consequence, Denial, Denials, Who};
 use crate::plan::Plan;

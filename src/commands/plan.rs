@@ -3,8 +3,8 @@
 
 use super::{Planned, in_locale, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Format, Planning};
+use crate::inspect::access::World;
 use crate::inspect::view::{self, Notes};
-use crate::inspect::walls::World;
 use crate::step::{Shown, Stage};
 use crate::text::layout::Paint;
 use crate::text::problem::{Problems, quiet_json};
@@ -59,7 +59,7 @@ struct Record<'a, W> {
     seccomp_of: BTreeMap<&'static str, &'a crate::policy::seccomp::Table>,
     notes: Vec<NoteRecord<'a>>,
     tree: Vec<view::tree::Record<'a>>,
-    protections: Vec<view::walls::Record>,
+    protections: Vec<view::protections::Record>,
     not_granted: String,
     exposure: view::plan::Record,
     warnings: W,
@@ -107,8 +107,8 @@ fn json(
             })
             .collect(),
         tree: view::tree::records(&world, profile, sources),
-        protections: view::walls::records(&world),
-        not_granted: format!("not granted: {}", view::walls::not_granted(&world)),
+        protections: view::protections::records(&world),
+        not_granted: format!("not granted: {}", view::protections::not_granted(&world)),
         exposure: view::plan::record(profile, (host, settled), &world, sources),
         warnings: warnings.records(sources),
     };

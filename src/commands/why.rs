@@ -4,12 +4,12 @@
 use super::{FAILED, Failed, Planned, print_line, settle};
 use crate::cli::{Asking, Format};
 use crate::host::caller::Caller;
+use crate::inspect::access::World;
+use crate::inspect::access::change::{Line, Over, candidates, inside_its_own};
+use crate::inspect::access::facts::HostFs;
+use crate::inspect::access::query::{Act, Query, Says};
+use crate::inspect::access::why::{Answer, answer as judge};
 use crate::inspect::view::answer::{self, Answered};
-use crate::inspect::walls::World;
-use crate::inspect::walls::change::{Line, Over, candidates, inside_its_own};
-use crate::inspect::walls::facts::HostFs;
-use crate::inspect::walls::query::{Act, Query, Says};
-use crate::inspect::walls::why::{Answer, answer as judge};
 use crate::language::read::{Kind, Why};
 use crate::launch::Call;
 use crate::policy::env::search_path;

@@ -9,7 +9,7 @@ mod files;
 pub(crate) mod keys;
 
 use crate::host::Host;
-use crate::inspect::walls::World;
+use crate::inspect::access::World;
 use crate::kernel::capability::{Capability, CapabilitySet};
 use crate::kernel::namespace::Kind;
 use crate::plan::Plan;

@@ -2,9 +2,9 @@
 //! directory and the program are to the target's ids, its mounts and Landlock. It tries nothing
 //! (`stockade doctor PROFILE` does), and what is not known is no reason.
 
-use crate::inspect::walls::World;
-use crate::inspect::walls::facts::HostFs;
-use crate::inspect::walls::why::{entering, executing};
+use crate::inspect::access::World;
+use crate::inspect::access::facts::HostFs;
+use crate::inspect::access::why::{entering, executing};
 use crate::language::value::join;
 use crate::policy::programs;
 use crate::profile::Profile;

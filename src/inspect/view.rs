@@ -1,14 +1,14 @@
 //! A plan and an answer for people: text that fits 80 columns, with colour where a terminal asks
 //! for it, and the same as JSON.
 //!
-//! It draws what [`crate::inspect::walls`] and [`crate::inspect::exposure`] say, and finds out
+//! It draws what [`crate::inspect::access`] and [`crate::inspect::exposure`] say, and finds out
 //! nothing by itself.
 
 pub(crate) mod answer;
 pub(crate) mod plan;
+pub(crate) mod protections;
 pub(crate) mod steps;
 pub(crate) mod tree;
-pub(crate) mod walls;
 
 use crate::text::problem::{Note, escape};
 use crate::text::source::{Place, Sources, Span};

@@ -12,9 +12,9 @@ use std::path::Path;
 /// refused, kept and reported of the host's trees that a kind of mount grants.
 const EXHAUSTIVE: [&str; 18] = [
     "src/inspect/exposure/files.rs",
-    "src/inspect/view/walls.rs",
-    "src/inspect/walls",
-    "src/inspect/walls.rs",
+    "src/inspect/view/protections.rs",
+    "src/inspect/access",
+    "src/inspect/access.rs",
     "src/launch",
     "src/plan/facts.rs",
     "src/policy/mounts/draft/bind.rs",

@@ -2,7 +2,7 @@
 //! compared.
 
 use std::collections::{BTreeMap, BTreeSet};
-use stockade::internals::inspect::walls::World;
+use stockade::internals::inspect::access::World;
 use stockade::internals::kernel::attrs::Attrs;
 use stockade::internals::kernel::capability::{Capability, CapabilitySet};
 use stockade::internals::kernel::namespace::Kind;

@@ -1,7 +1,7 @@
 //! From facts to lines: pure. One function per line, in the order of the table.
 
 mod limits;
-mod walls;
+mod protections;
 
 use crate::inspect::doctor::facts::{Act, Facts, Helper, Tried};
 use crate::inspect::doctor::packages::install_uidmap;
@@ -22,16 +22,16 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Line> {
         proc,
         other_mounts,
         proc_sys,
-        walls::landlock,
-        walls::seccomp,
-        walls::notification,
-        walls::keyring,
+        protections::landlock,
+        protections::seccomp,
+        protections::notification,
+        protections::keyring,
         subordinate,
         idmaps,
         overlay,
         limits::cgroups,
         limits::systemd,
-        walls::modules,
+        protections::modules,
         surroundings,
     ];
     let facts = &without_the_powerless(facts);

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::host::keys::Key;
 use crate::host::{Fact, Host};
+use crate::inspect::access::{Entry, World};
 use crate::inspect::exposure::keys;
 use crate::inspect::lint;
-use crate::inspect::walls::{Entry, World};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;

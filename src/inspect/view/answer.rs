@@ -1,10 +1,10 @@
 //! The answer to a question, for people and for programs.
 
+use crate::inspect::access::behind::wanted_by;
+use crate::inspect::access::change::{Edit, Line, Over};
+use crate::inspect::access::query::{Query, Reason, Says, Wall};
+use crate::inspect::access::why::Answer;
 use crate::inspect::view::{flat, line_of, place_words};
-use crate::inspect::walls::behind::wanted_by;
-use crate::inspect::walls::change::{Edit, Line, Over};
-use crate::inspect::walls::query::{Query, Reason, Says, Wall};
-use crate::inspect::walls::why::Answer;
 use crate::kernel::syscalls;
 use crate::text::layout::{Paint, Tone, shorten};
 use crate::text::problem::quiet_json;

@@ -2,9 +2,9 @@
 //! and what is not granted.
 
 use crate::host::Host;
+use crate::inspect::access::World;
 use crate::inspect::exposure::{Exposure, Point, tenths, weigh};
-use crate::inspect::view::{Notes, flat, place_words, tree, walls};
-use crate::inspect::walls::World;
+use crate::inspect::view::{Notes, flat, place_words, protections, tree};
 use crate::policy::mounts::settle::Settled;
 use crate::profile::Profile;
 use crate::text::layout::{COLUMNS, Paint, Tone, shorten, width, wrap};
@@ -29,7 +29,7 @@ pub fn text(
     head("files");
     out += &tree::text(world, profile, paint);
     out += &format!("\n{}\n", paint.tone(Tone::Head, "protections"));
-    out += &walls::text(world, paint);
+    out += &protections::text(world, paint);
     out.push('\n');
     out += &exposure(&weigh(profile, host, settled, world), sources, paint);
     let (notes, others) = notes.of(&world.plan.notes, sources);
@@ -43,7 +43,7 @@ pub fn text(
     }
     out.push('\n');
     const LABEL: &str = "not granted: ";
-    out += wrap(LABEL, &walls::not_granted(world), LABEL.len()).trim_end();
+    out += wrap(LABEL, &protections::not_granted(world), LABEL.len()).trim_end();
     out
 }
 

@@ -1,7 +1,7 @@
 //! The file tree that the target sees, drawn as a tree with what may be done at each path.
 
+use crate::inspect::access::{Entry, World};
 use crate::inspect::view::flat;
-use crate::inspect::walls::{Entry, World};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
 use crate::language::value::parent;

@@ -280,7 +280,8 @@ fn the_limit_that_is_zero_is_the_one_to_raise() {
 #[test]
 fn what_landlock_lacks_is_told_by_abi() {
     let lost = |abi| {
-        let line = walls::landlock(&Facts { landlock: Some(Ok(abi)), kernel: (6, 1), ..good() });
+        let line =
+            protections::landlock(&Facts { landlock: Some(Ok(abi)), kernel: (6, 1), ..good() });
         (line.state, line.lost.unwrap_or_default())
     };
     assert_eq!(lost(1).0, State::Missing);
@@ -302,7 +303,7 @@ fn what_each_abi_brings_is_what_the_kernel_can_handle_more() {
         )
     };
     for abi in 3..=9 {
-        let listed = walls::LANDLOCK.iter().any(|(least, ..)| *least == abi as u32);
+        let listed = protections::LANDLOCK.iter().any(|(least, ..)| *least == abi as u32);
         assert_eq!(listed, all(abi) != all(abi - 1), "ABI {abi}");
     }
 }

@@ -3,9 +3,9 @@
 use super::Asked;
 use super::programs::{MOST_INTERPRETERS, TO_RUN};
 use crate::host::FileKind;
-use crate::inspect::walls::Entry;
-use crate::inspect::walls::path::{Need, Thing, Walk};
-use crate::inspect::walls::query::{Act, Reason, Says, Wall};
+use crate::inspect::access::Entry;
+use crate::inspect::access::path::{Need, Thing, Walk};
+use crate::inspect::access::query::{Act, Reason, Says, Wall};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
 use crate::language::value::ancestors;

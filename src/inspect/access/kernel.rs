@@ -2,8 +2,8 @@
 //! every one of this kernel.
 
 use crate::host::FileKind;
-use crate::inspect::walls::path::{Thing, Walker, outside};
-use crate::inspect::walls::query::{Reason, Says, Wall};
+use crate::inspect::access::path::{Thing, Walker, outside};
+use crate::inspect::access::query::{Reason, Says, Wall};
 use crate::kernel::idmap::Extent;
 use crate::kernel::namespace::Kind;
 use crate::kernel::proc::HidePid;

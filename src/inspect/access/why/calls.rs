@@ -1,7 +1,7 @@
 //! Whether a system call passes the filter, and what is behind it.
 
 use super::Asked;
-use crate::inspect::walls::query::{Reason, Says, Wall};
+use crate::inspect::access::query::{Reason, Says, Wall};
 use crate::kernel::syscalls;
 use crate::policy::seccomp::{Source, Verdict};
 use crate::text::source::Span;

@@ -2,8 +2,8 @@
 
 use super::Asked;
 use crate::host::FileKind;
-use crate::inspect::walls::path::{Need, Thing};
-use crate::inspect::walls::query::{Reason, Says, Wall};
+use crate::inspect::access::path::{Need, Thing};
+use crate::inspect::access::query::{Reason, Says, Wall};
 use crate::kernel::rights::Rights;
 use crate::probe::elf::{Elf, Program};
 use crate::probe::script::Script;

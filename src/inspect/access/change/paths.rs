@@ -2,9 +2,9 @@
 
 use super::{Asked, Line};
 use crate::host::FileKind;
-use crate::inspect::walls::path::{Thing, Walk};
-use crate::inspect::walls::query::{Act, Says, Wall};
-use crate::inspect::walls::why::Answer;
+use crate::inspect::access::path::{Thing, Walk};
+use crate::inspect::access::query::{Act, Says, Wall};
+use crate::inspect::access::why::Answer;
 use crate::language::value::{Size, below, join, parent};
 use crate::policy::mounts::kinds::{
     Access, Bind, Broad, Dev, Device, Dir, File, Hide, Mount, Mqueue, Proc, Socket, Sysfs, Tmpfs,

@@ -4,11 +4,11 @@
 
 mod paths;
 
-use crate::inspect::walls::World;
-use crate::inspect::walls::facts::HostFs;
-use crate::inspect::walls::path::Walker;
-use crate::inspect::walls::query::{Port, Protocol, Query, Says};
-use crate::inspect::walls::why::Answer;
+use crate::inspect::access::World;
+use crate::inspect::access::facts::HostFs;
+use crate::inspect::access::path::Walker;
+use crate::inspect::access::query::{Port, Protocol, Query, Says};
+use crate::inspect::access::why::Answer;
 use crate::kernel::asks::{self, Over as Power};
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;

@@ -2,8 +2,8 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+use crate::inspect::access::World;
 use crate::inspect::view::flat;
-use crate::inspect::walls::World;
 use crate::kernel::idmap::Extent;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;

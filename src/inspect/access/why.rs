@@ -10,10 +10,10 @@ mod network;
 mod programs;
 
 use crate::host::FileKind;
-use crate::inspect::walls::World;
-use crate::inspect::walls::facts::HostFs;
-use crate::inspect::walls::path::{Need, Walker};
-use crate::inspect::walls::query::{Act, Query, Reason, Says, Wall};
+use crate::inspect::access::World;
+use crate::inspect::access::facts::HostFs;
+use crate::inspect::access::path::{Need, Walker};
+use crate::inspect::access::query::{Act, Query, Reason, Says, Wall};
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::kernel::{asks, syscalls};

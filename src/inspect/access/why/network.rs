@@ -1,7 +1,7 @@
 //! Whether the network is reached, and an address listened on.
 
 use super::Asked;
-use crate::inspect::walls::query::{Act, Port, Protocol, Reason, Says, Wall};
+use crate::inspect::access::query::{Act, Port, Protocol, Reason, Says, Wall};
 use crate::kernel::capability::Capability;
 use crate::kernel::rights::port_words;
 use crate::kernel::syscalls;

@@ -5,9 +5,9 @@
 //! judges what is at its end.
 
 use crate::host::FileKind;
-use crate::inspect::walls::facts::{HostFs, Seen};
-use crate::inspect::walls::query::{Reason, Says, Wall};
-use crate::inspect::walls::{Entry, World, tail};
+use crate::inspect::access::facts::{HostFs, Seen};
+use crate::inspect::access::query::{Reason, Says, Wall};
+use crate::inspect::access::{Entry, World, tail};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::idmap::{Extent, Maps};
 use crate::kernel::name::Inode;

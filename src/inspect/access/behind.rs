@@ -1,8 +1,8 @@
 //! The kernel's own checks of a call after the filter: capabilities, and limits on namespaces. It
 //! tries nothing.
 
-use crate::inspect::walls::query::{Reason, Says, Wall};
-use crate::inspect::walls::why::Asked as Question;
+use crate::inspect::access::query::{Reason, Says, Wall};
+use crate::inspect::access::why::Asked as Question;
 use crate::kernel::asks::{self, Ask, Asked, Over};
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
