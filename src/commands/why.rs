@@ -7,7 +7,7 @@ use crate::host::caller::Caller;
 use crate::inspect::access::World;
 use crate::inspect::access::change::{Line, Over, candidates, inside_its_own};
 use crate::inspect::access::facts::HostFs;
-use crate::inspect::access::query::{Act, Query, Says};
+use crate::inspect::access::query::{Act, Decision, Query};
 use crate::inspect::access::why::{Answer, answer as judge};
 use crate::inspect::view::answer::{self, Answered};
 use crate::language::read::{Kind, Why};
@@ -32,7 +32,7 @@ pub(super) fn why(mut asking: Asking) -> u8 {
         .map(|query| {
             let query = found(query, &planned, &world, &host_fs);
             let answer = judge(&query, &planned.profile, &world, &host_fs);
-            let tries = !asking.no_change && answer.verdict != Says::Unknown;
+            let tries = !asking.no_change && answer.verdict != Decision::Unknown;
             let lines = if tries {
                 candidates(&query, &answer, &planned.profile, &world, &host_fs)
             } else {
@@ -47,12 +47,13 @@ pub(super) fn why(mut asking: Asking) -> u8 {
                 .cloned();
             let mut doubt = None;
             // With it the filter allows the call; whether the kernel then does is unknown.
-            if let (None, Says::Denies, Query::Call { .. }) = (&change, answer.verdict, &query) {
+            if let (None, Decision::Denies, Query::Call { .. }) = (&change, answer.verdict, &query)
+            {
                 let doubted = |line: &Line| {
                     Some((
                         line.clone(),
                         after(line, &query, &request, &host_fs)?
-                            .reason(Says::Unknown)?
+                            .reason(Decision::Unknown)?
                             .words
                             .clone(),
                     ))
@@ -61,9 +62,10 @@ pub(super) fn why(mut asking: Asking) -> u8 {
             }
             let change = change
                 .map(|line| if format == Format::Text { written(line, &planned) } else { line });
-            let denied = change.is_none() && answer.verdict == Says::Denies;
+            let denied = change.is_none() && answer.verdict == Decision::Denies;
             let first = if denied { first(&lines, &query, &request, &host_fs) } else { None };
-            let never = if change.is_none() && first.is_none() && answer.verdict == Says::Denies {
+            let never = if change.is_none() && first.is_none() && answer.verdict == Decision::Denies
+            {
                 never(&lines, &query, &request, &host_fs)
             } else {
                 None
@@ -76,7 +78,7 @@ pub(super) fn why(mut asking: Asking) -> u8 {
         Format::Json => answer::json(&answers, &planned.sources),
     });
     let said = |says| answers.iter().any(|answered| answered.answer.verdict == says);
-    if said(Says::Unknown) { FAILED } else { u8::from(said(Says::Denies)) }
+    if said(Decision::Unknown) { FAILED } else { u8::from(said(Decision::Denies)) }
 }
 
 /// A line in the words of the one whose place it takes. Programs lay it over the profile by
@@ -138,7 +140,7 @@ fn found(query: Query, planned: &Planned, world: &World<'_>, host_fs: &HostFs) -
     let at = |directory: &String| Query::Path(Act::Execute, format!("{directory}/{name}"));
     let all: Vec<Query> = search_path(&planned.plan.exec.env).iter().map(at).collect();
     let may_run =
-        |query: &&Query| judge(query, &planned.profile, world, host_fs).verdict != Says::Denies;
+        |query: &&Query| judge(query, &planned.profile, world, host_fs).verdict != Decision::Denies;
     all.iter().find(may_run).or(all.first()).cloned().unwrap_or(query)
 }
 
@@ -191,8 +193,8 @@ pub(super) fn line_for(
         };
         let answer =
             judge(query, &after.profile, &World::new(&after.plan, &after.profile), &host_fs);
-        match answer.reason(Says::Unknown) {
-            _ if answer.verdict == Says::Denies => {
+        match answer.reason(Decision::Unknown) {
+            _ if answer.verdict == Decision::Denies => {
                 never = never.or(answer.behind_an_open_filter(query))
             }
             Some(reason) => {
@@ -200,7 +202,7 @@ pub(super) fn line_for(
             }
             None => return Some(Permits::AsItIs(line)),
         }
-        let in_its_own = |query: Query| line.is_nested() && says(&query) == Says::Allows;
+        let in_its_own = |query: Query| line.is_nested() && says(&query) == Decision::Allows;
         if own.is_none() && inside_its_own(query).is_some_and(in_its_own) {
             own = Some(line);
         }
@@ -214,7 +216,7 @@ fn first(lines: &[Line], query: &Query, request: &Request, host_fs: &HostFs) -> 
     let permits = |line: &Line| {
         let allows = |query: &Query, after: &Planned| {
             judge(query, &after.profile, &World::new(&after.plan, &after.profile), host_fs).verdict
-                == Says::Allows
+                == Decision::Allows
         };
         let is_open = |after: &Planned| match query {
             Query::Call { number, arguments: Some(arguments) } => {

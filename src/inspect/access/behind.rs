@@ -1,7 +1,7 @@
 //! The kernel's own checks of a call after the filter: capabilities, and limits on namespaces. It
 //! tries nothing.
 
-use crate::inspect::access::query::{Reason, Says, Wall};
+use crate::inspect::access::query::{Decision, Mechanism, Reason};
 use crate::inspect::access::why::Asked as Question;
 use crate::kernel::asks::{self, Ask, Asked, Over};
 use crate::kernel::capability::Capability;
@@ -27,7 +27,7 @@ impl Question<'_> {
             (true, None) => {
                 let words = "the kernel requires a capability, which the target has in a user \
                              namespace that it makes itself";
-                Reason::new(Wall::Capabilities, Says::Allows, words, at)
+                Reason::new(Mechanism::Capabilities, Decision::Allows, words, at)
             }
             (false, _) => lacks_sys_admin(nested_at),
         };
@@ -46,12 +46,12 @@ impl Question<'_> {
                 "the limit of the sandbox's user namespace on {} namespaces is 0",
                 kind.word()
             );
-            return Some(Reason::new(Wall::Namespaces, Says::Denies, words, nested_at));
+            return Some(Reason::new(Mechanism::Namespaces, Decision::Denies, words, nested_at));
         }
         if let Some(ask) = asks::of(name) {
             let reason = self.asks(ask, arguments, at)?;
             // A namespace that the target makes may give it the missing capability.
-            if reason.says != Says::Denies || !nested.opens(name) {
+            if reason.says != Decision::Denies || !nested.opens(name) {
                 return Some(reason);
             }
         }
@@ -85,14 +85,14 @@ impl Question<'_> {
     fn asks(&self, ask: &Ask, arguments: Option<&[u64; 6]>, at: Span) -> Option<Reason> {
         let Some(wanted) = ask.capability.and_then(|name| Capability::from_text(name).ok()) else {
             return Some(Reason::new(
-                Wall::Kernel,
-                Says::Denies,
+                Mechanism::Kernel,
+                Decision::Denies,
                 "no kernel has it any more",
                 Span::NOWHERE,
             ));
         };
         let reason =
-            |says, words: String, at| Some(Reason::new(Wall::Capabilities, says, words, at));
+            |says, words: String, at| Some(Reason::new(Mechanism::Capabilities, says, words, at));
         let choice = &self.world.plan.choice;
         let shared = match ask.over {
             Over::Of(kind) if choice.is_new(kind) || kind == Kind::User => None,
@@ -105,7 +105,7 @@ impl Question<'_> {
         let has = self.world.capabilities().has(wanted.0);
         if has && counts {
             return reason(
-                Says::Allows,
+                Decision::Allows,
                 format!("the target has {wanted}, which the kernel requires"),
                 self.capability_at(wanted),
             );
@@ -129,21 +129,23 @@ impl Question<'_> {
         };
         match ask.asked(arguments, self.host_fs.sysctl) {
             (Asked::Yes, _) if has && joined => reason(
-                Says::Unknown,
+                Decision::Unknown,
                 format!(
                     "the kernel requires {wanted} over the joined namespace, whose owner is not known"
                 ),
                 at,
             ),
             (Asked::Yes, _) => reason(
-                Says::Denies,
+                Decision::Denies,
                 lacks,
                 if has { self.capability_at(wanted) } else { Span::NOWHERE },
             ),
             (Asked::No, _) if arguments.is_some() => None,
-            (Asked::No, free) => reason(Says::Allows, format!("{free}; for the rest {lacks}"), at),
+            (Asked::No, free) => {
+                reason(Decision::Allows, format!("{free}; for the rest {lacks}"), at)
+            }
             (Asked::Hidden, free) => {
-                reason(Says::Unknown, format!("{free}; for the rest {lacks}"), at)
+                reason(Decision::Unknown, format!("{free}; for the rest {lacks}"), at)
             }
         }
     }
@@ -152,7 +154,7 @@ impl Question<'_> {
 /// No target keeps sys-admin: it has it only in a user namespace that it makes.
 fn lacks_sys_admin(at: Span) -> Reason {
     let words = "the kernel requires sys-admin, which the target has in no user namespace";
-    Reason::new(Wall::Capabilities, Says::Denies, words, at)
+    Reason::new(Mechanism::Capabilities, Decision::Denies, words, at)
 }
 
 /// The kinds that clone(2) or unshare(2) are asked for. The lowest 8 bits of clone(2) are a signal.
@@ -171,5 +173,5 @@ fn lacks_it_yet(wanted: &str, at: Span) -> Reason {
         "the kernel requires {wanted}, which the target has only in a user namespace that it makes \
          first (unshare -r)"
     );
-    Reason::new(Wall::Capabilities, Says::Denies, words, at)
+    Reason::new(Mechanism::Capabilities, Decision::Denies, words, at)
 }

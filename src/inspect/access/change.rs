@@ -7,7 +7,7 @@ mod paths;
 use crate::inspect::access::World;
 use crate::inspect::access::facts::HostFs;
 use crate::inspect::access::path::Walker;
-use crate::inspect::access::query::{Port, Protocol, Query, Says};
+use crate::inspect::access::query::{Decision, Port, Protocol, Query};
 use crate::inspect::access::why::Answer;
 use crate::kernel::asks::{self, Over as Power};
 use crate::kernel::capability::Capability;
@@ -158,7 +158,7 @@ pub(crate) fn candidates(
         world,
         walker: Walker::new(world, host_fs),
         host_fs,
-        denied: answer.verdict == Says::Denies,
+        denied: answer.verdict == Decision::Denies,
     };
     let mut lines = match query {
         Query::Path(act, path) => asked.path(*act, path, answer),

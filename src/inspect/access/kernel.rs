@@ -3,7 +3,7 @@
 
 use crate::host::FileKind;
 use crate::inspect::access::path::{Thing, Walker, outside};
-use crate::inspect::access::query::{Reason, Says, Wall};
+use crate::inspect::access::query::{Decision, Mechanism, Reason};
 use crate::kernel::idmap::Extent;
 use crate::kernel::namespace::Kind;
 use crate::kernel::proc::HidePid;
@@ -52,8 +52,9 @@ impl Walker<'_> {
         hidepid: HidePid,
         only_processes: bool,
     ) -> Result<Option<Thing>, Reason> {
-        let cannot_tell =
-            |words: &str| Err(Reason::new(Wall::Processes, Says::Unknown, words, thing.at));
+        let cannot_tell = |words: &str| {
+            Err(Reason::new(Mechanism::Processes, Decision::Unknown, words, thing.at))
+        };
         let mut names = tail.split('/').skip(1);
         let Some(first) = names.next() else { return Ok(Some(thing)) };
         let rest: Vec<&str> = names.collect();
@@ -85,13 +86,13 @@ impl Walker<'_> {
         }
         if hidepid != HidePid::Off {
             let words = format!("processes of others are not shown (hidepid = \"{hidepid}\")");
-            return Err(Reason::new(Wall::Mounts, Says::Denies, words, thing.at));
+            return Err(Reason::new(Mechanism::Mounts, Decision::Denies, words, thing.at));
         }
         // Not dumpable, and outside of the target's Landlock domain (ptrace(2)).
         if rest.first().is_some_and(|name| GUARDED.contains(name)) {
             return Err(Reason::new(
-                Wall::Processes,
-                Says::Denies,
+                Mechanism::Processes,
+                Decision::Denies,
                 "pid 1 is stockade's own, and cannot be traced",
                 Span::NOWHERE,
             ));
@@ -114,8 +115,8 @@ impl Walker<'_> {
             ["cwd"] => link(cwd.unwrap_or("/")),
             ["root"] => link("/"),
             ["exe"] | ["fd", _] | ["map_files", _] | ["ns", _] | ["task", ..] => Err(Reason::new(
-                Wall::Processes,
-                Says::Unknown,
+                Mechanism::Processes,
+                Decision::Unknown,
                 "the running process decides what is there",
                 thing.at,
             )),
@@ -143,7 +144,7 @@ impl Walker<'_> {
     pub(super) fn sysfs(&self, thing: Thing, tail: &str) -> Result<Option<Thing>, Reason> {
         if tail.split('/').any(|name| name == "net") {
             let words = "it shows the sandbox's network, which is not known before the run";
-            return Err(Reason::new(Wall::Network, Says::Unknown, words, thing.at));
+            return Err(Reason::new(Mechanism::Network, Decision::Unknown, words, thing.at));
         }
         Ok(self.see_kernel(thing, &format!("/sys{tail}")))
     }

@@ -6,7 +6,7 @@
 
 use crate::host::FileKind;
 use crate::inspect::access::facts::{HostFs, Seen};
-use crate::inspect::access::query::{Reason, Says, Wall};
+use crate::inspect::access::query::{Decision, Mechanism, Reason};
 use crate::inspect::access::{Entry, World, tail};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::idmap::{Extent, Maps};
@@ -104,8 +104,8 @@ impl<'a> Walker<'a> {
                 file.0
             );
             return Err(Reason::new(
-                Wall::Mounts,
-                Says::Unknown,
+                Mechanism::Mounts,
+                Decision::Unknown,
                 words,
                 world.plan.choice.at(Kind::Mount),
             ));
@@ -115,7 +115,8 @@ impl<'a> Walker<'a> {
         let links = walked.links.iter();
         let links = links.filter_map(|link| Some((link.path.clone(), text(link)?))).collect();
         let way: Vec<Thing> = walked.way.into_iter().map(|step| step.file).collect();
-        let denied = |words: String, at| Err(Reason::new(Wall::Mounts, Says::Denies, words, at));
+        let denied =
+            |words: String, at| Err(Reason::new(Mechanism::Mounts, Decision::Denies, words, at));
         match (walked.halt, way.last()) {
             (None, _) => Ok(Walk { way, missing: vec![], links }),
             (Some(Halt::Stop(reason)), _) => Err(reason),
@@ -150,7 +151,7 @@ impl<'a> Walker<'a> {
             "{} is a link of another user in a shared directory (fs.protected_symlinks)",
             link.path
         );
-        Err(Reason::new(Wall::Permissions, Says::Denies, words, link.at))
+        Err(Reason::new(Mechanism::Permissions, Decision::Denies, words, link.at))
     }
 
     /// What Landlock allows at the end of a way: every rule on a path or a file from there up to
@@ -223,7 +224,7 @@ impl<'a> Walker<'a> {
                     "{mount} of the host is a mount that does not come along, and what is under it \
                      is not known"
                 );
-                return Err(Reason::new(Wall::Mounts, Says::Unknown, words, at));
+                return Err(Reason::new(Mechanism::Mounts, Decision::Unknown, words, at));
             }
         }
         let seen = match (self.host_fs.see)(place) {
@@ -239,11 +240,11 @@ impl<'a> Walker<'a> {
                 let words = format!(
                     "the caller may not look at {place} of the host, and the target perhaps may"
                 );
-                return Err(Reason::new(Wall::Permissions, Says::Unknown, words, at));
+                return Err(Reason::new(Mechanism::Permissions, Decision::Unknown, words, at));
             }
             Err(errno) => {
                 let words = format!("cannot look at {place} of the host: {}", errno_words(errno));
-                return Err(Reason::new(Wall::Permissions, Says::Unknown, words, at));
+                return Err(Reason::new(Mechanism::Permissions, Decision::Unknown, words, at));
             }
         };
         let Seen { kind, inode, uid, gid, mode, attrs, list } = seen;
@@ -322,7 +323,7 @@ impl<'a> Walker<'a> {
                 if need == Need::Write && self.is_of_proc(thing) && thing.mode & 0o222 == 0 =>
             {
                 (
-                    Says::Unknown,
+                    Decision::Unknown,
                     format!(
                         "{} is written by virtue of a capability, and may refuse it",
                         thing.path
@@ -330,13 +331,15 @@ impl<'a> Walker<'a> {
                 )
             }
             Some(true) => return None,
-            Some(false) => (Says::Denies, words("")),
+            Some(false) => (Decision::Denies, words("")),
             None if thing.list => {
-                (Says::Unknown, words(", by the mode; its access list may say otherwise"))
+                (Decision::Unknown, words(", by the mode; its access list may say otherwise"))
             }
-            None => (Says::Unknown, "the ids of a joined user namespace are not known here".into()),
+            None => {
+                (Decision::Unknown, "the ids of a joined user namespace are not known here".into())
+            }
         };
-        Some(Reason::new(Wall::Permissions, says.0, says.1, thing.at))
+        Some(Reason::new(Mechanism::Permissions, says.0, says.1, thing.at))
     }
 
     /// path_resolution(7), and inode_permission() of the kernel for mapped mounts; none: not known.

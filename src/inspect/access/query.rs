@@ -284,7 +284,7 @@ impl fmt::Display for Query {
 /// The restriction that decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Wall {
+pub(crate) enum Mechanism {
     /// What is mounted, and how.
     Mounts,
     /// Modes and owners of files, as the target's ids meet them.
@@ -305,20 +305,20 @@ pub(crate) enum Wall {
     Kernel,
 }
 
-impl Wall {
+impl Mechanism {
     pub(crate) fn word(self) -> &'static str {
         match self {
-            Wall::Mounts => "mounts",
-            Wall::Permissions => "permissions",
-            Wall::Landlock => "landlock",
-            Wall::File => "file",
-            Wall::Seccomp => "seccomp",
-            Wall::Capabilities => "capabilities",
-            Wall::Namespaces => "namespaces",
-            Wall::Network => "network",
-            Wall::Environment => "environment",
-            Wall::Processes => "processes",
-            Wall::Kernel => "kernel",
+            Mechanism::Mounts => "mounts",
+            Mechanism::Permissions => "permissions",
+            Mechanism::Landlock => "landlock",
+            Mechanism::File => "file",
+            Mechanism::Seccomp => "seccomp",
+            Mechanism::Capabilities => "capabilities",
+            Mechanism::Namespaces => "namespaces",
+            Mechanism::Network => "network",
+            Mechanism::Environment => "environment",
+            Mechanism::Processes => "processes",
+            Mechanism::Kernel => "kernel",
         }
     }
 }
@@ -326,7 +326,7 @@ impl Wall {
 /// The answer of a restriction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Says {
+pub(crate) enum Decision {
     /// It lets it pass.
     Allows,
     /// This model does not know.
@@ -334,13 +334,13 @@ pub(crate) enum Says {
     Denies,
 }
 
-impl Says {
+impl Decision {
     /// As the verdict of all restrictions.
     pub(crate) fn verdict(self) -> &'static str {
         match self {
-            Says::Allows => "allowed",
-            Says::Unknown => "unknown",
-            Says::Denies => "denied",
+            Decision::Allows => "allowed",
+            Decision::Unknown => "unknown",
+            Decision::Denies => "denied",
         }
     }
 }
@@ -348,8 +348,8 @@ impl Says {
 /// One wall's word, and the line that it has it from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reason {
-    pub wall: Wall,
-    pub says: Says,
+    pub mechanism: Mechanism,
+    pub says: Decision,
     pub words: String,
     /// The line; nowhere: by default.
     pub at: Span,
@@ -358,8 +358,13 @@ pub(crate) struct Reason {
 }
 
 impl Reason {
-    pub(crate) fn new(wall: Wall, says: Says, words: impl Into<String>, at: Span) -> Reason {
-        Reason { wall, says, words: words.into(), at, changed: vec![] }
+    pub(crate) fn new(
+        mechanism: Mechanism,
+        says: Decision,
+        words: impl Into<String>,
+        at: Span,
+    ) -> Reason {
+        Reason { mechanism, says, words: words.into(), at, changed: vec![] }
     }
 }
 

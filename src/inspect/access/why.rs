@@ -13,7 +13,7 @@ use crate::host::FileKind;
 use crate::inspect::access::World;
 use crate::inspect::access::facts::HostFs;
 use crate::inspect::access::path::{Need, Walker};
-use crate::inspect::access::query::{Act, Query, Reason, Says, Wall};
+use crate::inspect::access::query::{Act, Decision, Mechanism, Query, Reason};
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::kernel::{asks, syscalls};
@@ -27,7 +27,7 @@ use crate::text::source::Span;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// The verdict of all restrictions together.
-    pub verdict: Says,
+    pub verdict: Decision,
     /// What each says, as far as it has a say.
     pub reasons: Vec<Reason>,
 }
@@ -36,7 +36,7 @@ impl Answer {
     fn new(reasons: Vec<Reason>) -> Answer {
         // One restriction that denies it is enough; an unknown one leaves the verdict open.
         Answer {
-            verdict: reasons.iter().map(|reason| reason.says).max().unwrap_or(Says::Unknown),
+            verdict: reasons.iter().map(|reason| reason.says).max().unwrap_or(Decision::Unknown),
             reasons,
         }
     }
@@ -44,13 +44,13 @@ impl Answer {
 
 impl Answer {
     /// The first reason that says this.
-    pub(crate) fn reason(&self, says: Says) -> Option<&Reason> {
+    pub(crate) fn reason(&self, says: Decision) -> Option<&Reason> {
         self.reasons.iter().find(|reason| reason.says == says)
     }
 
     /// Whether another is known, and is not the same.
     pub(crate) fn is_changed_by(&self, after: &Answer) -> bool {
-        after.verdict != Says::Unknown && after.verdict != self.verdict
+        after.verdict != Decision::Unknown && after.verdict != self.verdict
     }
 
     /// Why the kernel denies a call that the filter permits, where no line of a profile makes it do
@@ -60,11 +60,10 @@ impl Answer {
         // Of a limit, or of a power over the sandbox's own, a line may be found that goes with the
         // profile once another is out of it.
         asks::of(syscalls::name(*number)?).filter(|ask| ask.over == asks::Over::Host)?;
-        let open = self
-            .reasons
-            .iter()
-            .any(|reason| reason.wall == Wall::Seccomp && reason.says == Says::Allows);
-        self.reason(Says::Denies).filter(|_| open).map(|reason| reason.words.clone())
+        let open = self.reasons.iter().any(|reason| {
+            reason.mechanism == Mechanism::Seccomp && reason.says == Decision::Allows
+        });
+        self.reason(Decision::Denies).filter(|_| open).map(|reason| reason.words.clone())
     }
 }
 
@@ -110,7 +109,7 @@ pub(crate) fn entering(
             }
         }
     };
-    (reason.says == Says::Denies).then_some(reason.words)
+    (reason.says == Decision::Denies).then_some(reason.words)
 }
 
 /// Why the target cannot execute a file, where that is known, and whether there is one.
@@ -123,7 +122,7 @@ pub(crate) fn executing(
     let asked = Asked { profile, world, walker: Walker::new(world, host_fs), host_fs };
     let is_there = asked.walker.walk(path).is_ok_and(|walk| walk.missing.is_empty());
     let answer = answer(&Query::Path(Act::Execute, path.to_owned()), profile, world, host_fs);
-    let denies = answer.reason(Says::Denies)?;
+    let denies = answer.reason(Decision::Denies)?;
     Some((is_there, denies.words.clone()))
 }
 
@@ -144,7 +143,7 @@ impl Asked<'_> {
     fn capability(&self, capability: Capability) -> Reason {
         let at = self.capability_at(capability);
         let sets = self.world.capabilities();
-        let reason = |says, words: String| Reason::new(Wall::Capabilities, says, words, at);
+        let reason = |says, words: String| Reason::new(Mechanism::Capabilities, says, words, at);
         if sets.has(capability.0) {
             let over = match self.world.plan.choice.of(Kind::User) {
                 Namespace::New => {
@@ -153,17 +152,17 @@ impl Asked<'_> {
                 Namespace::Host => "over the host",
                 Namespace::Join(_) => "over what the joined user namespace owns",
             };
-            return reason(Says::Allows, format!("the target has {capability}, {over}"));
+            return reason(Decision::Allows, format!("the target has {capability}, {over}"));
         }
         if sets.kept.0 & capability.bit() != 0 {
             let words = format!(
                 "{capability} is kept, and a target that is not root inside loses it when it is \
                  executed; `ambient` keeps it then"
             );
-            return reason(Says::Denies, words);
+            return reason(Decision::Denies, words);
         }
         reason(
-            Says::Denies,
+            Decision::Denies,
             format!("{capability} leaves every set, and nothing inside can give it back"),
         )
     }
@@ -185,7 +184,7 @@ impl Asked<'_> {
                 Some(false) => "it is removed",
                 None => "the profile does not name it, and the environment starts empty",
             };
-            return Reason::new(Wall::Environment, Says::Denies, why, at);
+            return Reason::new(Mechanism::Environment, Decision::Denies, why, at);
         };
         let words = match &setting.value {
             // Its text may hold a variable of the caller's.
@@ -197,6 +196,6 @@ impl Asked<'_> {
             Content::Fd(fd) => format!("it is read from descriptor {fd}"),
             Content::File(path) | Content::Copy(path, _) => format!("it is read from {path}"),
         };
-        Reason::new(Wall::Environment, Says::Allows, words, at)
+        Reason::new(Mechanism::Environment, Decision::Allows, words, at)
     }
 }

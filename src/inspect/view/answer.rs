@@ -2,7 +2,7 @@
 
 use crate::inspect::access::behind::wanted_by;
 use crate::inspect::access::change::{Edit, Line, Over};
-use crate::inspect::access::query::{Query, Reason, Says, Wall};
+use crate::inspect::access::query::{Decision, Mechanism, Query, Reason};
 use crate::inspect::access::why::Answer;
 use crate::inspect::view::{flat, line_of, place_words};
 use crate::kernel::syscalls;
@@ -36,11 +36,11 @@ pub(crate) fn text(answers: &[Answered], sources: &Sources, paint: Paint) -> Str
 
 fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
     let Answered { query, answer, change, doubt, first, never, sought } = answered;
-    let tone = if answer.verdict == Says::Allows { Tone::Good } else { Tone::Bad };
+    let tone = if answer.verdict == Decision::Allows { Tone::Good } else { Tone::Bad };
     let mut out =
         format!("{}: {}\n", paint.tone(tone, answer.verdict.verdict()), flat(&query.to_string()));
-    for Reason { wall, says, words, at, changed } in &answer.reasons {
-        out += &format!("  {} {}: {}\n", wall.word(), said(*wall, *says), flat(words));
+    for Reason { mechanism, says, words, at, changed } in &answer.reasons {
+        out += &format!("  {} {}: {}\n", mechanism.word(), said(*mechanism, *says), flat(words));
         for at in std::iter::once(at).chain(changed) {
             let Some(line) = line_of(*at, sources) else { continue };
             out += &paint.tone(
@@ -54,7 +54,7 @@ fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
         (Some(line), _) => {
             let other = match doubt {
                 Some(_) => "let the filter pass",
-                None if answer.verdict == Says::Denies => "allow",
+                None if answer.verdict == Decision::Denies => "allow",
                 None => "deny",
             };
             let mut before = format!("to {other} it, below");
@@ -103,17 +103,21 @@ pub(crate) fn no_line_but(line: &Line, query: &Query) -> String {
 const LINE: usize = 120;
 
 /// The verb, in the number of the wall's name.
-fn said(wall: Wall, says: Says) -> &'static str {
+fn said(mechanism: Mechanism, says: Decision) -> &'static str {
     let many = matches!(
-        wall,
-        Wall::Mounts | Wall::Permissions | Wall::Namespaces | Wall::Capabilities | Wall::Processes
+        mechanism,
+        Mechanism::Mounts
+            | Mechanism::Permissions
+            | Mechanism::Namespaces
+            | Mechanism::Capabilities
+            | Mechanism::Processes
     );
     match (says, many) {
-        (Says::Allows, true) => "allow it",
-        (Says::Denies, true) => "deny it",
-        (Says::Unknown, _) => "cannot decide",
+        (Decision::Allows, true) => "allow it",
+        (Decision::Denies, true) => "deny it",
+        (Decision::Unknown, _) => "cannot decide",
         (says, false) => {
-            if says == Says::Allows {
+            if says == Decision::Allows {
                 "allows it"
             } else {
                 "denies it"
@@ -162,8 +166,8 @@ struct Record<'a> {
 
 #[derive(Serialize)]
 struct ProtectionRecord<'a> {
-    protection: Wall,
-    says: Says,
+    protection: Mechanism,
+    says: Decision,
     text: &'a str,
     at: Option<Place>,
     /// The lines of stronger layers that changed keys of the entry there.
@@ -205,7 +209,7 @@ pub(crate) fn json(answers: &[Answered], sources: &Sources) -> String {
                 .reasons
                 .iter()
                 .map(|reason| ProtectionRecord {
-                    protection: reason.wall,
+                    protection: reason.mechanism,
                     says: reason.says,
                     text: &reason.words,
                     at: place(reason.at),

@@ -3,7 +3,7 @@
 use super::{Asked, Line};
 use crate::host::FileKind;
 use crate::inspect::access::path::{Thing, Walk};
-use crate::inspect::access::query::{Act, Says, Wall};
+use crate::inspect::access::query::{Act, Decision, Mechanism};
 use crate::inspect::access::why::Answer;
 use crate::language::value::{Size, below, join, parent};
 use crate::policy::mounts::kinds::{
@@ -53,8 +53,11 @@ impl Asked<'_> {
         {
             return vec![self.unmount(&thing.over)];
         }
-        let denies = |wall| {
-            answer.reasons.iter().any(|reason| reason.wall == wall && reason.says == Says::Denies)
+        let denies = |mechanism| {
+            answer
+                .reasons
+                .iter()
+                .any(|reason| reason.mechanism == mechanism && reason.says == Decision::Denies)
         };
         let real = walk
             .missing
@@ -67,7 +70,7 @@ impl Asked<'_> {
         }
         match act {
             Act::Write => lines.extend(self.open_for_writing(&walk, thing, &real)),
-            Act::Execute => lines.extend(self.open_for_running(thing, denies(Wall::File))),
+            Act::Execute => lines.extend(self.open_for_running(thing, denies(Mechanism::File))),
             Act::Connect => {
                 lines.extend(thing.host.iter().map(|host| self.mount(&thing.path, socket(host))))
             }
@@ -75,7 +78,7 @@ impl Asked<'_> {
         }
         // Where root starts the sandbox the target is another user: a copy is the target's own, and
         // a writable bind maps its owner to the target.
-        if denies(Wall::Permissions)
+        if denies(Mechanism::Permissions)
             && self.world.plan.ids.needs_idmap
             && let Some(host) = &thing.host
         {

@@ -1,7 +1,7 @@
 //! Whether a system call passes the filter, and what is behind it.
 
 use super::Asked;
-use crate::inspect::access::query::{Reason, Says, Wall};
+use crate::inspect::access::query::{Decision, Mechanism, Reason};
 use crate::kernel::syscalls;
 use crate::policy::seccomp::{Source, Verdict};
 use crate::text::source::Span;
@@ -28,7 +28,8 @@ impl Asked<'_> {
             .find(|(_, calls)| calls.contains(&name))
             .map(|(topic, _)| *topic);
         let rule = filter.rule(number);
-        let says = |verdict: Verdict| if verdict.permits() { Says::Allows } else { Says::Denies };
+        let says =
+            |verdict: Verdict| if verdict.permits() { Decision::Allows } else { Decision::Denies };
         let policy = match because {
             Some((Source::Policy, _)) => "`default` of [seccomp]".to_owned(),
             Some((source, _)) => format!("`{source}` of [seccomp]"),
@@ -40,7 +41,7 @@ impl Asked<'_> {
             (Some(rule), None) if !rule.cases.is_empty() => {
                 let any = rule.otherwise.permits()
                     || rule.cases.iter().any(|case| case.verdict.permits());
-                let says = if any { Says::Allows } else { Says::Denies };
+                let says = if any { Decision::Allows } else { Decision::Denies };
                 (says, format!("{policy} looks at its arguments: {rule}"))
             }
             (rule, arguments) => {
@@ -75,8 +76,8 @@ impl Asked<'_> {
                 }
             }
         };
-        let mut reasons = vec![Reason::new(Wall::Seccomp, says, words, at)];
-        if says == Says::Allows {
+        let mut reasons = vec![Reason::new(Mechanism::Seccomp, says, words, at)];
+        if says == Decision::Allows {
             reasons.extend(self.behind_the_filter(name, arguments, at));
         }
         reasons

@@ -5,7 +5,7 @@ use super::programs::{MOST_INTERPRETERS, TO_RUN};
 use crate::host::FileKind;
 use crate::inspect::access::Entry;
 use crate::inspect::access::path::{Need, Thing, Walk};
-use crate::inspect::access::query::{Act, Reason, Says, Wall};
+use crate::inspect::access::query::{Act, Decision, Mechanism, Reason};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
 use crate::language::value::ancestors;
@@ -52,14 +52,14 @@ impl Asked<'_> {
                 vec![wrong(thing, format!("it is {}, not a program", kind.word()))]
             }
         };
-        if act == Act::Execute && reasons.iter().all(|reason| reason.says == Says::Allows) {
+        if act == Act::Execute && reasons.iter().all(|reason| reason.says == Decision::Allows) {
             reasons.push(self.runs(thing, MOST_INTERPRETERS));
             let given =
                 thing.host.as_deref().and_then(|host| (self.host_fs.given)(host, thing.mode));
             let useless = |given| {
                 Reason::new(
-                    Wall::File,
-                    Says::Allows,
+                    Mechanism::File,
+                    Decision::Allows,
                     format!("without {given}, which it has outside (no_new_privs)"),
                     thing.at,
                 )
@@ -82,8 +82,8 @@ impl Asked<'_> {
         if let [between, _, ..] = walk.missing.as_slice() {
             let parent = format!("{}/{between}", directory.path.trim_end_matches('/'));
             reasons.push(Reason::new(
-                Wall::File,
-                Says::Denies,
+                Mechanism::File,
+                Decision::Denies,
                 format!("there is no directory {parent}: ask write:{parent}"),
                 directory.at,
             ));
@@ -100,8 +100,8 @@ impl Asked<'_> {
         let what = if missing == path { path.to_owned() } else { missing };
         match (&directory.host, self.world.tree.get(&directory.over)) {
             (Some(host), _) => Reason::new(
-                Wall::File,
-                Says::Denies,
+                Mechanism::File,
+                Decision::Denies,
                 format!("the host's {host} has no {}{from}", walk.missing.join("/")),
                 directory.at,
             ),
@@ -115,11 +115,11 @@ impl Asked<'_> {
                     directory.over,
                     words(entry)
                 );
-                Reason::new(Wall::Mounts, Says::Denies, words, at)
+                Reason::new(Mechanism::Mounts, Decision::Denies, words, at)
             }
             (None, None) => Reason::new(
-                Wall::Mounts,
-                Says::Denies,
+                Mechanism::Mounts,
+                Decision::Denies,
                 format!("nothing is at {what}{from}"),
                 directory.at,
             ),
@@ -148,7 +148,7 @@ impl Asked<'_> {
         }
         reasons.push(self.walker.refuses(thing, need).unwrap_or_else(|| {
             let words = format!("mode {:04o} of {} lets the target's ids", thing.mode, thing.path);
-            Reason::new(Wall::Permissions, Says::Allows, words, Span::NOWHERE)
+            Reason::new(Mechanism::Permissions, Decision::Allows, words, Span::NOWHERE)
         }));
         reasons.extend(self.landlock(walk, thing, rights));
         reasons
@@ -164,7 +164,7 @@ impl Asked<'_> {
             .map(|(link, text)| format!("; {link} is a link to {text}"))
             .collect::<String>();
         let deny = |why: &str, at: Span| {
-            Reason::new(Wall::Mounts, Says::Denies, format!("{shows}{why}{from}"), at)
+            Reason::new(Mechanism::Mounts, Decision::Denies, format!("{shows}{why}{from}"), at)
         };
         // The nearest mount may say more than what shows the file: a part of /proc that is
         // read-only.
@@ -193,7 +193,7 @@ impl Asked<'_> {
                 deny(&format!("; it is mounted nodev{}", by_host(Attrs::NO_DEV)), at)
             }
             Need::Read | Need::Write | Need::Search | Need::Make => {
-                Reason::new(Wall::Mounts, Says::Allows, format!("{shows}{from}"), thing.at)
+                Reason::new(Mechanism::Mounts, Decision::Allows, format!("{shows}{from}"), thing.at)
             }
         }
     }
@@ -208,15 +208,15 @@ impl Asked<'_> {
         let lacking = Rights(needed.0 & !granted.0);
         Some(if lacking == Rights(0) {
             Reason::new(
-                Wall::Landlock,
-                Says::Allows,
+                Mechanism::Landlock,
+                Decision::Allows,
                 format!("its rules allow {} at {}", granted.within(ruleset.handled), thing.path),
                 at,
             )
         } else {
             Reason::new(
-                Wall::Landlock,
-                Says::Denies,
+                Mechanism::Landlock,
+                Decision::Denies,
                 format!("no rule allows to {lacking} at {}", thing.path),
                 at,
             )
@@ -225,7 +225,7 @@ impl Asked<'_> {
 }
 
 fn wrong(thing: &Thing, words: String) -> Reason {
-    Reason::new(Wall::File, Says::Denies, format!("{}: {words}", thing.path), thing.at)
+    Reason::new(Mechanism::File, Decision::Denies, format!("{}: {words}", thing.path), thing.at)
 }
 
 /// What an entry is, in words.

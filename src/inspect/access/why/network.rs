@@ -1,7 +1,7 @@
 //! Whether the network is reached, and an address listened on.
 
 use super::Asked;
-use crate::inspect::access::query::{Act, Port, Protocol, Reason, Says, Wall};
+use crate::inspect::access::query::{Act, Decision, Mechanism, Port, Protocol, Reason};
 use crate::kernel::capability::Capability;
 use crate::kernel::rights::port_words;
 use crate::kernel::syscalls;
@@ -21,26 +21,26 @@ impl Asked<'_> {
         let is_loopback = peer.is_loopback() || listed.iter().any(IpAddr::is_loopback);
         reasons.push(match network {
             Namespace::New if is_loopback => Reason::new(
-                Wall::Network,
-                Says::Allows,
+                Mechanism::Network,
+                Decision::Allows,
                 "it is the sandbox's own loopback, where the target alone listens",
                 at,
             ),
             Namespace::New => Reason::new(
-                Wall::Network,
-                Says::Denies,
+                Mechanism::Network,
+                Decision::Denies,
                 "the sandbox has a network of its own, with loopback alone",
                 at,
             ),
             Namespace::Host => Reason::new(
-                Wall::Network,
-                Says::Allows,
+                Mechanism::Network,
+                Decision::Allows,
                 "the network is the host's; its routes and filters apply",
                 at,
             ),
             Namespace::Join(path) => Reason::new(
-                Wall::Network,
-                Says::Allows,
+                Mechanism::Network,
+                Decision::Allows,
                 format!("the network is that of {}; its routes apply", path.0),
                 at,
             ),
@@ -61,32 +61,32 @@ impl Asked<'_> {
         let own = port.is_loopback();
         reasons.push(match network {
             Namespace::New if own => Reason::new(
-                Wall::Network,
-                Says::Allows,
+                Mechanism::Network,
+                Decision::Allows,
                 "the network is the sandbox's own: nobody outside reaches it",
                 at,
             ),
             Namespace::New => Reason::new(
-                Wall::Network,
-                Says::Denies,
+                Mechanism::Network,
+                Decision::Denies,
                 format!("the sandbox's own network has no address {host}"),
                 at,
             ),
             Namespace::Host if own => Reason::new(
-                Wall::Network,
-                Says::Allows,
+                Mechanism::Network,
+                Decision::Allows,
                 "the network is the host's: every peer that reaches the host reaches it",
                 at,
             ),
             Namespace::Host => Reason::new(
-                Wall::Network,
-                Says::Allows,
+                Mechanism::Network,
+                Decision::Allows,
                 format!("the network is the host's, as far as {host} is its address"),
                 at,
             ),
             Namespace::Join(path) => Reason::new(
-                Wall::Network,
-                Says::Allows,
+                Mechanism::Network,
+                Decision::Allows,
                 format!("the network is that of {}", path.0),
                 at,
             ),
@@ -115,33 +115,35 @@ impl Asked<'_> {
         if let Some(address) = listed.first() {
             let words = format!("{} inside has {name}: {address}", names::HOSTS);
             let at = self.world.tree.get(names::HOSTS).map_or(Span::NOWHERE, |entry| entry.at);
-            return Some(Reason::new(Wall::Network, Says::Allows, words, at));
+            return Some(Reason::new(Mechanism::Network, Decision::Allows, words, at));
         }
         let path = names::RESOLVER;
         let entry = self.world.tree.get(path);
         let at = entry.map_or(Span::NOWHERE, |entry| entry.at);
-        let reason = |says, words: String| Some(Reason::new(Wall::Network, says, words, at));
+        let reason = |says, words: String| Some(Reason::new(Mechanism::Network, says, words, at));
         if let Some(text) = entry.and_then(|entry| entry.ground.text()) {
             let servers = names::servers(text);
             let Some(server) = servers.first() else {
                 let words = format!("{path} inside names no server, so {name} is not looked up");
-                return reason(Says::Unknown, words);
+                return reason(Decision::Unknown, words);
             };
             // The loopback of a joined network is another one than that of the host.
             let is_there = *network == Namespace::Host || !server.is_loopback();
-            let says = if is_there { Says::Allows } else { Says::Unknown };
+            let says = if is_there { Decision::Allows } else { Decision::Unknown };
             return reason(says, format!("{path} inside has {name} asked of {server}"));
         }
         let denied = match self.path(Act::Read, path) {
-            Ok(reasons) => reasons.into_iter().find(|reason| reason.says == Says::Denies),
+            Ok(reasons) => reasons.into_iter().find(|reason| reason.says == Decision::Denies),
             Err(reason) => Some(reason),
         };
         match denied {
             Some(why) => {
                 let words = format!("{name} is not looked up, for lack of {path}: {}", why.words);
-                Some(Reason { words, says: Says::Unknown, ..why })
+                Some(Reason { words, says: Decision::Unknown, ..why })
             }
-            None => reason(Says::Allows, format!("{name} is asked of whom {path} inside names")),
+            None => {
+                reason(Decision::Allows, format!("{name} is asked of whom {path} inside names"))
+            }
         }
     }
 
@@ -151,15 +153,15 @@ impl Asked<'_> {
         let to = port_words(access as u64);
         Some(if allowed {
             Reason::new(
-                Wall::Landlock,
-                Says::Allows,
+                Mechanism::Landlock,
+                Decision::Allows,
                 format!("a rule allows to {to} port {port}"),
                 at,
             )
         } else {
             Reason::new(
-                Wall::Landlock,
-                Says::Denies,
+                Mechanism::Landlock,
+                Decision::Denies,
                 format!("no rule allows to {to} port {port}"),
                 self.ports_at(access),
             )
@@ -190,23 +192,23 @@ impl Asked<'_> {
         let over = *network == Namespace::New || self.world.is_host_user();
         let reason = |says, words: String| {
             Some(Reason::new(
-                Wall::Capabilities,
+                Mechanism::Capabilities,
                 says,
                 words,
                 self.capability_at(Capability(NET_BIND_SERVICE)),
             ))
         };
         if has && over {
-            return reason(Says::Allows, "the target has net-bind-service".into());
+            return reason(Decision::Allows, "the target has net-bind-service".into());
         }
         match network {
             Namespace::Join(_) => reason(
-                Says::Unknown,
+                Decision::Unknown,
                 format!("whether port {port} is free for all there is not known"),
             ),
             // No line gives a power over the host to what has a user namespace of its own.
             Namespace::Host if !over => reason(
-                Says::Denies,
+                Decision::Denies,
                 format!(
                     "ports below {first} require net-bind-service over the host, which a user \
                      namespace of the sandbox's own does not give; as root: sysctl \
@@ -214,7 +216,7 @@ impl Asked<'_> {
                 ),
             ),
             Namespace::New | Namespace::Host => {
-                reason(Says::Denies, format!("ports below {first} want net-bind-service"))
+                reason(Decision::Denies, format!("ports below {first} want net-bind-service"))
             }
         }
     }
@@ -235,14 +237,14 @@ impl Asked<'_> {
             [judge("socket", [family as u64, kind as u64, 0, 0, 0, 0]), judge(name, [0; 6])];
         match calls.iter().find(|(_, verdict)| !verdict.permits()) {
             Some((name, verdict)) => Reason::new(
-                Wall::Seccomp,
-                Says::Denies,
+                Mechanism::Seccomp,
+                Decision::Denies,
                 format!("the filter answers {name} with {verdict}"),
                 Span::NOWHERE,
             ),
             None => Reason::new(
-                Wall::Seccomp,
-                Says::Allows,
+                Mechanism::Seccomp,
+                Decision::Allows,
                 format!("the filter allows socket and {name}"),
                 Span::NOWHERE,
             ),

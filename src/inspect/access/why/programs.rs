@@ -3,7 +3,7 @@
 use super::Asked;
 use crate::host::FileKind;
 use crate::inspect::access::path::{Need, Thing};
-use crate::inspect::access::query::{Reason, Says, Wall};
+use crate::inspect::access::query::{Decision, Mechanism, Reason};
 use crate::kernel::rights::Rights;
 use crate::probe::elf::{Elf, Program};
 use crate::probe::script::Script;
@@ -18,7 +18,7 @@ pub(super) const TO_RUN: Rights = Rights::EXECUTE.and(Rights(AccessFs::ReadFile 
 impl Asked<'_> {
     /// Whether the kernel finds what runs the program, and may run that.
     pub(super) fn runs(&self, thing: &Thing, left: usize) -> Reason {
-        let reason = |says, words: String| Reason::new(Wall::File, says, words, thing.at);
+        let reason = |says, words: String| Reason::new(Mechanism::File, says, words, thing.at);
         let text = self.world.tree.get(&thing.over).and_then(|entry| entry.ground.text());
         let program = match (&thing.host, text) {
             (Some(host), _) => match (self.host_fs.program)(host) {
@@ -26,7 +26,7 @@ impl Asked<'_> {
                 // A program without read permission can still be executed.
                 Err(_) => {
                     return reason(
-                        Says::Unknown,
+                        Decision::Unknown,
                         format!("{host} cannot be read here, so what runs it is not known"),
                     );
                 }
@@ -34,7 +34,7 @@ impl Asked<'_> {
             (None, Some(text)) => Script::read(text).map_or(Program::Other, Program::Script),
             (None, None) => {
                 return reason(
-                    Says::Unknown,
+                    Decision::Unknown,
                     format!("what {} holds is not known before the run", thing.path),
                 );
             }
@@ -42,25 +42,25 @@ impl Asked<'_> {
         let (through, is_script) = match program {
             Program::Elf(elf) if !elf.machine.runs_here() => {
                 return reason(
-                    Says::Denies,
+                    Decision::Denies,
                     format!("{} is for {}", thing.path, elf.machine.word()),
                 );
             }
             Program::Elf(Elf { interpreter: None, .. }) => {
-                return reason(Says::Allows, format!("{} is machine code", thing.path));
+                return reason(Decision::Allows, format!("{} is machine code", thing.path));
             }
             Program::Elf(Elf { interpreter: Some(loader), .. }) => (loader, false),
             Program::Script(script) => (script.interpreter, true),
             Program::Other => {
                 return reason(
-                    Says::Denies,
+                    Decision::Denies,
                     format!("{} is neither machine code nor a script", thing.path),
                 );
             }
         };
         let denied = |why: String| {
             reason(
-                Says::Denies,
+                Decision::Denies,
                 format!("{} is run by {through}, which cannot run: {why}", thing.path),
             )
         };
@@ -69,7 +69,7 @@ impl Asked<'_> {
         };
         if !through.starts_with('/') {
             return reason(
-                Says::Unknown,
+                Decision::Unknown,
                 format!(
                     "{} is run by {through}, whose place depends on the working directory",
                     thing.path
@@ -81,9 +81,9 @@ impl Asked<'_> {
             .into_iter()
             .max_by_key(|reason| reason.says)
         {
-            Some(Reason { says: Says::Denies, words, .. }) => denied(words),
-            Some(Reason { says: Says::Unknown, words, .. }) => reason(Says::Unknown, words),
-            _ => reason(Says::Allows, format!("{} is run by {through}", thing.path)),
+            Some(Reason { says: Decision::Denies, words, .. }) => denied(words),
+            Some(Reason { says: Decision::Unknown, words, .. }) => reason(Decision::Unknown, words),
+            _ => reason(Decision::Allows, format!("{} is run by {through}", thing.path)),
         }
     }
 
@@ -98,7 +98,8 @@ impl Asked<'_> {
             return vec![self.absent(path, &walk, last)];
         }
         let mut reasons = self.judge(&walk, last, Need::Search, TO_RUN);
-        if let (true, Some(left)) = (reasons.iter().all(|reason| reason.says == Says::Allows), left)
+        if let (true, Some(left)) =
+            (reasons.iter().all(|reason| reason.says == Decision::Allows), left)
         {
             reasons.push(self.runs(last, left));
         }
