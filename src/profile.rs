@@ -15,7 +15,7 @@ use crate::policy::mounts::Mounts;
 use crate::policy::name::SandboxName;
 use crate::policy::namespaces::Namespaces;
 use crate::policy::network::Network;
-use crate::policy::optional::Wall;
+use crate::policy::optional::Protection;
 use crate::policy::process::Process;
 use crate::policy::programs::Programs;
 use crate::policy::rlimits::Rlimits;
@@ -40,7 +40,7 @@ section! {
         /// name is ambiguous.
         extends: Early<Bases>,
         /// Protections that are skipped, with a warning, if the machine lacks them. Not inherited.
-        optional: Set<Wall>,
+        optional: Set<Protection>,
         /// Programs by name or absolute path: the file, its interpreter and its libraries are in
         /// the sandbox, read-only, at the same paths. `"${COMMAND}"` is the program of
         /// `process.command`. What a program opens by itself later (plugins, locales, modules) is
@@ -78,9 +78,9 @@ section! {
 impl Profile {
     /// Reports names in `optional` that are no optional protections.
     fn check(&self, reader: &mut Reader<'_>) {
-        for wall in &self.optional.items {
-            if let Some(why) = wall.value.refuse() {
-                reader.refuse(At::unsaid("optional"), wall.at, why);
+        for protection in &self.optional.items {
+            if let Some(why) = protection.value.refuse() {
+                reader.refuse(At::unsaid("optional"), protection.at, why);
             }
         }
     }
@@ -102,8 +102,10 @@ impl Profile {
         let optional = std::mem::take(&mut self.optional);
         let Some(changes) = changes else { return };
         changes.enter("optional");
-        let walls = optional.items.iter();
-        walls.for_each(|wall| changes.record(Effect::NotInherited, wall.at, Span::NOWHERE));
+        let protections = optional.items.iter();
+        protections.for_each(|protection| {
+            changes.record(Effect::NotInherited, protection.at, Span::NOWHERE)
+        });
         changes.leave();
     }
 

@@ -54,8 +54,8 @@ impl<'a> Settled<'a> {
     }
 
     /// Whether a protection is optional, so that it is skipped if the machine lacks it.
-    pub(super) fn may_fall(&self, wall: &str) -> bool {
-        self.profile.optional.items.iter().any(|name| name.value == wall)
+    pub(super) fn may_fall(&self, protection: &str) -> bool {
+        self.profile.optional.items.iter().any(|name| name.value == protection)
     }
 
     /// What gives the sandbox a file tree of its own.

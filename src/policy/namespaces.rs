@@ -14,7 +14,7 @@ use crate::language::shape::{Shape, Shaped};
 use crate::language::spelled::Toml;
 use crate::language::table::table;
 use crate::language::value::{AbsolutePath, Spelled, Time, Written, words};
-use crate::policy::optional::Wall;
+use crate::policy::optional::Protection;
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
 use crate::text::problem::Problem;
@@ -317,7 +317,7 @@ pub(crate) fn own_tree(choice: &Choice, host: &Host) -> &'static str {
 /// Asks which power root has here, and whether an optional lock can be set.
 pub(crate) fn ask(
     namespaces: &Namespaces,
-    optional: &Set<Wall>,
+    optional: &Set<Protection>,
     caller: &Caller,
     asks: &mut Questions,
 ) {

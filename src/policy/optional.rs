@@ -23,14 +23,14 @@ pub const OPTIONAL: &[&str] = &[
     "network.passed-sockets",
 ];
 
-/// The name of a protection in `optional`; [`Wall::refuse`] lists them.
+/// The name of a protection in `optional`; [`Protection::refuse`] lists them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wall(pub String);
+pub struct Protection(pub String);
 
-impl Written for Wall {
+impl Written for Protection {
     const WHAT: &'static str = "the name of a protection";
-    fn from_text(text: &str) -> Result<Wall, Why> {
-        Ok(Wall(text.into()))
+    fn from_text(text: &str) -> Result<Protection, Why> {
+        Ok(Protection(text.into()))
     }
     fn write(&self) -> Spelled {
         Spelled::Text(self.0.clone())
@@ -40,7 +40,7 @@ impl Written for Wall {
     }
 }
 
-impl Wall {
+impl Protection {
     /// Why it is none, where it is none: that has a code of its own.
     pub(crate) fn refuse(&self) -> Option<Why> {
         if OPTIONAL.contains(&self.as_str()) {
@@ -57,13 +57,13 @@ impl Wall {
     }
 }
 
-impl PartialEq<&str> for Wall {
+impl PartialEq<&str> for Protection {
     fn eq(&self, other: &&str) -> bool {
         self.0 == *other
     }
 }
 
-impl fmt::Display for Wall {
+impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -11,7 +11,7 @@ use crate::host::questions::{Questions, Sought};
 use crate::language::fill::Fill;
 use crate::language::section::{Key, Set, section};
 use crate::language::value::{AbsolutePath, Mode, Time, bounded, words};
-use crate::policy::optional::Wall;
+use crate::policy::optional::Protection;
 use crate::text::source::At;
 pub(crate) use draft::{Exec, Watch, draft, exec};
 pub(crate) use stdio::Named;
@@ -107,7 +107,12 @@ words! {
 // ---- ask ----
 
 /// Asks what the target gets, and how far the caller may go.
-pub(crate) fn ask(process: &Process, optional: &Set<Wall>, caller: &Caller, asks: &mut Questions) {
+pub(crate) fn ask(
+    process: &Process,
+    optional: &Set<Protection>,
+    caller: &Caller,
+    asks: &mut Questions,
+) {
     asks.passed = process.passed().collect();
     asks.outputs = outputs(process).map(|(fd, path)| (fd, path.to_owned())).collect();
     asks.opened.extend(process.files().map(|file| file.way().to_owned()));

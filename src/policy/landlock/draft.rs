@@ -10,7 +10,7 @@ use crate::kernel::rights::Rights;
 use crate::language::section::{Key, Set};
 use crate::language::value::AbsolutePath;
 use crate::policy::namespaces::Nested;
-use crate::policy::optional::Wall;
+use crate::policy::optional::Protection;
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage, TreeOp};
 use crate::text::problem::{Problem, errno_words};
@@ -19,7 +19,7 @@ use landlock::{ABI, Access, AccessNet, BitFlags, Scope as Bits};
 
 struct Drafting<'a> {
     landlock: &'a Landlock,
-    optional: &'a Set<Wall>,
+    optional: &'a Set<Protection>,
     host: &'a Host,
     draft: Draft,
     abi: u32,
@@ -149,17 +149,17 @@ impl Drafting<'_> {
         Some(Ruleset { abi: self.abi, handled, ports, scoped })
     }
 
-    fn may_fall(&self, wall: &str) -> bool {
-        self.optional.items.iter().any(|name| name.value == "landlock" || name.value == wall)
+    fn may_fall(&self, protection: &str) -> bool {
+        self.optional.items.iter().any(|name| name.value == "landlock" || name.value == protection)
     }
 
     /// A protection that this kernel lacks: a problem, or a note if it is optional.
-    fn lacks(&mut self, wall: &str, at: Span, what: &str, why: &str) {
-        if self.may_fall(wall) {
+    fn lacks(&mut self, protection: &str, at: Span, what: &str, why: &str) {
+        if self.may_fall(protection) {
             self.draft.note_less(at, format!("{what} not enforced"), why);
         } else {
             self.refuse_lacking(
-                wall,
+                protection,
                 at,
                 what.trim_end_matches(" is").trim_end_matches(" are"),
                 why,
@@ -167,9 +167,9 @@ impl Drafting<'_> {
         }
     }
 
-    fn refuse_lacking(&mut self, wall: &str, at: Span, what: &str, why: &str) {
+    fn refuse_lacking(&mut self, protection: &str, at: Span, what: &str, why: &str) {
         let message = format!("cannot enforce {what}: {why}");
-        let help = format!("boot a newer kernel, or run without it: optional = [\"{wall}\"]");
+        let help = format!("boot a newer kernel, or run without it: optional = [\"{protection}\"]");
         self.draft.problem(Problem::new("landlock::absent", at, message).help(help));
     }
 
@@ -375,14 +375,14 @@ impl Drafting<'_> {
             ),
         ];
         let mut handled = 0;
-        for (access, set, wall, what, since) in table {
+        for (access, set, protection, what, since) in table {
             let Some(at) = set.said() else {
                 handled |= self.implied & access as u64;
                 continue;
             };
             if self.abi < since as u32 {
                 self.lacks(
-                    wall,
+                    protection,
                     at,
                     what,
                     &format!(

@@ -6,7 +6,7 @@ use crate::host::streams::{Owner, Socket, Stream, Unix};
 use crate::kernel::rights::Rights;
 use crate::language::section::Set;
 use crate::policy::identity::Ids;
-use crate::policy::optional::Wall;
+use crate::policy::optional::Protection;
 use crate::policy::process::{Kept, Process};
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
@@ -17,7 +17,7 @@ use landlock::{ABI, AccessNet};
 /// What of the profile decides about them.
 pub(crate) struct Asked<'a> {
     /// `optional`.
-    pub optional: &'a Set<Wall>,
+    pub optional: &'a Set<Protection>,
     /// `[process]`.
     pub process: &'a Process,
     /// Whether the network is another one than the caller's.

@@ -10,7 +10,7 @@ use crate::language::section::Set;
 use crate::language::shape::{Shape, Shaped};
 use crate::language::spelled::Toml;
 use crate::language::value::{Spelled, Written, unknown_word};
-use crate::policy::optional::Wall;
+use crate::policy::optional::Protection;
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
 use crate::text::problem::Problem;
@@ -176,7 +176,7 @@ pub(crate) fn forbid(
     namespaces: &Namespaces,
     choice: &Choice,
     host: &Host,
-    optional: &Set<Wall>,
+    optional: &Set<Protection>,
     draft: &mut Draft,
 ) {
     let nested = namespaces.made_inside();

@@ -10,7 +10,7 @@ use super::World;
 use crate::kernel::namespace::Kind;
 use crate::language::section::Set;
 use crate::policy::namespaces::{Namespaces, Nested};
-use crate::policy::optional::Wall;
+use crate::policy::optional::Protection;
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
 use crate::text::source::Span;
@@ -30,7 +30,7 @@ pub(crate) struct Undone {
 
 impl Undone {
     /// What the profile says of it.
-    pub(crate) fn by(namespaces: &Namespaces, optional: &Set<Wall>) -> Option<Undone> {
+    pub(crate) fn by(namespaces: &Namespaces, optional: &Set<Protection>) -> Option<Undone> {
         let nested = namespaces.nested.get().filter(|nested| nested.value.mounts())?;
         let may_fall = optional.items.iter().any(|name| name.value == WORD);
         Some(Undone { nested: nested.value, at: nested.at, may_fall })
