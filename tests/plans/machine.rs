@@ -27,7 +27,7 @@ const ROOT: u32 = 0;
 const ANN: u32 = 1000;
 
 /// A directory without a link in its path, a link, or another kind of file.
-enum Thing {
+enum HostFile {
     Folder,
     Regular,
     Link(&'static str),
@@ -39,10 +39,10 @@ enum Thing {
     Behind(&'static str, bool),
 }
 
-use Thing::{Behind, Device, Folder, Link, Regular, Socket, Sockets};
+use HostFile::{Behind, Device, Folder, Link, Regular, Socket, Sockets};
 
 /// Everything that the machine has.
-const FILES: &[(&str, Thing, u32)] = &[
+const FILES: &[(&str, HostFile, u32)] = &[
     ("/", Folder, ROOT),
     ("/usr", Folder, ROOT),
     ("/usr/local", Folder, ROOT),

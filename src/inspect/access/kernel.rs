@@ -2,7 +2,7 @@
 //! every one of this kernel.
 
 use crate::host::FileKind;
-use crate::inspect::access::path::{Thing, Walker, outside};
+use crate::inspect::access::path::{ResolvedFile, Walker, outside};
 use crate::inspect::access::query::{Decision, Mechanism, Reason};
 use crate::kernel::idmap::Extent;
 use crate::kernel::namespace::Kind;
@@ -40,18 +40,18 @@ const GUARDED: &[&str] = &[
 
 impl Walker<'_> {
     /// Whether a file is one of proc's.
-    pub(super) fn is_of_proc(&self, thing: &Thing) -> bool {
+    pub(super) fn is_of_proc(&self, thing: &ResolvedFile) -> bool {
         self.world.tree.get(&thing.over).is_some_and(|entry| entry.ground.nature().proc)
     }
 
     /// proc(5). The launcher's own /proc/self stands for the target's: the same names and modes.
     pub(super) fn proc(
         &self,
-        thing: Thing,
+        thing: ResolvedFile,
         tail: &str,
         hidepid: HidePid,
         only_processes: bool,
-    ) -> Result<Option<Thing>, Reason> {
+    ) -> Result<Option<ResolvedFile>, Reason> {
         let cannot_tell = |words: &str| {
             Err(Reason::new(Mechanism::Processes, Decision::Unknown, words, thing.at))
         };
@@ -104,11 +104,16 @@ impl Walker<'_> {
         }
     }
 
-    fn own_process(&self, thing: Thing, rest: &[&str]) -> Result<Option<Thing>, Reason> {
+    fn own_process(
+        &self,
+        thing: ResolvedFile,
+        rest: &[&str],
+    ) -> Result<Option<ResolvedFile>, Reason> {
         let ids = &self.world.plan.ids;
-        let thing = Thing { owner: (Some(ids.host_user), Some(ids.host_group)), ..thing };
-        let link =
-            |text: &str| Ok(Some(Thing { kind: FileKind::Link(text.into()), ..thing.clone() }));
+        let thing = ResolvedFile { owner: (Some(ids.host_user), Some(ids.host_group)), ..thing };
+        let link = |text: &str| {
+            Ok(Some(ResolvedFile { kind: FileKind::Link(text.into()), ..thing.clone() }))
+        };
         let cwd = self.world.plan.cwd();
         match rest {
             [] => Ok(Some(thing)),
@@ -131,7 +136,7 @@ impl Walker<'_> {
                     (["net", ..], _) => (Some(0), Some(0)),
                     _ => thing.owner,
                 };
-                Ok((self.host_fs.see)(&path).ok().map(|seen| Thing {
+                Ok((self.host_fs.see)(&path).ok().map(|seen| ResolvedFile {
                     kind: seen.kind,
                     mode: seen.mode,
                     owner,
@@ -141,7 +146,11 @@ impl Walker<'_> {
         }
     }
 
-    pub(super) fn sysfs(&self, thing: Thing, tail: &str) -> Result<Option<Thing>, Reason> {
+    pub(super) fn sysfs(
+        &self,
+        thing: ResolvedFile,
+        tail: &str,
+    ) -> Result<Option<ResolvedFile>, Reason> {
         if tail.split('/').any(|name| name == "net") {
             let words = "it shows the sandbox's network, which is not known before the run";
             return Err(Reason::new(Mechanism::Network, Decision::Unknown, words, thing.at));
@@ -150,8 +159,8 @@ impl Walker<'_> {
     }
 
     /// Files of root's that every proc, or sysfs, of this kernel shows alike.
-    fn see_kernel(&self, thing: Thing, path: &str) -> Option<Thing> {
+    fn see_kernel(&self, thing: ResolvedFile, path: &str) -> Option<ResolvedFile> {
         let seen = (self.host_fs.see)(path).ok()?;
-        Some(Thing { kind: seen.kind, mode: seen.mode, ..thing })
+        Some(ResolvedFile { kind: seen.kind, mode: seen.mode, ..thing })
     }
 }

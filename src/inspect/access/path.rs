@@ -23,7 +23,7 @@ use crate::tree::walk::{self, Facts, Halt, Last, Looked, Position, Step};
 
 /// Something at a path inside.
 #[derive(Debug, Clone)]
-pub(crate) struct Thing {
+pub(crate) struct ResolvedFile {
     /// Its path inside, without links.
     pub path: String,
     pub kind: FileKind,
@@ -51,7 +51,7 @@ pub(crate) struct Thing {
 #[derive(Debug, Clone)]
 pub(crate) struct Walk {
     /// Every directory from the root on, and at the end what is there.
-    pub way: Vec<Thing>,
+    pub way: Vec<ResolvedFile>,
     /// The names that are not there.
     pub missing: Vec<String>,
     /// Links that were followed, with their text.
@@ -111,10 +111,10 @@ impl<'a> Walker<'a> {
             ));
         }
         let walked = walk::walk(&world.tree, &mut &*self, path, Last::Followed);
-        let text = |link: &Step<'_, Entry, Thing>| link.kind.link().map(str::to_owned);
+        let text = |link: &Step<'_, Entry, ResolvedFile>| link.kind.link().map(str::to_owned);
         let links = walked.links.iter();
         let links = links.filter_map(|link| Some((link.path.clone(), text(link)?))).collect();
-        let way: Vec<Thing> = walked.way.into_iter().map(|step| step.file).collect();
+        let way: Vec<ResolvedFile> = walked.way.into_iter().map(|step| step.file).collect();
         let denied =
             |words: String, at| Err(Reason::new(Mechanism::Mounts, Decision::Denies, words, at));
         match (walked.halt, way.last()) {
@@ -139,7 +139,7 @@ impl<'a> Walker<'a> {
 
     /// Links in a shared sticky directory lead on for their owner, or the directory's, alone
     /// (proc_sys_fs(5)).
-    fn may_follow(&self, directory: &Thing, link: &Thing) -> Result<(), Reason> {
+    fn may_follow(&self, directory: &ResolvedFile, link: &ResolvedFile) -> Result<(), Reason> {
         let shared = directory.mode & 0o1002 == 0o1002;
         let own = link.owner.0.is_some_and(|owner| {
             owner == self.world.plan.ids.host_user || directory.owner.0 == Some(owner)
@@ -156,7 +156,7 @@ impl<'a> Walker<'a> {
 
     /// What Landlock allows at the end of a way: every rule on a path or a file from there up to
     /// the root.
-    pub(crate) fn rights(&self, way: &[Thing]) -> (Rights, Span) {
+    pub(crate) fn rights(&self, way: &[ResolvedFile]) -> (Rights, Span) {
         let (rights, at) =
             way.last().map_or((Rights(0), Span::NOWHERE), |last| self.world.rights(&last.path));
         let rules = self.world.rules_by_file.get_or_init(|| self.rules());
@@ -177,10 +177,10 @@ impl<'a> Walker<'a> {
     // ---- what is there ----
 
     /// Something of the sandbox's own, where nothing else is known of it.
-    fn thing(&self, position: Position<'_, Entry>) -> Thing {
+    fn thing(&self, position: Position<'_, Entry>) -> ResolvedFile {
         let ids = &self.world.plan.ids;
         let entry = position.node;
-        Thing {
+        ResolvedFile {
             path: position.path.into(),
             kind: FileKind::Directory,
             owner: (Some(ids.host_user), Some(ids.host_group)),
@@ -201,14 +201,14 @@ impl<'a> Walker<'a> {
         position: Position<'_, Entry>,
         source: &Source,
         place: &str,
-    ) -> Result<Option<Thing>, Reason> {
+    ) -> Result<Option<ResolvedFile>, Reason> {
         let thing = self.thing(position);
         let at = thing.at;
         // Bound alone it is refused, so this is the host's whole tree, in which the target has a
         // process of its own.
         if let Some(tail) = below(place, "/proc").filter(|tail| !tail.is_empty()) {
             return self.proc(
-                Thing { owner: (Some(0), Some(0)), ..thing },
+                ResolvedFile { owner: (Some(0), Some(0)), ..thing },
                 tail,
                 HidePid::Off,
                 false,
@@ -231,7 +231,7 @@ impl<'a> Walker<'a> {
             Ok(seen) => seen,
             // A directory that is made first belongs to the caller.
             Err(libc::ENOENT) if self.world.is_made(place) => {
-                return Ok(Some(Thing { mode: 0o755, host: Some(place.into()), ..thing }));
+                return Ok(Some(ResolvedFile { mode: 0o755, host: Some(place.into()), ..thing }));
             }
             Err(libc::ENOENT | libc::ENOTDIR) => return Ok(None),
             Err(libc::EACCES) => {
@@ -254,7 +254,7 @@ impl<'a> Walker<'a> {
                 ((uid == disk.0).then_some(ids.0), (gid == disk.1).then_some(ids.1))
             }
         };
-        Ok(Some(Thing {
+        Ok(Some(ResolvedFile {
             kind,
             owner,
             mode,
@@ -271,10 +271,10 @@ impl<'a> Walker<'a> {
         &self,
         position: Position<'_, Entry>,
         kernel: &Kernel,
-    ) -> Result<Option<Thing>, Reason> {
+    ) -> Result<Option<ResolvedFile>, Reason> {
         let tail = tail(position.path, position.over);
         let thing = self.thing(position);
-        let roots = |thing: Thing| Thing { owner: (Some(0), Some(0)), ..thing };
+        let roots = |thing: ResolvedFile| ResolvedFile { owner: (Some(0), Some(0)), ..thing };
         match kernel {
             Kernel::Proc { hidepid, only_processes } => {
                 self.proc(roots(thing), tail, *hidepid, *only_processes)
@@ -282,7 +282,9 @@ impl<'a> Walker<'a> {
             Kernel::Sysfs => self.sysfs(roots(thing), tail),
             Kernel::Devpts => Ok(match tail {
                 "" => Some(roots(thing)),
-                "/ptmx" => Some(roots(Thing { kind: FileKind::Device, mode: 0o666, ..thing })),
+                "/ptmx" => {
+                    Some(roots(ResolvedFile { kind: FileKind::Device, mode: 0o666, ..thing }))
+                }
                 _ => None,
             }),
             Kernel::Mqueue => Ok(tail.is_empty().then_some(thing)),
@@ -292,7 +294,7 @@ impl<'a> Walker<'a> {
     // ---- modes ----
 
     /// Why the mode, the owner and the ids of the target do not let it, if they do not.
-    pub(crate) fn refuses(&self, thing: &Thing, need: Need) -> Option<Reason> {
+    pub(crate) fn refuses(&self, thing: &ResolvedFile, need: Need) -> Option<Reason> {
         let words = |why: &str| {
             let owner = |id: Option<u32>| id.map_or("nobody here".to_owned(), |id| id.to_string());
             let what = match (&thing.host, need) {
@@ -343,7 +345,7 @@ impl<'a> Walker<'a> {
     }
 
     /// path_resolution(7), and inode_permission() of the kernel for mapped mounts; none: not known.
-    fn permits(&self, thing: &Thing, bits: u32) -> Option<bool> {
+    fn permits(&self, thing: &ResolvedFile, bits: u32) -> Option<bool> {
         let plan = self.world.plan;
         if plan.choice.of(Kind::User).joined().is_some() {
             let all = bits * 0o111;
@@ -366,7 +368,7 @@ impl<'a> Walker<'a> {
 
     /// CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, over files whose owner and group the user
     /// namespace has (capabilities(7)).
-    fn overrides(&self, thing: &Thing, bits: u32) -> bool {
+    fn overrides(&self, thing: &ResolvedFile, bits: u32) -> bool {
         const DAC_OVERRIDE: u8 = 1;
         const DAC_READ_SEARCH: u8 = 2;
         let has = |extents: &[Extent], id: Option<u32>| {
@@ -402,7 +404,7 @@ pub(crate) fn outside(extents: &[Extent], id: u32) -> Option<u32> {
 }
 
 /// The file, or ENOENT.
-fn looked(thing: Result<Option<Thing>, Reason>) -> Looked<Thing, Reason> {
+fn looked(thing: Result<Option<ResolvedFile>, Reason>) -> Looked<ResolvedFile, Reason> {
     match thing {
         Ok(Some(thing)) => Ok((walk::Kind::File(thing.kind.clone()), thing)),
         Ok(None) => Err(Halt::Errno(libc::ENOENT)),
@@ -411,7 +413,7 @@ fn looked(thing: Result<Option<Thing>, Reason>) -> Looked<Thing, Reason> {
 }
 
 impl Facts<Entry> for &Walker<'_> {
-    type File = Thing;
+    type File = ResolvedFile;
     type Stop = Reason;
 
     fn host(
@@ -419,7 +421,7 @@ impl Facts<Entry> for &Walker<'_> {
         position: Position<'_, Entry>,
         source: &Source,
         place: &str,
-    ) -> Looked<Thing, Reason> {
+    ) -> Looked<ResolvedFile, Reason> {
         looked(self.on_host(position, source, place))
     }
 
@@ -427,23 +429,27 @@ impl Facts<Entry> for &Walker<'_> {
         Ok(crate::probe::is_opaque(place))
     }
 
-    fn kernel(&mut self, position: Position<'_, Entry>, kernel: &Kernel) -> Looked<Thing, Reason> {
+    fn kernel(
+        &mut self,
+        position: Position<'_, Entry>,
+        kernel: &Kernel,
+    ) -> Looked<ResolvedFile, Reason> {
         looked(self.in_kernel(position, kernel))
     }
 
-    fn own(&mut self, position: Position<'_, Entry>, kind: &FileKind) -> Thing {
+    fn own(&mut self, position: Position<'_, Entry>, kind: &FileKind) -> ResolvedFile {
         let hidden = position.node.ground.nature().hidden;
-        Thing { kind: kind.clone(), hidden, ..self.thing(position) }
+        ResolvedFile { kind: kind.clone(), hidden, ..self.thing(position) }
     }
 
-    fn enter(&mut self, directory: &Step<'_, Entry, Thing>) -> Result<(), Halt<Reason>> {
+    fn enter(&mut self, directory: &Step<'_, Entry, ResolvedFile>) -> Result<(), Halt<Reason>> {
         self.refuses(&directory.file, Need::Search).map_or(Ok(()), |reason| Err(Halt::Stop(reason)))
     }
 
     fn follow(
         &mut self,
-        directory: &Step<'_, Entry, Thing>,
-        link: &Step<'_, Entry, Thing>,
+        directory: &Step<'_, Entry, ResolvedFile>,
+        link: &Step<'_, Entry, ResolvedFile>,
         at_end: bool,
     ) -> Result<(), Halt<Reason>> {
         // In the middle of a path the kernel asks nothing (may_follow_link(); measured on 6.12).

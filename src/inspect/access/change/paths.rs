@@ -2,7 +2,7 @@
 
 use super::{Asked, Line};
 use crate::host::FileKind;
-use crate::inspect::access::path::{Thing, Walk};
+use crate::inspect::access::path::{ResolvedFile, Walk};
 use crate::inspect::access::query::{Act, Decision, Mechanism};
 use crate::inspect::access::why::Answer;
 use crate::language::value::{Size, below, join, parent};
@@ -142,7 +142,7 @@ impl Asked<'_> {
         short.into_iter().chain(long).map(|value| self.mount(path, value)).collect()
     }
 
-    fn open_for_writing(&self, walk: &Walk, thing: &Thing, real: &str) -> Vec<Line> {
+    fn open_for_writing(&self, walk: &Walk, thing: &ResolvedFile, real: &str) -> Vec<Line> {
         if let Some(host) = &thing.host {
             return self.writable(&thing.path, host);
         }
@@ -157,7 +157,7 @@ impl Asked<'_> {
         lines
     }
 
-    fn open_for_running(&self, thing: &Thing, because_of_the_file: bool) -> Vec<Line> {
+    fn open_for_running(&self, thing: &ResolvedFile, because_of_the_file: bool) -> Vec<Line> {
         if because_of_the_file {
             let program = thing.host.as_deref().and_then(|host| (self.host_fs.program)(host).ok());
             return match program {
@@ -185,7 +185,7 @@ impl Asked<'_> {
         Mount::Tmpfs(Tmpfs { size, exec: true, ..now.cloned().unwrap_or(Tmpfs::PLAIN) })
     }
 
-    fn take_away(&self, act: Act, thing: &Thing) -> Vec<Line> {
+    fn take_away(&self, act: Act, thing: &ResolvedFile) -> Vec<Line> {
         let mut lines = vec![];
         if let Some(host) = &thing.host {
             match act {

@@ -4,7 +4,7 @@ use super::Asked;
 use super::programs::{MOST_INTERPRETERS, TO_RUN};
 use crate::host::FileKind;
 use crate::inspect::access::Entry;
-use crate::inspect::access::path::{Need, Thing, Walk};
+use crate::inspect::access::path::{Need, ResolvedFile, Walk};
 use crate::inspect::access::query::{Act, Decision, Mechanism, Reason};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
@@ -70,7 +70,7 @@ impl Asked<'_> {
     }
 
     /// A file is to be made in a directory that is there; open(2) makes none between.
-    fn make(&self, walk: &Walk, directory: &Thing) -> Result<Vec<Reason>, Reason> {
+    fn make(&self, walk: &Walk, directory: &ResolvedFile) -> Result<Vec<Reason>, Reason> {
         let over = self.world.tree.get(&directory.over);
         if directory.over == "/proc" || over.is_some_and(|entry| entry.ground.nature().fixed) {
             return Ok(vec![wrong(
@@ -91,7 +91,7 @@ impl Asked<'_> {
         Ok(reasons)
     }
 
-    pub(super) fn absent(&self, path: &str, walk: &Walk, directory: &Thing) -> Reason {
+    pub(super) fn absent(&self, path: &str, walk: &Walk, directory: &ResolvedFile) -> Reason {
         let from = walk.links.last().map_or(String::new(), |(link, text)| {
             format!(", where the link {link} leads ({text})")
         });
@@ -138,7 +138,7 @@ impl Asked<'_> {
     pub(super) fn judge(
         &self,
         walk: &Walk,
-        thing: &Thing,
+        thing: &ResolvedFile,
         need: Need,
         rights: Rights,
     ) -> Vec<Reason> {
@@ -154,7 +154,7 @@ impl Asked<'_> {
         reasons
     }
 
-    fn mounts(&self, walk: &Walk, thing: &Thing, need: Need) -> Reason {
+    fn mounts(&self, walk: &Walk, thing: &ResolvedFile, need: Need) -> Reason {
         let entry = self.world.tree.get(&thing.over);
         let shows =
             entry.map_or(String::new(), |entry| format!("{} is {}", thing.over, words(entry)));
@@ -198,7 +198,7 @@ impl Asked<'_> {
         }
     }
 
-    fn landlock(&self, walk: &Walk, thing: &Thing, needed: Rights) -> Option<Reason> {
+    fn landlock(&self, walk: &Walk, thing: &ResolvedFile, needed: Rights) -> Option<Reason> {
         let ruleset = self.world.plan.landlock?;
         let needed = needed.within(ruleset.handled);
         if needed == Rights(0) {
@@ -224,7 +224,7 @@ impl Asked<'_> {
     }
 }
 
-fn wrong(thing: &Thing, words: String) -> Reason {
+fn wrong(thing: &ResolvedFile, words: String) -> Reason {
     Reason::new(Mechanism::File, Decision::Denies, format!("{}: {words}", thing.path), thing.at)
 }
 

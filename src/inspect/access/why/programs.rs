@@ -2,7 +2,7 @@
 
 use super::Asked;
 use crate::host::FileKind;
-use crate::inspect::access::path::{Need, Thing};
+use crate::inspect::access::path::{Need, ResolvedFile};
 use crate::inspect::access::query::{Decision, Mechanism, Reason};
 use crate::kernel::rights::Rights;
 use crate::probe::elf::{Elf, Program};
@@ -17,7 +17,7 @@ pub(super) const TO_RUN: Rights = Rights::EXECUTE.and(Rights(AccessFs::ReadFile 
 
 impl Asked<'_> {
     /// Whether the kernel finds what runs the program, and may run that.
-    pub(super) fn runs(&self, thing: &Thing, left: usize) -> Reason {
+    pub(super) fn runs(&self, thing: &ResolvedFile, left: usize) -> Reason {
         let reason = |says, words: String| Reason::new(Mechanism::File, says, words, thing.at);
         let text = self.world.tree.get(&thing.over).and_then(|entry| entry.ground.text());
         let program = match (&thing.host, text) {
