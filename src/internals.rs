@@ -108,8 +108,8 @@ pub mod launch {
         pub mod records {
             pub use crate::launch::helper::records::Record;
         }
-        pub mod walls {
-            pub use crate::launch::helper::walls::{Calls, Walls, any, with};
+        pub mod confine {
+            pub use crate::launch::helper::confine::{Calls, Confinement, any, with};
         }
     }
     pub mod registry {

@@ -2,29 +2,29 @@
 //! target writes, or must not die with it.
 //!
 //! A helper is one file: a type that implements [`Helper`]. Its process is a fork of the launcher
-//! that restricts itself ([`self::walls`]), has the descriptors that it was given and no others, and
+//! that restricts itself ([`self::confinement`]), has the descriptors that it was given and no others, and
 //! reports by records of one size ([`records`]), whose pipe is one more source of the launcher's
 //! poll table. The launcher believes numbers alone: a helper that is killed, stopped, or taken over
 //! by what it reads can report nonsense, and no more. Nor does one see another's descriptors.
 
 pub(crate) mod answer;
+pub(crate) mod confine;
 pub(crate) mod denial;
 pub(super) mod handover;
 mod inside;
 pub(crate) mod records;
-pub(crate) mod walls;
 pub(super) mod watcher;
 
 use super::{Failure, own};
 use crate::sys::{self, Errno};
 use crate::text::problem::Problem;
+use confine::Confinement;
 use denial::{Denial, Denials};
 pub use inside::Inside;
-use records::{Record, walled};
+use records::{Record, confined};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
-use walls::Walls;
 
 /// One helper, on both sides of the fork: what it was made with is there in both.
 pub trait Helper {
@@ -33,7 +33,7 @@ pub trait Helper {
 
     /// The system calls of its work, beside those by which every helper waits, reports and ends.
     /// Whatever else it calls ends it.
-    fn calls(&self, inside: &Inside) -> walls::Calls;
+    fn calls(&self, inside: &Inside) -> confine::Calls;
 
     /// Its work, restricted. It ends with it. Memory is taken before, when it is made.
     fn serve(&mut self, inside: &mut Inside) -> sys::Result;
@@ -66,7 +66,7 @@ pub struct About {
     pub is_handed: bool,
     /// How many records are kept for a launcher that does not read them yet.
     pub most_kept: usize,
-    pub walls: Walls,
+    pub confinement: Confinement,
     pub end: End,
 }
 
@@ -120,7 +120,7 @@ impl<'t> Helpers<'t> {
 
     /// Starts one, and waits until it is restricted.
     pub(super) fn start(&mut self, mut helper: Box<dyn Helper + 't>) -> Result<(), Failure> {
-        let About { name, what, given, is_handed, most_kept, walls, end } = helper.about();
+        let About { name, what, given, is_handed, most_kept, confinement, end } = helper.about();
         let failed = |errno| own(&format!("start {what}"), errno);
         let (socket, its_socket) =
             if is_handed { sys::socket_pair().map_err(failed)? } else { (-1, -1) };
@@ -132,7 +132,7 @@ impl<'t> Helpers<'t> {
         let pid = match sys::clone_process(0, &mut pidfd, None).map_err(failed)? {
             0 => {
                 let ends = inside::Ends { socket: its_socket, records: its_records, given };
-                inside::run(helper.as_mut(), name, &walls, end, most_kept, ends)
+                inside::run(helper.as_mut(), name, &confinement, end, most_kept, ends)
             }
             pid => pid,
         };
@@ -142,7 +142,7 @@ impl<'t> Helpers<'t> {
             sys::close(fd).map_err(failed)?;
         }
         wait_for_first(records).map_err(failed)?;
-        match records::receive(records).map(|record| record.and_then(|record| walled(&record))) {
+        match records::receive(records).map(|record| record.and_then(|record| confined(&record))) {
             Ok(Some(Ok(()))) => Ok(()),
             Ok(Some(Err(errno))) | Err(errno) => {
                 Err(own(&format!("restrict {what}"), errno).into())

@@ -13,9 +13,9 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::rc::Rc;
 use stockade::internals::face::launch_beside;
+use stockade::internals::launch::helper::confine::{Calls, Confinement, any, with};
 use stockade::internals::launch::helper::denial::Denial;
 use stockade::internals::launch::helper::records::Record;
-use stockade::internals::launch::helper::walls::{Calls, Walls, any, with};
 use stockade::internals::launch::helper::{About, End, Helper, Inside, Next};
 use stockade::internals::sys::{Errno, Result};
 use stockade::{Problems, Request};
@@ -48,7 +48,7 @@ impl Helper for Echo {
             given: vec![self.socket.as_raw_fd()],
             is_handed: false,
             most_kept: 16,
-            walls: Walls {
+            confinement: Confinement {
                 ids: nix::unistd::geteuid().is_root().then_some((65_534, 65_534)),
                 capabilities: 0,
                 reads: None,

@@ -7,9 +7,9 @@
 //! hands the target nothing (SECCOMP_ADDFD). Without it a call that is asked about fails with
 //! ENOSYS. It is outside of the sandbox's pid namespace, where no signal of the target reaches it.
 
+use super::confine::{Calls, Confinement, any, with};
 use super::denial::{Act, Call, Consequence, Denial, Denials, MOST, Report, Who};
 use super::records::{Record, Writer};
-use super::walls::{Calls, Walls, any, with};
 use super::{About, End, Helper, Inside, Next};
 use crate::launch::digits::decimal;
 use crate::plan::Plan;
@@ -52,7 +52,7 @@ impl Helper for Answer<'_> {
             is_handed: true,
             // The first of each kind.
             most_kept: MOST,
-            walls: Walls { ids: self.ids, capabilities: 0, reads: Some(c"/proc") },
+            confinement: Confinement { ids: self.ids, capabilities: 0, reads: Some(c"/proc") },
             end: End::ByItself,
         }
     }

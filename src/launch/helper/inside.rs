@@ -1,7 +1,7 @@
 //! A helper's process, from its first call to its last.
 
-use super::records::{Writer, of_walls};
-use super::walls::{self, Calls, Walls};
+use super::confine::{self, Calls, Confinement};
+use super::records::{Writer, of_confinement};
 use super::{End, Helper};
 use crate::sys::{self, FdMessage, NoWayBack};
 use std::ffi::CStr;
@@ -27,7 +27,7 @@ pub struct Inside {
 pub(super) fn run(
     helper: &mut dyn Helper,
     name: &CStr,
-    walls: &Walls,
+    confinement: &Confinement,
     end: End,
     most_kept: usize,
     ends: Ends,
@@ -36,25 +36,25 @@ pub(super) fn run(
     // All memory is taken before the filter, which has no call to ask for more, nor to give any
     // back.
     let mut inside = Inside::new(ends.socket, ends.records, most_kept);
-    let walled = restrict(helper, name, walls, end, ends.given, &mut inside);
-    let reported = inside.records.send_and_wait(&of_walls(walled));
-    let served = walled.and(reported).and_then(|()| helper.serve(&mut inside));
+    let confined = restrict(helper, name, confinement, end, ends.given, &mut inside);
+    let reported = inside.records.send_and_wait(&of_confinement(confined));
+    let served = confined.and(reported).and_then(|()| helper.serve(&mut inside));
     sys::exit(if served.is_ok() { 0 } else { 125 })
 }
 
 fn restrict(
     helper: &dyn Helper,
     name: &CStr,
-    walls: &Walls,
+    confinement: &Confinement,
     end: End,
     mut keep: Vec<RawFd>,
     inside: &mut Inside,
 ) -> sys::Result {
     keep.extend([inside.socket, inside.records.pipe()]);
-    let directory = walls::leave_the_launcher(name, walls, &mut keep)?;
+    let directory = confine::leave_the_launcher(name, confinement, &mut keep)?;
     inside.records.never_wait()?;
-    inside.directory = walls::give_up_rights(walls, end, directory)?;
-    walls::filter(inside.filter(helper))
+    inside.directory = confine::give_up_rights(confinement, end, directory)?;
+    confine::filter(inside.filter(helper))
 }
 
 impl Inside {
@@ -68,9 +68,9 @@ impl Inside {
         let written = [self.records.pipe(), self.socket];
         let written: Vec<i64> = written.into_iter().filter(|fd| *fd >= 0).map(i64::from).collect();
         let mut calls = vec![
-            walls::any("ppoll"),
-            walls::any("exit_group"),
-            walls::with("write", &[(0, &written)]),
+            confine::any("ppoll"),
+            confine::any("exit_group"),
+            confine::with("write", &[(0, &written)]),
         ];
         calls.extend(helper.calls(self));
         calls

@@ -21,19 +21,19 @@ pub struct Record {
 }
 
 /// The kind of the first record of every helper. Its own are of other kinds.
-const WALLED: u32 = 1;
+const CONFINED: u32 = 1;
 
 /// The record of a helper that is restricted, or that this has kept from it.
-pub(super) fn of_walls(result: sys::Result) -> Record {
+pub(super) fn of_confinement(result: sys::Result) -> Record {
     let errno = result.err().map_or(0, |Errno(errno)| errno as u32);
-    Record { short: [WALLED, errno, 0, 0, 0, 0, 0, 0], ..Record::default() }
+    Record { short: [CONFINED, errno, 0, 0, 0, 0, 0, 0], ..Record::default() }
 }
 
 /// The content of such a record; `None` for another.
-pub(super) fn walled(record: &Record) -> Option<sys::Result> {
+pub(super) fn confined(record: &Record) -> Option<sys::Result> {
     match record.short {
-        [WALLED, 0, ..] => Some(Ok(())),
-        [WALLED, errno, ..] => Some(Err(Errno(errno as i32))),
+        [CONFINED, 0, ..] => Some(Ok(())),
+        [CONFINED, errno, ..] => Some(Err(Errno(errno as i32))),
         _ => None,
     }
 }
@@ -184,12 +184,12 @@ mod tests {
     fn records_arrive_as_they_were_sent() {
         let (reader, pipe) = sys::pipe().unwrap();
         let mut writer = Writer::new(pipe, 0);
-        for sent in [record(1), of_walls(Ok(())), of_walls(Err(Errno(38)))] {
+        for sent in [record(1), of_confinement(Ok(())), of_confinement(Err(Errno(38)))] {
             assert_eq!(writer.send(&sent), Ok(true));
             assert_eq!(receive(reader), Ok(Some(sent)));
         }
-        assert_eq!(walled(&of_walls(Err(Errno(38)))), Some(Err(Errno(38))));
-        assert_eq!((walled(&of_walls(Ok(()))), walled(&record(1))), (Some(Ok(())), None));
+        assert_eq!(confined(&of_confinement(Err(Errno(38)))), Some(Err(Errno(38))));
+        assert_eq!((confined(&of_confinement(Ok(()))), confined(&record(1))), (Some(Ok(())), None));
         sys::write_all(pipe, b"short").unwrap();
         sys::close(pipe).unwrap();
         assert_eq!((receive(reader), receive(reader)), (Ok(None), Ok(None)));

@@ -7,9 +7,9 @@
 //! of the launcher's session, so no signal of the target reaches it. It has no capability but
 //! CAP_KILL where root starts the sandbox, and a filter of four calls.
 
+use super::confine::{Calls, Confinement, with};
 use super::denial::Denial;
 use super::records::Record;
-use super::walls::{Calls, Walls, with};
 use super::{About, End, Helper, Inside, Next};
 use crate::launch::why;
 use crate::sys::{self, Errno};
@@ -42,7 +42,7 @@ impl Helper for Watcher {
             most_kept: 0,
             // A target of root's in the host's user namespace may have other ids by a capability
             // that it keeps (kill(2)).
-            walls: Walls { ids: None, capabilities: CAP_KILL, reads: None },
+            confinement: Confinement { ids: None, capabilities: CAP_KILL, reads: None },
             end: End::ByTheLauncher,
         }
     }

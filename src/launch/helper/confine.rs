@@ -11,7 +11,7 @@ use std::os::fd::RawFd;
 
 /// What differs from helper to helper.
 #[derive(Debug)]
-pub struct Walls {
+pub struct Confinement {
     /// The user and group that it becomes, where root starts the sandbox; it has no other groups.
     pub ids: Option<(u32, u32)>,
     /// The capabilities that it keeps, of those that it has (bits of capabilities(7)).
@@ -27,7 +27,7 @@ pub type Calls = Vec<(&'static str, Rule)>;
 /// descriptors. It gives a descriptor of the directory that it reads, or -1.
 pub(super) fn leave_the_launcher(
     name: &CStr,
-    walls: &Walls,
+    confinement: &Confinement,
     keep: &mut [RawFd],
 ) -> sys::Result<RawFd> {
     // Out of the terminal's sight, so that its signals go to the launcher and the target alone.
@@ -37,20 +37,24 @@ pub(super) fn leave_the_launcher(
     sys::prctl(libc::PR_SET_NAME, name.as_ptr() as u64, 0)?;
     sys::close_all_but(keep)?;
     let flags = libc::O_PATH | libc::O_DIRECTORY;
-    walls.reads.map_or(Ok(-1), |path| sys::openat(libc::AT_FDCWD, path, flags, 0))
+    confinement.reads.map_or(Ok(-1), |path| sys::openat(libc::AT_FDCWD, path, flags, 0))
 }
 
 /// The second part: its rights go. It gives the descriptor of the directory again; -1 where there
 /// is no Landlock to keep it to that one.
-pub(super) fn give_up_rights(walls: &Walls, end: End, directory: RawFd) -> sys::Result<RawFd> {
-    if let Some((user, group)) = walls.ids {
+pub(super) fn give_up_rights(
+    confinement: &Confinement,
+    end: End,
+    directory: RawFd,
+) -> sys::Result<RawFd> {
+    if let Some((user, group)) = confinement.ids {
         sys::setgroups(&[])?;
         sys::setresgid(group)?;
         sys::setresuid(user)?;
     }
     sys::prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
-    let kept = match walls.capabilities {
+    let kept = match confinement.capabilities {
         0 => 0,
         wanted => sys::capget()?.permitted & wanted,
     };
