@@ -37,7 +37,7 @@ mod why;
 
 use crate::launch::registry::LockedEntry;
 use crate::plan::{Actor, Plan};
-use crate::policy::seccomp::Told;
+use crate::policy::seccomp::Notifications;
 use crate::sys::{self, Errno, Usage};
 use crate::text::problem::{Note, Problem};
 pub(crate) use calling::{Mask, Process, caller};
@@ -208,7 +208,7 @@ fn run<'t>(
     for step in &plan.groups {
         groups.apply_step(step).map_err(|wrong| why::group_failed(step, &wrong))?;
     }
-    if plan.told != Told::Nothing {
+    if plan.notifications != Notifications::Nothing {
         helpers.start(Box::new(Answer::new(plan)))?;
     }
     helper.map_or(Ok(()), |helper| helpers.start(helper))?;

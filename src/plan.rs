@@ -16,7 +16,7 @@ use crate::policy::identity::Ids;
 use crate::policy::landlock::Ruleset;
 use crate::policy::namespaces::Choice;
 use crate::policy::process::{Exec, Watch};
-use crate::policy::seccomp::{Filter, Told};
+use crate::policy::seccomp::{Filter, Notifications};
 use crate::policy::{capabilities, identity, limits, mounts, namespaces, process, rlimits};
 use crate::profile::Profile;
 use crate::step::draft::{Draft, Sorted};
@@ -154,7 +154,7 @@ pub struct Plan {
     /// The system call filter.
     pub filter: Filter,
     /// Which of its refusals are reported.
-    pub told: Told,
+    pub notifications: Notifications,
     pub exec: Exec,
     /// How it is watched.
     pub watch: Watch,
@@ -259,7 +259,7 @@ pub(crate) fn plan_settled(
         draft.sorted(|stage| (actor(stage, root), stage));
     let new = Kind::ALL.into_iter().filter(|kind| choice.is_new(*kind)).collect();
     let closed_streams = host.streams.contains(&Stream::Closed);
-    let (told, private) = (filter.told(), host.private.clone());
+    let (notifications, private) = (filter.notifications(), host.private.clone());
     let Settled { choice, ids, .. } = settled;
     problems.or(Plan {
         groups,
@@ -271,7 +271,7 @@ pub(crate) fn plan_settled(
         root,
         landlock: ruleset,
         filter,
-        told,
+        notifications,
         exec,
         watch,
         grouped,

@@ -12,7 +12,7 @@ use crate::policy::identity::Ids;
 use crate::policy::landlock::{Ruleset, scope_words};
 use crate::policy::namespaces::Namespace;
 use crate::policy::process::Exec;
-use crate::policy::seccomp::{Filter, Told};
+use crate::policy::seccomp::{Filter, Notifications};
 use crate::profile::{Listed, installed, text_of};
 use crate::step::{Content, OutsideOp, Step, TreeOp};
 use crate::text::layout::{COLUMNS, Lines, fill};
@@ -147,7 +147,7 @@ fn operations_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
         closed_streams,
         slots: _,
         notes: _,
-        told,
+        notifications,
         grouped,
         private: _,
     } = plan;
@@ -166,7 +166,7 @@ fn operations_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
     all.extend(answers(filter));
     all.extend(executed(exec));
     all.extend(fields("watch with", serde_json::to_value(watch)));
-    all.push(format!("report refusals: {}", told_words(*told)));
+    all.push(format!("report refusals: {}", words_of_notifications(*notifications)));
     all.extend(closed_streams.then(|| "put /dev/null where 0, 1 or 2 is closed".to_owned()));
     // The groups themselves are steps.
     all.extend(grouped.cpu_time_ms.map(|time| format!("end it after {time} ms of processors")));
@@ -268,11 +268,11 @@ fn answers(Filter { native, others }: &Filter) -> Vec<String> {
     calls.collect()
 }
 
-fn told_words(told: Told) -> &'static str {
-    match told {
-        Told::Nothing => "none",
-        Told::Notified => "those of rules that notify",
-        Told::Everything => "all",
+fn words_of_notifications(notifications: Notifications) -> &'static str {
+    match notifications {
+        Notifications::Nothing => "none",
+        Notifications::Notified => "those of rules that notify",
+        Notifications::Everything => "all",
     }
 }
 

@@ -10,7 +10,7 @@ use crate::launch::{
     Ask, Consequence, Denial, Denials, Ended, Failure, Mask, Outcome, find_passed, launch,
 };
 use crate::plan::Plan;
-use crate::policy::seccomp::{Told, Verdict};
+use crate::policy::seccomp::{Notifications, Verdict};
 use crate::profile::Request;
 use crate::text::bytes;
 use crate::text::problem::{Problem, escape};
@@ -33,7 +33,7 @@ pub(super) fn run(runs: Runs) -> u8 {
     match prepared {
         Ok((request, mut planned)) => {
             if when.is_some() {
-                planned.plan.told = Told::Everything;
+                planned.plan.notifications = Notifications::Everything;
             }
             run_plan(&request, &planned, how, passed, sink)
         }
@@ -125,7 +125,7 @@ const OF_A_SHELL: u8 = 128 + libc::SIGSYS as u8;
 
 /// What SIGSYS means here, where no denial explains it.
 fn ended_by_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) -> Option<String> {
-    let explained = plan.told == Told::Everything;
+    let explained = plan.notifications == Notifications::Everything;
     let foreign = match plan.filter.table(Abi::X86) {
         None if cfg!(target_arch = "x86_64") => {
             "; a 32-bit program needs [seccomp] architectures = [\"x86\"]"

@@ -131,7 +131,7 @@ impl Prepared {
             argv: null_ended(&mut plan.exec.argv.iter().map(|word| word.as_c_str().as_ptr())),
             envp: null_ended(&mut env.iter().map(|variable| variable.as_ptr())),
             handover,
-            filtered: Filtered::by(&plan.filter, plan.told),
+            filtered: Filtered::by(&plan.filter, plan.notifications),
             ruleset: ruleset(plan)?,
             landlocked: plan.landlock.map_or((Landlocked::Unknown, 0), |ruleset| {
                 (Landlocked::of(plan, ruleset), ruleset.abi)

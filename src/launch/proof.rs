@@ -10,7 +10,7 @@ use crate::kernel::rights::Rights;
 use crate::kernel::syscalls;
 use crate::plan::Plan;
 use crate::policy::landlock::Ruleset;
-use crate::policy::seccomp::{Filter, Told, Verdict};
+use crate::policy::seccomp::{Filter, Notifications, Verdict};
 use crate::sys::{self, Errno, Result};
 use std::os::fd::RawFd;
 
@@ -93,11 +93,11 @@ pub(super) enum Filtered {
 impl Filtered {
     /// The first call that shows the filter. A call with a notification does not serve: it would be
     /// reported as a denial.
-    pub(super) fn by(filter: &Filter, told: Told) -> Filtered {
+    pub(super) fn by(filter: &Filter, notifications: Notifications) -> Filtered {
         let verdict = |call, arguments| {
             syscalls::number(call)
                 .map(|number| filter.judge(number, &arguments))
-                .filter(|verdict| !told.asks(*verdict))
+                .filter(|verdict| !notifications.asks(*verdict))
         };
         match verdict("ioctl", [u64::MAX, libc::TIOCSTI, 0, 0, 0, 0]) {
             Some(Verdict::Errno(errno)) if errno != libc::EBADF && errno != 0 => {
@@ -133,14 +133,20 @@ mod tests {
     #[test]
     fn each_filter_is_seen_by_a_call_of_its_own() {
         let filter = default(&Needs::default());
-        assert_eq!(Filtered::by(&filter, Told::Nothing), Filtered::Terminal(Errno(libc::EPERM)));
+        assert_eq!(
+            Filtered::by(&filter, Notifications::Nothing),
+            Filtered::Terminal(Errno(libc::EPERM))
+        );
         // The answerer would report the first.
-        assert_eq!(Filtered::by(&filter, Told::Everything), Filtered::Mode(Ok(2)));
+        assert_eq!(Filtered::by(&filter, Notifications::Everything), Filtered::Mode(Ok(2)));
         let only = |call, verdict| Filter::only([(call, Rule::always(verdict))]);
         assert_eq!(
-            Filtered::by(&only("prctl", Verdict::Errno(libc::EPERM)), Told::Nothing),
+            Filtered::by(&only("prctl", Verdict::Errno(libc::EPERM)), Notifications::Nothing),
             Filtered::Mode(Err(Errno(libc::EPERM)))
         );
-        assert_eq!(Filtered::by(&only("read", Verdict::Allow), Told::Nothing), Filtered::Unknown);
+        assert_eq!(
+            Filtered::by(&only("read", Verdict::Allow), Notifications::Nothing),
+            Filtered::Unknown
+        );
     }
 }

@@ -32,7 +32,7 @@ use crate::policy::namespaces::{Choice, Namespace};
 use crate::policy::process::{Exec, Terminal, Watch};
 use crate::policy::rlimits;
 use crate::policy::seccomp::{
-    Case, Compare, Filter, Rule, Source, Table, Test, Told, Verdict, Width,
+    Case, Compare, Filter, Notifications, Rule, Source, Table, Test, Verdict, Width,
 };
 use crate::step::{
     Content, Cover, Directory, FileSystem, Ground, GroupOp, Kernel, Made, Op, OutsideOp, ProcessOp,
@@ -325,7 +325,7 @@ const fn stamp(bytes: &[u8]) -> u64 {
 
 stored! {
     structure Plan {
-        groups, steps, outside, new, choice, ids, root, landlock, filter, told, exec, watch, grouped,
+        groups, steps, outside, new, choice, ids, root, landlock, filter, notifications, exec, watch, grouped,
         closed_streams, slots, notes, private,
     }
     structure Ids {
@@ -369,7 +369,7 @@ stored! {
         Between { low, high },
     }
     choice Source { Policy, Families, Allow, Rules, Deny }
-    choice Told { Nothing, Notified, Everything }
+    choice Notifications { Nothing, Notified, Everything }
     choice Terminal { None, Kept, Apart }
     choice Version { V1, V2 }
     choice Controller {

@@ -13,13 +13,13 @@ mod draft;
 mod filter;
 mod foreign;
 mod import;
+mod notify;
 mod precedence;
 mod program;
 mod section;
 mod shorthand;
 #[cfg(test)]
 mod tests;
-mod told;
 mod words;
 
 use crate::host::questions::Questions;
@@ -30,11 +30,11 @@ pub use draft::draft;
 pub(crate) use filter::{Case, Source, Table, Test, Width};
 pub use filter::{Compare, Filter, Rule, Verdict};
 pub(crate) use import::{Facts, Imported};
+pub(crate) use notify::{Exact, Notifications};
 pub use program::compile;
-pub(crate) use program::{LONGEST, compile_refusals, compile_telling};
+pub(crate) use program::{LONGEST, compile_notifying, compile_refusals};
 pub use section::Seccomp;
 pub(crate) use section::{Base, Calls, Condition, Otherwise, Spec};
-pub(crate) use told::{Exact, Told};
 
 use filter::{ENOSYS, EPERM};
 

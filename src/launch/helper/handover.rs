@@ -50,11 +50,14 @@ impl Handover {
             .collect();
         let needs_exceptions = refused.iter().any(|(call, _)| call.number != of_its_own[2].number);
         if !needs_exceptions {
-            program.fill(seccomp::compile_telling(&plan.filter, plan.told));
+            program.fill(seccomp::compile_notifying(&plan.filter, plan.notifications));
             return Handover { socket, letter, answer, closing: None, refusal: None };
         }
         let exceptions: Vec<Exact> = refused.iter().map(|(call, _)| *call).collect();
-        program.fill(seccomp::compile_telling(&plan.filter.exempting(&exceptions), plan.told));
+        program.fill(seccomp::compile_notifying(
+            &plan.filter.exempting(&exceptions),
+            plan.notifications,
+        ));
         // The listener is of the first filter alone (seccomp(2)).
         let untold = |verdict| {
             if verdict == Verdict::Notify { Verdict::Errno(Verdict::NOTIFIED) } else { verdict }

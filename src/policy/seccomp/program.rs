@@ -8,7 +8,7 @@
 //! each is known when it is written.
 
 use super::filter::{Compare, Filter, Rule, Table, Test, Verdict, Width};
-use super::told::{Exact, Told};
+use super::notify::{Exact, Notifications};
 use super::{ENOSYS, EPERM};
 use crate::kernel::syscalls::{ARCHITECTURE, Abi, I386};
 use seccompiler::{BpfProgram, sock_filter};
@@ -35,13 +35,13 @@ const ARGUMENTS: u32 = 16;
 /// Compiles the filter. Longer than `LONGEST` it is only where a profile adds thousands of values
 /// of its own.
 pub fn compile(filter: &Filter) -> BpfProgram {
-    compile_telling(filter, Told::Notified)
+    compile_notifying(filter, Notifications::Notified)
 }
 
-/// The same, with a notification for each verdict that `told` reports.
-pub(crate) fn compile_telling(filter: &Filter, told: Told) -> BpfProgram {
+/// The same, with a notification for each verdict that `notifications` reports.
+pub(crate) fn compile_notifying(filter: &Filter, notifications: Notifications) -> BpfProgram {
     let mut code =
-        Code { backward: Vec::with_capacity(512), verdicts: vec![], rules: vec![], told };
+        Code { backward: Vec::with_capacity(512), verdicts: vec![], rules: vec![], notifications };
     // The numbers of a table are those of its architecture alone: `int 0x80` and the 32-bit calls
     // have others.
     let foreign = match filter.table(Abi::X86) {
@@ -68,7 +68,12 @@ pub(crate) fn compile_telling(filter: &Filter, told: Told) -> BpfProgram {
 /// A program that refuses a few calls with exactly these arguments, and leaves all others to the
 /// filters before it.
 pub(crate) fn compile_refusals(calls: &[(Exact, Verdict)]) -> BpfProgram {
-    let mut code = Code { backward: vec![], verdicts: vec![], rules: vec![], told: Told::Nothing };
+    let mut code = Code {
+        backward: vec![],
+        verdicts: vec![],
+        rules: vec![],
+        notifications: Notifications::Nothing,
+    };
     let others = Place::Verdict(Verdict::Allow);
     let numbers = calls.iter().rev().fold(others, |next, (call, verdict)| {
         let exact = call
@@ -115,7 +120,7 @@ struct Code {
     verdicts: Vec<(Verdict, usize)>,
     /// The nearest code of each rule with cases, in the table at hand.
     rules: Vec<(u16, Place)>,
-    told: Told,
+    notifications: Notifications,
 }
 
 impl Code {
@@ -133,7 +138,9 @@ impl Code {
     /// that leads there.
     fn reach(&mut self, place: Place, most: usize) -> usize {
         let place = match place {
-            Place::Verdict(verdict) if self.told.asks(verdict) => Place::Verdict(Verdict::Notify),
+            Place::Verdict(verdict) if self.notifications.asks(verdict) => {
+                Place::Verdict(Verdict::Notify)
+            }
             other => other,
         };
         let known = match place {

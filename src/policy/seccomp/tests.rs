@@ -4,10 +4,10 @@
 mod foreign;
 mod import;
 mod kernel;
+mod notify;
 mod policy;
 mod precedence;
 mod sections;
-mod told;
 
 use super::default::default;
 use super::*;

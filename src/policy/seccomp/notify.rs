@@ -10,7 +10,7 @@ use crate::kernel::syscalls::{ARCHITECTURE, Abi, I386};
 /// over that verdict (seccomp(2)), so a sandbox has one filter, in which notifications replace
 /// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Told {
+pub enum Notifications {
     Nothing,
     /// Those of [`Verdict::Notify`].
     Notified,
@@ -19,12 +19,12 @@ pub enum Told {
     Everything,
 }
 
-impl Told {
+impl Notifications {
     /// Whether the kernel asks about what gets this verdict.
     pub fn asks(self, verdict: Verdict) -> bool {
         match verdict {
             Verdict::Notify => true,
-            Verdict::Errno(_) | Verdict::KillProcess => self == Told::Everything,
+            Verdict::Errno(_) | Verdict::KillProcess => self == Notifications::Everything,
             _ => false,
         }
     }
@@ -77,7 +77,7 @@ impl Filter {
     }
 
     /// The refusals that the profile's own rules report: those of `notify`.
-    pub fn told(&self) -> Told {
+    pub fn notifications(&self) -> Notifications {
         let notifies = |rule: &Rule| {
             rule.otherwise == Verdict::Notify
                 || rule.cases.iter().any(|case| case.verdict == Verdict::Notify)
@@ -85,7 +85,7 @@ impl Filter {
         let any = std::iter::once(&self.native)
             .chain(&self.others)
             .any(|table| table.distinct().iter().any(notifies));
-        if any { Told::Notified } else { Told::Nothing }
+        if any { Notifications::Notified } else { Notifications::Nothing }
     }
 
     /// A filter that allows these calls alone; any other call kills the process.

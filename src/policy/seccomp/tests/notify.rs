@@ -28,17 +28,19 @@ fn rules() -> Filter {
 fn what_is_told_is_asked_about_and_nothing_else() {
     let mut dice = Dice(7);
     for filter in NEEDS.iter().map(default).chain([rules()]) {
-        for told in [Told::Nothing, Told::Notified, Told::Everything] {
-            let program = compile_telling(&filter, told);
+        for notifications in
+            [Notifications::Nothing, Notifications::Notified, Notifications::Everything]
+        {
+            let program = compile_notifying(&filter, notifications);
             for number in (0..560).chain([Abi::X32_BIT | 3, u32::MAX]) {
                 for arch in [ARCHITECTURE, I386, 0x1234] {
                     let arguments = [(); 6].map(|()| dice.argument(&[5, 6, 1]));
                     let verdict = filter.judge_seen(arch, number, &arguments);
-                    let expected = if told.asks(verdict) { ASKED } else { verdict.word() };
+                    let expected = if notifications.asks(verdict) { ASKED } else { verdict.word() };
                     assert_eq!(
                         interpret(&program, arch, number, &arguments),
                         expected,
-                        "{told:?} {arch:#x} {number} {arguments:x?}"
+                        "{notifications:?} {arch:#x} {number} {arguments:x?}"
                     );
                 }
             }
@@ -53,7 +55,7 @@ fn exceptions_are_for_exactly_these_calls_and_are_taken_back() {
     let filter = rules();
     let call = |number| Exact { number, arguments: [9, 1 << 40 | 5, 3] };
     let exceptions = [call(2), call(3)];
-    let first = compile_telling(&filter.exempting(&exceptions), Told::Everything);
+    let first = compile_notifying(&filter.exempting(&exceptions), Notifications::Everything);
     let second = compile_refusals(&exceptions.map(|call| (call, call.judged_by(&filter))));
     let exact = [9, 1 << 40 | 5, 3, 77, 88, 99];
     assert_eq!(filter.judge(3, &exact), Verdict::KillProcess);
