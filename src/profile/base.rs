@@ -21,7 +21,7 @@ words! {
 table! {
     /// A profile that need not be there.
     #[derive(Debug, Clone)]
-    struct Told {
+    struct OptionalBase {
         /// Its name or path.
         profile: String,
         /// What to do if the profile does not exist: `"error"`, the default, or `"skip"`.
@@ -42,7 +42,7 @@ impl Read for Base {
         match node.get_ref() {
             DeValue::String(word) => Ok(Base { word: word.to_string(), is_optional: false }),
             DeValue::Table(_) => {
-                let Told { profile, missing } = Told::read(node)?;
+                let OptionalBase { profile, missing } = OptionalBase::read(node)?;
                 Ok(Base { word: profile, is_optional: missing == Some(Missing::Skip) })
             }
             _ => Err(mismatch(node, "a string, or a table with `profile`")),
@@ -52,13 +52,15 @@ impl Read for Base {
     fn spell(&self) -> Toml {
         match self.is_optional {
             false => self.word.spell(),
-            true => Told { profile: self.word.clone(), missing: Some(Missing::Skip) }.spell(),
+            true => {
+                OptionalBase { profile: self.word.clone(), missing: Some(Missing::Skip) }.spell()
+            }
         }
     }
 }
 
 impl Shaped for Base {
     fn shape() -> Shape {
-        Shape::either(&[String::shape, Told::shape])
+        Shape::either(&[String::shape, OptionalBase::shape])
     }
 }
