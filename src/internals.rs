@@ -229,7 +229,7 @@ pub mod text {
     }
 }
 pub mod tree {
-    pub use crate::tree::{Ground, Own, Source, Stack, Stands, Tree};
+    pub use crate::tree::{Ground, HasGround, Own, Source, Stack, Tree};
     pub mod walk {
         pub use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Position, Step, Walk, walk};
     }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
 /// A node: what is there, besides what its reader needs to know of it.
-pub trait Stands {
+pub trait HasGround {
     /// What is there.
     fn ground(&self) -> &Ground;
 }
@@ -57,9 +57,9 @@ impl<N> Tree<N> {
     }
 }
 
-impl<N: Stands> Tree<N> {
+impl<N: HasGround> Tree<N> {
     /// The nearest node at or above a path that shows something of its own.
-    pub(crate) fn standing<'p>(&self, path: &'p str) -> (&'p str, &N) {
+    pub(crate) fn nearest<'p>(&self, path: &'p str) -> (&'p str, &N) {
         let (mut over, mut node) = self.over(path);
         while *node.ground() == Ground::Same && over != "/" {
             (over, node) = self.over(parent(over));
@@ -83,7 +83,7 @@ impl<N: Stands> Tree<N> {
         });
         sources.filter_map(move |(over, node, source)| {
             let inside = join(over, below(place, real(&source.path))?);
-            let decides = self.standing(&inside).0 == over;
+            let decides = self.nearest(&inside).0 == over;
             decides.then_some((inside, over.as_str(), node))
         })
     }
@@ -136,7 +136,7 @@ impl<'t, N> IntoIterator for &'t Tree<N> {
 mod tests {
     use super::*;
 
-    impl Stands for Ground {
+    impl HasGround for Ground {
         fn ground(&self) -> &Ground {
             self
         }

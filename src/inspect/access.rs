@@ -26,7 +26,7 @@ use crate::profile::Profile;
 use crate::step::{Cover, OutsideOp, Slot, TreeOp};
 use crate::text::source::Span;
 use crate::tree::ancestry::Ancestry;
-use crate::tree::{Ground, Own, Source, Stack, Stands, Tree};
+use crate::tree::{Ground, HasGround, Own, Source, Stack, Tree};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub struct Entry {
     pub at: Span,
 }
 
-impl Stands for Entry {
+impl HasGround for Entry {
     fn ground(&self) -> &Ground {
         &self.ground
     }

@@ -18,7 +18,7 @@ use crate::probe::{ask, look, privileged};
 use crate::profile::Profile;
 use crate::text::bytes;
 use crate::text::source::At;
-use crate::tree::{Ground, Own, Stands};
+use crate::tree::{Ground, HasGround, Own};
 use std::collections::BTreeMap;
 
 impl Host {

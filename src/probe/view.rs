@@ -9,7 +9,7 @@ use crate::policy::mounts::tree::{Node, Tree, bound_at};
 use crate::step::{Content, Kernel};
 use crate::text::bytes;
 use crate::tree::walk::{Facts, Halt, Kind, Last, Looked, Position, Step, meant, walk};
-use crate::tree::{Ground, Own, Source, Stands};
+use crate::tree::{Ground, HasGround, Own, Source};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 

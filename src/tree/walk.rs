@@ -6,7 +6,7 @@
 //! each directory and link whether the target may enter or follow it.
 
 pub use super::facts::{Facts, Halt, Kind, Looked, Position, Step};
-use super::{Ground, Own, Source, Stack, Stands, Tree};
+use super::{Ground, HasGround, Own, Source, Stack, Tree};
 use crate::host::FileKind;
 use crate::language::value::{below, join, parent};
 use crate::step::Cover;
@@ -54,7 +54,7 @@ impl<'t, N, F, S> Walk<'t, N, F, S> {
 }
 
 /// Walks an absolute path.
-pub fn walk<'t, N: Stands, F: Facts<N>>(
+pub fn walk<'t, N: HasGround, F: Facts<N>>(
     tree: &'t Tree<N>,
     facts: &mut F,
     path: &str,
@@ -74,12 +74,12 @@ pub fn walk<'t, N: Stands, F: Facts<N>>(
 }
 
 /// What is at a path that has no link on its way, without a walk to it.
-pub(crate) fn look<'t, N: Stands, F: Facts<N>>(
+pub(crate) fn look<'t, N: HasGround, F: Facts<N>>(
     tree: &'t Tree<N>,
     facts: &mut F,
     path: &str,
 ) -> Result<Step<'t, N, F::File>, Halt<F::Stop>> {
-    let (over, node) = tree.standing(path);
+    let (over, node) = tree.nearest(path);
     let tail = &path[if over == "/" { 0 } else { over.len() }..];
     let mut walker = Walker { tree, facts };
     match node.ground() {
@@ -140,7 +140,7 @@ struct Walker<'t, 'f, N, F> {
 /// A step, or why there is none.
 type Stepped<'t, N, F> = Result<Step<'t, N, <F as Facts<N>>::File>, Halt<<F as Facts<N>>::Stop>>;
 
-impl<'t, N: Stands, F: Facts<N>> Walker<'t, '_, N, F> {
+impl<'t, N: HasGround, F: Facts<N>> Walker<'t, '_, N, F> {
     /// Walks names, the last first, from the root.
     fn go(
         &mut self,

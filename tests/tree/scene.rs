@@ -7,7 +7,7 @@ use stockade::internals::host::FileKind;
 use stockade::internals::language::value::Size;
 use stockade::internals::step::{Content, Kernel};
 use stockade::internals::tree::walk::{Facts, Halt, Kind, Last, Looked, Position, walk};
-use stockade::internals::tree::{Ground, Own, Source, Stack, Stands, Tree};
+use stockade::internals::tree::{Ground, HasGround, Own, Source, Stack, Tree};
 
 /// A generator of numbers (xorshift), so that every run tries the same.
 pub struct Dice(pub u64);
@@ -59,7 +59,7 @@ impl Mutant {
 #[derive(Debug, Clone)]
 pub struct Node(Ground);
 
-impl Stands for Node {
+impl HasGround for Node {
     fn ground(&self) -> &Ground {
         &self.0
     }

@@ -6,7 +6,7 @@ use crate::policy::namespaces::Namespace;
 use crate::policy::network::Dns;
 use crate::policy::network::names::{RESOLVER, servers};
 use crate::text::problem::{Problem, Problems};
-use crate::tree::{Ground, Own, Stands};
+use crate::tree::{Ground, HasGround, Own};
 use std::net::IpAddr;
 
 /// A network that is shared, and an entry that keeps the names from it.

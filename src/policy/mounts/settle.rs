@@ -9,7 +9,7 @@ use crate::host::{Fact, FileKind, Host};
 use crate::language::value::below;
 use crate::text::problem::Note;
 use crate::text::source::At;
-use crate::tree::Stands;
+use crate::tree::HasGround;
 use std::borrow::Cow;
 
 /// `[mounts]` on this machine. It is settled once for a command: every draft, and every look at the

@@ -10,7 +10,7 @@ use crate::policy::network::names;
 use crate::step::Kernel;
 use crate::step::file_system::Facts;
 use crate::text::source::Span;
-use crate::tree::{Ground, Own, Stack, Stands};
+use crate::tree::{Ground, HasGround, Own, Stack};
 
 /// One entry of the tree, written or implied by a bound `/`.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl Node {
     }
 }
 
-impl Stands for Node {
+impl HasGround for Node {
     fn ground(&self) -> &Ground {
         &self.ground
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// A node that is nothing but its ground.
 struct Plain(Ground);
 
-impl Stands for Plain {
+impl HasGround for Plain {
     fn ground(&self) -> &Ground {
         &self.0
     }

@@ -17,7 +17,7 @@ use crate::text::bytes;
 use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::source::Span;
 use crate::tree::walk::meant;
-use crate::tree::{Ground as Stood, Own, Stands};
+use crate::tree::{Ground as Stood, HasGround, Own};
 
 impl World<'_> {
     pub(super) fn dir(&mut self, path: &str, mode: Mode, at: Span) {

@@ -7,7 +7,7 @@ use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::rights::Rights;
 use crate::language::value::parent;
 use crate::text::source::Span;
-use crate::tree::{Ground as Standing, Source, Stack, Stands};
+use crate::tree::{Ground as TreeGround, HasGround, Source, Stack};
 
 /// The grant of an entry, by host path.
 pub(super) struct Grant<'a> {
@@ -19,12 +19,12 @@ pub(super) struct Grant<'a> {
 
 /// A place that entries grant.
 pub(super) struct Granted<'a> {
-    ground: Standing,
+    ground: TreeGround,
     pub(super) grants: Vec<Grant<'a>>,
 }
 
-impl Stands for Granted<'_> {
-    fn ground(&self) -> &Standing {
+impl HasGround for Granted<'_> {
+    fn ground(&self) -> &TreeGround {
         &self.ground
     }
 }
@@ -35,10 +35,10 @@ pub(super) type Places<'a> = crate::tree::Tree<Granted<'a>>;
 /// Every grant of a tree or file, and of devices. That of a bound `/` is in the names below it,
 /// which are entries of their own.
 pub(super) fn places<'a>(tree: &'a Tree, host: &'a Host) -> Places<'a> {
-    let whole = Standing::Host(Stack::one(Source::new("/")));
+    let whole = TreeGround::Host(Stack::one(Source::new("/")));
     let mut places = Places::new(Granted { ground: whole, grants: vec![] });
     let mut grant = |place: &str, grant: Grant<'a>| {
-        let nothing_yet = || Granted { ground: Standing::Same, grants: vec![] };
+        let nothing_yet = || Granted { ground: TreeGround::Same, grants: vec![] };
         places.entry(place.to_owned()).or_insert_with(nothing_yet).grants.push(grant);
     };
     for (path, node) in tree.iter().filter(|(path, _)| *path != "/") {
