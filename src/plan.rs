@@ -247,8 +247,8 @@ pub(crate) fn plan_settled(
     let ruleset = ruled.ruleset;
     draft.append(std::mem::take(&mut ruled.draft));
     rules::landlock(&settled, ruleset, &watch, &mut draft);
-    let standing = rules::privilege(&settled, &drafted, &mut draft);
-    let filter = rules::filter(&settled, (&drafted, standing), ruleset, &watch, &mut draft);
+    let owner = rules::privilege(&settled, &drafted, &mut draft);
+    let filter = rules::filter(&settled, (&drafted, owner), ruleset, &watch, &mut draft);
     let inert = rules::write_execute(&settled, &ruled, &drafted, &mut draft);
     rules::joined_pids(&settled, &drafted, &mut draft);
     rules::time_of_pid_one(&settled, &watch, &mut draft);

@@ -8,7 +8,7 @@ use crate::kernel::rights::Rights;
 use crate::policy::landlock::{Ruled, Ruleset, Scope, Sight};
 use crate::policy::mounts::{self, Drafted, Opened};
 use crate::policy::namespaces::Namespace;
-use crate::policy::privilege::{self, Standing};
+use crate::policy::privilege::{self, HostOwner};
 use crate::policy::process::Watch;
 use crate::policy::seccomp::{self, Facts, Filter, Imported, Needs};
 use crate::policy::{landlock, limits, name, network, programs, unnested, write_execute};
@@ -216,15 +216,15 @@ fn scope_signals(
 }
 
 /// Which owners of host files the target's ids map to, and what that forbids.
-pub(super) fn privilege(settled: &Settled<'_>, drafted: &Drafted, draft: &mut Draft) -> Standing {
+pub(super) fn privilege(settled: &Settled<'_>, drafted: &Drafted, draft: &mut Draft) -> HostOwner {
     let Settled { profile, host, mounts, choice, ids, .. } = settled;
-    let standing = Standing::of(ids, choice, host, drafted);
+    let owner = HostOwner::of(ids, choice, host, drafted);
     let may_fall = settled.may_fall(privilege::OPTIONAL);
-    privilege::draft(&profile.seccomp, may_fall, &mounts.tree, standing, host, draft);
-    if standing.is_guarded(&profile.seccomp) {
+    privilege::draft(&profile.seccomp, may_fall, &mounts.tree, owner, host, draft);
+    if owner.is_guarded(&profile.seccomp) {
         refuse_overlays(settled, drafted, draft);
     }
-    standing
+    owner
 }
 
 /// An overlay of the target's own copies a file into a writable bind with all its mode bits and
@@ -273,7 +273,7 @@ fn may_give_capabilities(settled: &Settled<'_>, draft: &mut Draft) -> bool {
 /// The filter, with what the rest of the sandbox needs of it.
 pub(super) fn filter(
     settled: &Settled<'_>,
-    (drafted, standing): (&Drafted, Standing),
+    (drafted, owner): (&Drafted, HostOwner),
     ruleset: Option<Ruleset>,
     watch: &Watch,
     draft: &mut Draft,
@@ -282,9 +282,9 @@ pub(super) fn filter(
     let gives_a_file_alone = !drafted.writes() && profile.process.gives_a_file_alone(host, ids);
     let needs = Needs {
         nested: *nested,
-        deny_set_id: standing.is_guarded(&profile.seccomp)
+        deny_set_id: owner.is_guarded(&profile.seccomp)
             || choice.is_new(Kind::Mount) && !profile.seccomp.lifts_set_id() && gives_a_file_alone,
-        deny_file_capabilities: standing.takes_file_capabilities(choice)
+        deny_file_capabilities: owner.takes_file_capabilities(choice)
             && may_give_capabilities(settled, draft),
         target_is_init: !watch.init,
         core_guard: profile.rlimits.get("core").is_none(),

@@ -49,41 +49,41 @@ pub(crate) fn is_looked_for(identity: &Identity, namespaces: &Namespaces, caller
 
 /// Whose files of the host the target can make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Standing {
+pub(crate) enum HostOwner {
     /// Nobody's but the caller's own: an ordinary user started it, or it writes to nothing of the
     /// host.
     Own,
     /// Those of a user other than root, chosen by a launch of root's.
-    Somebodys,
+    OtherUsers,
     /// The host root's.
     Roots,
 }
 
-impl Standing {
+impl HostOwner {
     /// How it is in a plan whose file tree is drafted.
-    pub(crate) fn of(ids: &Ids, choice: &Choice, host: &Host, drafted: &Drafted) -> Standing {
+    pub(crate) fn of(ids: &Ids, choice: &Choice, host: &Host, drafted: &Drafted) -> HostOwner {
         if host.caller.uid != 0 {
-            return Standing::Own;
+            return HostOwner::Own;
         }
         if ids.needs_idmap {
             let owners = drafted.opened.iter().filter_map(|opened| opened.owner.as_ref());
             let disks = owners.map(|(disk, _)| *disk);
-            let standing = |(user, group)| {
-                if user == 0 || group == 0 { Standing::Roots } else { Standing::Somebodys }
+            let owner = |(user, group)| {
+                if user == 0 || group == 0 { HostOwner::Roots } else { HostOwner::OtherUsers }
             };
-            return disks.map(standing).max().unwrap_or(Standing::Own);
+            return disks.map(owner).max().unwrap_or(HostOwner::Own);
         }
         // Landlock has no right for modes, so in the host's own tree every file of the target's ids
         // counts.
         let own_tree = choice.is_new(Kind::Mount);
         if own_tree && !drafted.writes() {
-            return Standing::Own;
+            return HostOwner::Own;
         }
         let real_root = ids.user == 0 || ids.group == 0 || ids.groups.contains(&0);
         match (choice.of(Kind::User), &ids.maps) {
-            (Namespace::New, Some(_)) if !ids.is_host_root() => Standing::Somebodys,
-            (Namespace::Host, _) if !real_root => Standing::Somebodys,
-            _ => Standing::Roots,
+            (Namespace::New, Some(_)) if !ids.is_host_root() => HostOwner::OtherUsers,
+            (Namespace::Host, _) if !real_root => HostOwner::OtherUsers,
+            _ => HostOwner::Roots,
         }
     }
 
@@ -92,18 +92,18 @@ impl Standing {
     /// everywhere.
     pub(crate) fn takes_file_capabilities(self, choice: &Choice) -> bool {
         match self {
-            Standing::Own => false,
-            Standing::Somebodys => *choice.of(Kind::User) == Namespace::Host,
-            Standing::Roots => true,
+            HostOwner::Own => false,
+            HostOwner::OtherUsers => *choice.of(Kind::User) == Namespace::Host,
+            HostOwner::Roots => true,
         }
     }
 
     /// Whether no file may become set-id. The word lifts it for files of others than root.
     pub(crate) fn is_guarded(self, seccomp: &Seccomp) -> bool {
         match self {
-            Standing::Own => false,
-            Standing::Somebodys => !seccomp.lifts_set_id(),
-            Standing::Roots => true,
+            HostOwner::Own => false,
+            HostOwner::OtherUsers => !seccomp.lifts_set_id(),
+            HostOwner::Roots => true,
         }
     }
 }
@@ -116,11 +116,11 @@ pub(crate) fn draft(
     seccomp: &Seccomp,
     may_fall: bool,
     tree: &Tree,
-    standing: Standing,
+    owner: HostOwner,
     host: &Host,
     draft: &mut Draft,
 ) {
-    if host.privileged.is_empty() || !standing.is_guarded(seccomp) {
+    if host.privileged.is_empty() || !owner.is_guarded(seccomp) {
         return;
     }
     for (path, look) in &host.privileged {
