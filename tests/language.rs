@@ -272,7 +272,7 @@ fn every_file_says_its_format() {
 }
 
 #[test]
-fn sets_are_united_and_withdrawn() {
+fn sets_are_united_and_reduced() {
     let base = "[capabilities]\nkeep = [\"net-raw\", \"chown\", \"chown\"]\n";
     let keep = |main: &str| {
         let desk =
@@ -301,7 +301,7 @@ fn sets_are_united_and_withdrawn() {
 }
 
 #[test]
-fn a_withdrawal_in_the_weakest_layer_withdraws_nothing() {
+fn a_removal_in_the_weakest_layer_removes_nothing() {
     Desk::new("[capabilities]\nkeep = [\"!kill\"]\n")
         .refuses("main.toml:3:9 profile::withdraw", "no layer below sets it");
     assert_eq!(
@@ -326,7 +326,7 @@ fn sequences_are_replaced_whole() {
 }
 
 #[test]
-fn false_withdraws_entries() {
+fn false_removes_entries() {
     let desk = Desk::new(
         "extends = [\"base.toml\"]\n[mounts]\n\"/usr/\" = false\n[env]\nA = \
          false\n[rlimits]\nnofile = false\n",
@@ -343,7 +343,7 @@ fn false_withdraws_entries() {
 }
 
 #[test]
-fn default_withdraws_a_key_and_false_is_only_a_boolean() {
+fn default_removes_a_key_and_false_is_only_a_boolean() {
     let base = "[process]\ntimeout = \"1m\"\ninit = false\nnice = 5\n";
     let desk = Desk::new(
         "extends = [\"base.toml\"]\n[process]\ntimeout = \"default\"\ninit = \"default\"\n",
@@ -826,7 +826,7 @@ fn a_parameter_of_the_wrong_type_is_one_problem() {
 }
 
 #[test]
-fn a_command_that_is_withdrawn_takes_no_args() {
+fn a_command_that_is_removed_takes_no_args() {
     let desk = Desk::new("extends = [\"base.toml\"]\n[process]\ncommand = \"default\"\n");
     let desk =
         desk.with("base.toml", "[process]\ncommand = [\"ls\", \"${ARGS}\"]\n").args(&["cat", "x"]);

@@ -32,7 +32,7 @@ const WIDER: &[(&str, &str, &[&str])] = &[
     ("identity::unmapped", "needs gid-map", &["Id", "Map"]),
     ("landlock::absent", "run without it", &["Optional"]),
     ("landlock::narrower", "skip this with a warning", &["Optional"]),
-    ("landlock::nested", "remove one of them", &["Withdrawn"]),
+    ("landlock::nested", "remove one of them", &["Removed"]),
     ("landlock::scope", "run without it", &["Optional"]),
     ("limits::place", "run without them", &["Optional"]),
     ("mounts::broad", "give this protection up", &[]),
@@ -249,8 +249,7 @@ fn more(case: &Case, before: &Checked, text: &str, line: &str) -> Option<Vec<Gra
     let key = line.split_once('=').map_or(line, |(key, _)| key);
     let still = text.lines().any(|now| now.starts_with(key) && now.contains("hide"));
     more.extend(
-        (protects(case, line) && after == base && !still)
-            .then(|| Grant::Withdrawn(line.to_owned())),
+        (protects(case, line) && after == base && !still).then(|| Grant::Removed(line.to_owned())),
     );
     Some(more)
 }
@@ -376,9 +375,9 @@ fn a_made_up_help_that_grants_more_is_found_by_its_kind() {
         ("p.toml", "[env]\n\"A=B\" = true", "\"TOKEN\"", "Variable"),
         ("p.toml", "[process]\nnice = 99", "write pass-fds = [5]", "Descriptor"),
         ("p.toml", "[process]\nnice = 99", "write keyring = \"inherit\"", "Kept"),
-        ("p.toml", "[process]\nstdin = \"nul\"", "write stdin = \"inherit\"", "Withdrawn"),
-        ("p.toml", "[limits]\nmemory = \"64MX\"", "write memory = \"unlimited\"", "Withdrawn"),
-        ("p.toml", "[rlimits]\nnofile = -1", "write nofile = \"unlimited\"", "Withdrawn"),
+        ("p.toml", "[process]\nstdin = \"nul\"", "write stdin = \"inherit\"", "Removed"),
+        ("p.toml", "[limits]\nmemory = \"64MX\"", "write memory = \"unlimited\"", "Removed"),
+        ("p.toml", "[rlimits]\nnofile = -1", "write nofile = \"unlimited\"", "Removed"),
         ("p.toml", "[rlimits]\nstack = -1", "write core = \"unlimited\"", "Limit"),
         ("p.toml", "[landlock]\nscope = [\"signl\"]", "write scope = []", "Unscoped"),
         ("p.toml", "[landlock]\ntcp-bind = [99999]", "write paths = \"off\"", "Unruled"),

@@ -452,7 +452,7 @@ fn a_program_stays_read_only() {
 }
 
 #[test]
-fn layers_unite_and_withdraw_programs() {
+fn layers_unite_and_remove_programs() {
     let place = Place::new();
     place.file("base.toml", &only(&["cat", "nothing-like-it"], ""));
     let profile =

@@ -1149,7 +1149,7 @@ fn nothing_is_left_and_nothing_is_changed() {
 
 /// A set that restricts stays closed when its last item is removed; `"default"` opens it.
 #[test]
-fn withdrawing_the_last_of_a_set_that_restricts_leaves_nothing() {
+fn removing_the_last_of_a_set_that_restricts_leaves_nothing() {
     if crate::support::landlock_abi() < 4 {
         return support::skip("the kernel's Landlock has no rules for ports");
     }
@@ -1171,11 +1171,11 @@ fn withdrawing_the_last_of_a_set_that_restricts_leaves_nothing() {
     };
     let (allowed, denied) = (Some(0), Some(1));
     assert_eq!((status(&[], "bind:8123"), status(&[], "bind:8124")), (allowed, denied));
-    for withdrawal in ["landlock.tcp-bind=[\"!8123\"]", "landlock.tcp-bind=[\"!*\"]"] {
+    for removal in ["landlock.tcp-bind=[\"!8123\"]", "landlock.tcp-bind=[\"!*\"]"] {
         assert_eq!(
-            (status(&[withdrawal], "bind:8123"), status(&[withdrawal], "bind:8124")),
+            (status(&[removal], "bind:8123"), status(&[removal], "bind:8124")),
             (denied, denied),
-            "{withdrawal}"
+            "{removal}"
         );
     }
     assert_eq!(status(&["landlock.tcp-bind=\"default\""], "bind:8124"), allowed);
@@ -1183,10 +1183,9 @@ fn withdrawing_the_last_of_a_set_that_restricts_leaves_nothing() {
         (status(&[], "syscall:socket:2,1,0"), status(&[], "syscall:socket:16,3,0")),
         (allowed, denied)
     );
-    for withdrawal in ["seccomp.families=[\"!*\"]", "seccomp.families=[\"!AF_INET\",\"!AF_UNIX\"]"]
-    {
-        assert_eq!(status(&[withdrawal], "syscall:socket:2,1,0"), denied, "{withdrawal}");
-        assert_eq!(status(&[withdrawal], "syscall:socket:1,1,0"), denied, "{withdrawal}");
+    for removal in ["seccomp.families=[\"!*\"]", "seccomp.families=[\"!AF_INET\",\"!AF_UNIX\"]"] {
+        assert_eq!(status(&[removal], "syscall:socket:2,1,0"), denied, "{removal}");
+        assert_eq!(status(&[removal], "syscall:socket:1,1,0"), denied, "{removal}");
     }
 }
 

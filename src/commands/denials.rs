@@ -235,7 +235,7 @@ fn words_of_one(line: &Line, has_conditions: bool, planned: &Planned) -> String 
             let any = if has_conditions { " with any arguments" } else { "" };
             return format!("{any}, add {call} to [seccomp].allow");
         }
-        (Edit::Withdraws(calls), Over::Joins(at)) if line.is("seccomp", "deny") => {
+        (Edit::Removes(calls), Over::Joins(at)) if line.is("seccomp", "deny") => {
             return format!(", take {calls} out of [seccomp].deny: {}", place(at, planned));
         }
         (Edit::Clears, Over::Replaces(at)) => {

@@ -165,7 +165,7 @@ fn said(line: &Line) -> String {
             format!("{key} = {}", clipped(&line.value))
         }
         Effect::Widened | Effect::Amended => format!("{key} with {}", clipped(&line.value)),
-        Effect::Withdrew => key,
+        Effect::Removed => key,
         Effect::Skipped => format!("{key} {}: it is not there", clipped(&line.value)),
         Effect::NotInherited => {
             format!("{key} = {}: it counts in its own file alone", clipped(&line.value))

@@ -20,7 +20,7 @@ pub(super) fn schema() -> u8 {
         (VARIABLE, r"\$\{[^}]+\}"),
         (DEFAULT, "^default$"),
         (VARIABLE_OR_DEFAULT, r"\$\{[^}]+\}|^default$"),
-        (WITHDRAWAL, "^!"),
+        (REMOVAL, "^!"),
     ];
     let form = |(name, form)| (name, Json::object([("type", "string".into()), ("pattern", form)]));
     let part = |(name, part)| (name, Json::Object(members(part, "", true)));
@@ -41,7 +41,7 @@ pub(super) fn schema() -> u8 {
 const VARIABLE: &str = "variable";
 const DEFAULT: &str = "default";
 const VARIABLE_OR_DEFAULT: &str = "variable-or-default";
-const WITHDRAWAL: &str = "withdrawal";
+const REMOVAL: &str = "withdrawal";
 
 /// The parts that are used in many places, by their names. Each of those places takes variables.
 fn named_parts<'s>(shape: &'s Shape, all: &mut BTreeMap<&'static str, &'s Shape>) {
@@ -261,7 +261,7 @@ fn alternative(one: &Alternative<'_>, doc: &str, fills: bool) -> Vec<Member> {
         }
         Shape::Sequence(item) => out.extend(list(Json::Object(members(item, "", fills)))),
         Shape::Set(item) => {
-            let any = [members(item, "", fills), vec![refer(WITHDRAWAL)]].map(Json::Object);
+            let any = [members(item, "", fills), vec![refer(REMOVAL)]].map(Json::Object);
             out.extend(list(Json::object([("anyOf", Json::List(any.into()))])));
         }
         Shape::Table(table) => out.extend(closed(table, fills)),

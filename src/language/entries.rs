@@ -1,6 +1,6 @@
 //! A table whose keys are the user's own names, merged name by name.
 
-use crate::language::field::{Field, nothing_to_withdraw, table};
+use crate::language::field::{Field, nothing_to_remove, table};
 use crate::language::fill::{Fill, Names};
 use crate::language::layers::{Changes, Said};
 use crate::language::read::{Node, Read, Wrongs};
@@ -166,7 +166,7 @@ impl<V: Read + EntryType> Field for Entries<V, V::Keys> {
                 && !problems.is_full()
                 && !is_covered()
             {
-                problems.push(nothing_to_withdraw(
+                problems.push(nothing_to_remove(
                     V::written(&name),
                     entry.key,
                     self.iter().map(|(name, _)| name.value),
@@ -189,7 +189,7 @@ impl<V: Read + EntryType> Field for Entries<V, V::Keys> {
             let said = entry
                 .value
                 .as_ref()
-                .map_or(Said::Withdrawal(entry.key), |value| Said::Value(value.at));
+                .map_or(Said::Removal(entry.key), |value| Said::Value(value.at));
             changes.lay(Some(name), said, self.get(name).map_or(Span::NOWHERE, |value| value.at));
         }
     }

@@ -125,7 +125,7 @@ pub(super) fn is_default_word(node: &Node<'_>) -> bool {
 }
 
 /// The problem of removing what no weaker layer sets.
-pub(crate) fn nothing_to_withdraw<'a>(
+pub(crate) fn nothing_to_remove<'a>(
     name: &str,
     at: Span,
     set: impl Iterator<Item = &'a str>,

@@ -17,7 +17,7 @@ pub(crate) struct Fill {
     /// text that is nothing but one parameter takes that one's type.
     pub text: bool,
     /// The word `"default"` removes an inherited value there, so no variable may bring it.
-    pub withdraws: bool,
+    pub removes: bool,
     /// `"${ARGS}"` takes the words after PROFILE, and `!` is an ordinary character.
     pub args: bool,
     /// An item of a list that stays as it is, with or without `!`.
@@ -40,7 +40,7 @@ impl Fill {
     /// A value of its type.
     pub(crate) const VALUE: Fill = Fill {
         text: false,
-        withdraws: false,
+        removes: false,
         args: false,
         keeps: None,
         place: false,
@@ -56,7 +56,7 @@ impl Fill {
 
     /// The same as the value of a key that can be removed.
     pub(crate) const fn of_key(self) -> Fill {
-        Fill { withdraws: true, ..self }
+        Fill { removes: true, ..self }
     }
 
     /// What it says of the value at a key.

@@ -83,7 +83,7 @@ impl<T: Read> Field for Key<T> {
     fn trace(&self, upper: &Self, changes: &mut Changes) {
         let said = match upper {
             Key::Unsaid => Said::Nothing,
-            Key::Default(at) => Said::Withdrawal(*at),
+            Key::Default(at) => Said::Removal(*at),
             Key::Said(value) => Said::Value(value.at),
         };
         changes.lay(None, said, self.at());

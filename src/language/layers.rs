@@ -23,7 +23,7 @@ pub enum Effect {
     /// It adds an item to an inherited set.
     Widened,
     /// It takes back what a weaker layer said.
-    Withdrew,
+    Removed,
     /// Its value counts only in its own file.
     NotInherited,
     /// It names a profile to extend that is not there, and need not be.
@@ -39,7 +39,7 @@ impl Effect {
             Effect::Replaced => "replaced",
             Effect::Amended => "changed",
             Effect::Widened => "widened",
-            Effect::Withdrew => "removed",
+            Effect::Removed => "removed",
             Effect::NotInherited => "kept back",
             Effect::Skipped => "skipped",
         }
@@ -65,7 +65,7 @@ pub enum Said {
     /// A value, there.
     Value(Span),
     /// A word that removes, at its place.
-    Withdrawal(Span),
+    Removal(Span),
 }
 
 /// The changes of one profile in the order in which its layers merge.
@@ -101,7 +101,7 @@ impl Changes {
         self.key.extend(entry.map(str::to_owned));
         match said {
             Said::Nothing => {}
-            Said::Withdrawal(at) => self.record(Effect::Withdrew, at, before),
+            Said::Removal(at) => self.record(Effect::Removed, at, before),
             Said::Value(at) if before.is_somewhere() => self.record(Effect::Replaced, at, before),
             Said::Value(at) => self.record(Effect::Set, at, before),
         }
@@ -123,13 +123,13 @@ impl Changes {
     pub fn unite(
         &mut self,
         inherited: &[At<String>],
-        withdrawn: &[At<String>],
+        removed: &[At<String>],
         items: &[At<String>],
     ) {
         let mut kept = BTreeSet::new();
         for item in inherited {
-            match withdrawn.iter().find(|name| name.value == "*" || name.value == item.value) {
-                Some(name) => self.record(Effect::Withdrew, name.at, item.at),
+            match removed.iter().find(|name| name.value == "*" || name.value == item.value) {
+                Some(name) => self.record(Effect::Removed, name.at, item.at),
                 None => drop(kept.insert(item.value.as_str())),
             }
         }

@@ -9,12 +9,12 @@ pub(crate) use crate::language::entries::EntryType;
 pub(crate) use crate::language::entries::{Entries, Entry};
 pub use crate::language::field::KeyDoc;
 pub(crate) use crate::language::field::{
-    Field, nothing_to_withdraw, spell_section, table, unknown_key,
+    Field, nothing_to_remove, spell_section, table, unknown_key,
 };
 pub(crate) use crate::language::key::Early;
 pub use crate::language::key::Key;
 pub use crate::language::set::Set;
-pub(crate) use crate::language::set::spell_withdrawn;
+pub(crate) use crate::language::set::spell_removed;
 
 /// Declares a section. After a key's type, `= Fill::..` says how variables are put into its value,
 /// where the type does not. `later { .. }` lists the keys of the language that are not built yet:
@@ -63,7 +63,7 @@ macro_rules! section {
                     $( let fill = { let _ = fill; $fill }; )?
                     fill
                 }) ),*],
-                withdraws: true,
+                removes: true,
                 ..$crate::language::fill::Fill::VALUE
             };
 

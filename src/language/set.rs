@@ -1,6 +1,6 @@
 //! A list that is united over the layers of a profile.
 
-use crate::language::field::{Field, is_default_word, nothing_to_withdraw};
+use crate::language::field::{Field, is_default_word, nothing_to_remove};
 use crate::language::fill::Fill;
 use crate::language::layers::Changes;
 use crate::language::read::{Node, Read};
@@ -18,7 +18,7 @@ use toml::de::DeValue;
 pub struct Set<T> {
     /// What is in it, each with its place.
     pub items: Vec<At<T>>,
-    withdrawn: Vec<At<String>>,
+    removed: Vec<At<String>>,
     /// The place that empties it: `[]`, or the removal of the last item.
     emptied: Option<Span>,
     /// Whether `"default"` resets it, as if no layer had set it.
@@ -27,7 +27,7 @@ pub struct Set<T> {
 
 impl<T> Default for Set<T> {
     fn default() -> Set<T> {
-        Set { items: vec![], withdrawn: vec![], emptied: None, unsaid: false }
+        Set { items: vec![], removed: vec![], emptied: None, unsaid: false }
     }
 }
 
@@ -51,7 +51,7 @@ impl<T: Read + ToString> Field for Set<T> {
     fn read(&mut self, key: At<&str>, node: &Node<'_>, reader: &mut Reader<'_>) {
         let at = Span::from(node.span());
         if is_default_word(node) {
-            self.withdrawn.push(At::new("*".into(), at));
+            self.removed.push(At::new("*".into(), at));
             self.unsaid = true;
             return;
         }
@@ -73,12 +73,12 @@ impl<T: Read + ToString> Field for Set<T> {
                 break;
             }
             let at = Span::from(node.span());
-            let withdrawal = match node.get_ref() {
+            let removal = match node.get_ref() {
                 DeValue::String(text) => text.strip_prefix('!').map(str::to_owned),
                 _ => None,
             };
-            match withdrawal {
-                Some(name) => self.withdrawn.push(At::new(name, at)),
+            match removal {
+                Some(name) => self.removed.push(At::new(name, at)),
                 None => {
                     let item: Option<T> = reader.item(key, node);
                     self.items.extend(
@@ -94,9 +94,9 @@ impl<T: Read + ToString> Field for Set<T> {
         if self.unsaid {
             return Some(Toml::word("default"));
         }
-        let withdrawn = self.withdrawn.iter().map(|name| spell_withdrawn::<T>(&name.value));
+        let removed = self.removed.iter().map(|name| spell_removed::<T>(&name.value));
         let items: Vec<Toml> =
-            withdrawn.chain(self.items.iter().map(|item| item.value.spell())).collect();
+            removed.chain(self.items.iter().map(|item| item.value.spell())).collect();
         (!items.is_empty() || self.emptied.is_some()).then_some(Toml::List(items))
     }
 
@@ -113,9 +113,9 @@ impl<T: Read + ToString> Field for Set<T> {
             );
         }
         self.emptied = self.emptied.or(upper.emptied);
-        if !upper.withdrawn.is_empty() {
-            let (had, last) = (!self.items.is_empty(), upper.withdrawn.last().map(|name| name.at));
-            let gone = withdraw(&self.names(), upper.withdrawn, problems);
+        if !upper.removed.is_empty() {
+            let (had, last) = (!self.items.is_empty(), upper.removed.last().map(|name| name.at));
+            let gone = remove_names(&self.names(), upper.removed, problems);
             self.items
                 .retain(|item| !gone.contains("*") && !gone.contains(&item.value.to_string()));
             // A set that restricts would open where its last item goes, so it stays said; the word
@@ -134,12 +134,12 @@ impl<T: Read + ToString> Field for Set<T> {
     }
 
     fn trace(&self, upper: &Self, changes: &mut Changes) {
-        changes.unite(&self.named(), &upper.withdrawn, &upper.named());
+        changes.unite(&self.named(), &upper.removed, &upper.named());
     }
 }
 
 /// The item that removes an inherited item, named as it is written.
-pub(crate) fn spell_withdrawn<T: Read>(name: &str) -> Toml {
+pub(crate) fn spell_removed<T: Read>(name: &str) -> Toml {
     let node = Spanned::new(0..0, DeValue::String(name.into()));
     match T::read(&node).map(|item| item.spell()) {
         Ok(Toml::Raw(raw)) => Toml::Raw(format!("!{raw}")),
@@ -162,12 +162,12 @@ impl<T: ToString> Set<T> {
 }
 
 /// Removes the names; a problem for each that was not inherited.
-fn withdraw(had: &Names, withdrawn: Vec<At<String>>, problems: &mut Problems) -> Names {
-    for name in withdrawn.iter().filter(|name| name.value != "*" && !had.contains(&name.value)) {
+fn remove_names(had: &Names, removed: Vec<At<String>>, problems: &mut Problems) -> Names {
+    for name in removed.iter().filter(|name| name.value != "*" && !had.contains(&name.value)) {
         if problems.is_full() {
             break;
         }
-        problems.push(nothing_to_withdraw(&name.value, name.at, had.iter().map(String::as_str)));
+        problems.push(nothing_to_remove(&name.value, name.at, had.iter().map(String::as_str)));
     }
-    withdrawn.into_iter().map(|name| name.value).collect()
+    removed.into_iter().map(|name| name.value).collect()
 }

@@ -18,7 +18,7 @@ use crate::language::fill::Fill;
 use crate::language::layers::{Changes, Said};
 use crate::language::read::{Node, Read};
 use crate::language::reader::Reader;
-use crate::language::section::{Field, Set, nothing_to_withdraw, section};
+use crate::language::section::{Field, Set, nothing_to_remove, section};
 use crate::language::shape::{Need, Shape, Shaped};
 use crate::language::spelled::Toml;
 use crate::language::value::{Size, Time};
@@ -177,13 +177,13 @@ impl<T> AnyLimit for Limit<T> {
 #[derive(Debug, Clone)]
 pub struct Limit<T> {
     value: Option<At<T>>,
-    withdrawn: Option<Span>,
+    removed: Option<Span>,
     may_fall: bool,
 }
 
 impl<T> Default for Limit<T> {
     fn default() -> Limit<T> {
-        Limit { value: None, withdrawn: None, may_fall: false }
+        Limit { value: None, removed: None, may_fall: false }
     }
 }
 
@@ -212,24 +212,24 @@ impl<T: Read> Field for Limit<T> {
     fn read(&mut self, key: At<&str>, node: &Node<'_>, reader: &mut Reader<'_>) {
         let at = Span::from(node.span());
         if matches!(node.get_ref(), DeValue::Boolean(false)) {
-            self.withdrawn = Some(at);
+            self.removed = Some(at);
         } else {
             self.value = reader.value(key, node).map(|value| At::new(value, at));
         }
     }
 
     fn spell(&self) -> Option<Toml> {
-        let withdrawn = self.withdrawn.map(|_| Toml::bare(false));
-        self.get().map(|value| value.value.spell()).or(withdrawn)
+        let removed = self.removed.map(|_| Toml::bare(false));
+        self.get().map(|value| value.value.spell()).or(removed)
     }
 
     fn cover(&mut self, upper: Self, problems: &mut Problems) {
-        match (upper.value, upper.withdrawn) {
+        match (upper.value, upper.removed) {
             (Some(value), _) => {
-                *self = Limit { value: Some(value), withdrawn: None, may_fall: upper.may_fall }
+                *self = Limit { value: Some(value), removed: None, may_fall: upper.may_fall }
             }
             (None, Some(at)) if self.value.is_none() => {
-                problems.push(nothing_to_withdraw("the limit", at, [].into_iter()))
+                problems.push(nothing_to_remove("the limit", at, [].into_iter()))
             }
             (None, Some(_)) => *self = Limit::default(),
             (None, None) => {}
@@ -237,9 +237,9 @@ impl<T: Read> Field for Limit<T> {
     }
 
     fn trace(&self, upper: &Self, changes: &mut Changes) {
-        let said = match (upper.get(), upper.withdrawn) {
+        let said = match (upper.get(), upper.removed) {
             (Some(value), _) => Said::Value(value.at),
-            (None, Some(at)) => Said::Withdrawal(at),
+            (None, Some(at)) => Said::Removal(at),
             (None, None) => Said::Nothing,
         };
         changes.lay(None, said, self.at());

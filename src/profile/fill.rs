@@ -89,7 +89,7 @@ impl<'a, 'i> Filling<'a, 'i> {
             return Some(DeValue::String(bytes::plain(text.into_owned()).into()));
         }
         let value = self.text(&text, at, fill)?;
-        if fill.withdraws && matches!(&value, DeValue::String(word) if word == "default") {
+        if fill.removes && matches!(&value, DeValue::String(word) if word == "default") {
             self.problems.push(structure(at));
             return None;
         }
@@ -250,13 +250,13 @@ impl<'a, 'i> Filling<'a, 'i> {
         };
         // `!` is an ordinary character in a command; in a set it removes an item, and only the
         // profile's own text may remove.
-        let withdraws = |value: &DeValue<'_>| match value {
+        let removes = |value: &DeValue<'_>| match value {
             DeValue::String(value) => {
                 value == "!*" || (value.starts_with('!') && !text.starts_with('!'))
             }
             _ => false,
         };
-        if !fill.args && values.iter().any(withdraws) {
+        if !fill.args && values.iter().any(removes) {
             self.problems.push(structure(at));
             return None;
         }

@@ -56,7 +56,7 @@ pub enum Grant {
     /// An optional protection.
     Optional(String),
     /// The line asks for a protection, and none is left.
-    Withdrawn(String),
+    Removed(String),
 }
 
 impl Grant {
@@ -337,6 +337,6 @@ pub fn asked(grant: &Grant, line: &str) -> bool {
         | Grant::AnyPort(_)
         | Grant::Unscoped(_)
         | Grant::Limit(_)
-        | Grant::Withdrawn(_) => false,
+        | Grant::Removed(_) => false,
     }
 }

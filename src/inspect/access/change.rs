@@ -14,7 +14,7 @@ use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::kernel::syscalls;
 use crate::language::read::Read;
-use crate::language::section::{Entries, EntryType, Key, Set, spell_withdrawn};
+use crate::language::section::{Entries, EntryType, Key, Set, spell_removed};
 use crate::language::spelled::{self, Toml};
 use crate::language::value::Written;
 use crate::policy::env::Variable;
@@ -54,7 +54,7 @@ pub(crate) enum Edit {
     /// It adds this item to a list.
     Adds(Toml),
     /// It takes this item out of a list.
-    Withdraws(Toml),
+    Removes(Toml),
 }
 
 /// How a line goes with what is there.
@@ -105,11 +105,11 @@ impl Line {
     }
 
     /// A list has one item less.
-    fn withdraw<T>(section: &'static str, key: &str, now: &Set<T>, item: &T) -> Line
+    fn remove<T>(section: &'static str, key: &str, now: &Set<T>, item: &T) -> Line
     where
         T: Read + ToString + PartialEq,
     {
-        let (edit, gone) = (Edit::Withdraws(item.spell()), spell_withdrawn::<T>(&item.to_string()));
+        let (edit, gone) = (Edit::Removes(item.spell()), spell_removed::<T>(&item.to_string()));
         Line::new(section, key.to_owned(), edit, Toml::List(vec![gone]), joins(now, item))
     }
 
@@ -235,7 +235,7 @@ impl Asked<'_> {
         }
         let denying = seccomp.deny.items.iter().filter(|calls| calls.members().contains(name));
         let mut lines: Vec<Line> = denying
-            .map(|calls| Line::withdraw("seccomp", "deny", &seccomp.deny, &calls.value))
+            .map(|calls| Line::remove("seccomp", "deny", &seccomp.deny, &calls.value))
             .collect();
         let rule = |value| Line::entry("seccomp.rules", name, &seccomp.rules, value);
         let own = seccomp.rules.map.get(name);
@@ -312,7 +312,7 @@ impl Asked<'_> {
     /// A rule of Landlock's for a port, one more or one less.
     fn port(&self, (key, set): (&str, &Set<PortRule>), port: u16) -> Option<Line> {
         set.said()?;
-        let line = if self.denied { Line::add } else { Line::withdraw };
+        let line = if self.denied { Line::add } else { Line::remove };
         Some(line("landlock", key, set, &PortRule(port)))
     }
 
@@ -322,7 +322,7 @@ impl Asked<'_> {
             let own = set.items.iter().any(|item| item.value == capability);
             match (self.denied, own) {
                 (true, _) => Some(Line::add("capabilities", key, set, &capability)),
-                (false, true) => Some(Line::withdraw("capabilities", key, set, &capability)),
+                (false, true) => Some(Line::remove("capabilities", key, set, &capability)),
                 (false, false) => None,
             }
         };

@@ -140,11 +140,11 @@ fn over(line: &Line, sources: &Sources) -> String {
             )
         }
         Over::Replaces(at) => format!("  in the place of {}\n", place_words(at, sources)),
-        Over::Joins(at) if matches!(line.edit, Edit::Withdraws(_)) && sources.is_flag(at) => {
+        Over::Joins(at) if matches!(line.edit, Edit::Removes(_)) && sources.is_flag(at) => {
             let flag = place_words(at, sources);
             format!("  no layer is above {flag}: remove the item from the list there\n")
         }
-        Over::Joins(at) if matches!(line.edit, Edit::Withdraws(_)) => {
+        Over::Joins(at) if matches!(line.edit, Edit::Removes(_)) => {
             format!(
                 "  in a file above the one of {}; in that file itself remove the item from the \
                  list\n",

@@ -124,8 +124,8 @@ fn one_layer(flags: &mut [Profile], problems: &mut Problems) {
                     .help("remove one of them"),
             );
         }
-        let withdrawn = alone.iter().filter(|change| change.effect == Effect::Withdrew);
-        removed.extend(withdrawn.map(|change| (change.key.clone(), change.at)));
+        let removals = alone.iter().filter(|change| change.effect == Effect::Removed);
+        removed.extend(removals.map(|change| (change.key.clone(), change.at)));
         said.cover(flag.clone(), &mut Problems::default());
     }
 }

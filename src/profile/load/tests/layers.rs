@@ -173,7 +173,7 @@ fn every_key_misspelt_is_refused() {
 }
 
 #[test]
-fn a_withdrawal_needs_something_to_withdraw() {
+fn a_removal_needs_something_to_remove() {
     let place =
         Place::main("[mounts]\n\"/otp\" = false\n[capabilities]\nkeep = [\"!chown\", \"!*\"]\n")
             .config("env.LNAG = false");
