@@ -169,7 +169,7 @@ impl Failed {
         match format {
             // A problem of the command line is no answer.
             _ if self.problems.iter().any(|problem| problem.code.starts_with("cli::")) => {
-                return self.say(format);
+                return self.print(format);
             }
             Format::Text => print_report(&self.problems, &self.sources),
             Format::Json => print_line(&self.problems.json(&self.sources)),
@@ -178,7 +178,7 @@ impl Failed {
     }
 
     /// Says what is wrong: to people on standard error, to programs on standard output.
-    fn say(&self, format: Format) -> u8 {
+    fn print(&self, format: Format) -> u8 {
         match format {
             Format::Text => print_problems(&self.problems, &self.sources),
             Format::Json => print_line(&self.problems.json(&self.sources)),

@@ -601,7 +601,7 @@ pub(crate) fn has_peer(fd: RawFd) -> Result<bool> {
     );
     match done(call!(libc::SYS_getpeername, fd, address.as_mut_ptr(), &raw mut size)) {
         Err(Errno(libc::ENOTCONN)) => Ok(false),
-        told => told.map(|()| true),
+        result => result.map(|()| true),
     }
 }
 
@@ -636,8 +636,8 @@ pub(crate) fn is_terminal(fd: RawFd) -> bool {
 pub(crate) fn terminal_width(fd: RawFd) -> Option<u16> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: `size` is a winsize and valid for writes.
-    let told = unsafe { libc::ioctl(fd, libc::TIOCGWINSZ, &raw mut size) == 0 };
-    (told && size.ws_col > 0).then_some(size.ws_col)
+    let answers = unsafe { libc::ioctl(fd, libc::TIOCGWINSZ, &raw mut size) == 0 };
+    (answers && size.ws_col > 0).then_some(size.ws_col)
 }
 
 /// Whether a file has an extended attribute (getxattr(2)). The last link is followed.

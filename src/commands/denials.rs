@@ -78,7 +78,7 @@ pub(super) fn records(denials: &Denials, plan: &Plan) -> Vec<Denied> {
 
 /// One kind at once, without the line that permits it; the report at the end has it in any case.
 /// The target may have filled standard error, or stopped the terminal: nothing waits for that.
-pub(super) fn tell(denial: &Denial, plan: &Plan) {
+pub(super) fn print_first(denial: &Denial, plan: &Plan) {
     let first = Denial { count: 1, ..*denial };
     let line = format!("stockade: {}\n", head(&first, plan));
     sys::regardless(sys::write_at_once(libc::STDERR_FILENO, line.as_bytes()));

@@ -50,11 +50,11 @@ fn machine(format: Format, notes: Notes) -> u8 {
 fn profile(given: Given, format: Format, notes: Notes) -> u8 {
     let planned = match prepare("doctor", given) {
         Ok(planned) => planned,
-        Err(failed) => return failed.say(format),
+        Err(failed) => return failed.print(format),
     };
     if let Err(problem) = rehearse(&planned.plan, Program::Sought) {
         let status = if problem.code == NO_PROGRAM { NOT_FOUND } else { FAILED };
-        return planned.failed(Failure { problem, status }).say(format);
+        return planned.failed(Failure { problem, status }).print(format);
     }
     match format {
         Format::Json => print_line("[]"),

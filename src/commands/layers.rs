@@ -16,11 +16,11 @@ pub(super) fn layers(shown: Shown) -> u8 {
     let mut sources = Sources::default();
     let request = match request(Given::from(shown.given)) {
         Ok(request) => request,
-        Err(failed) => return failed.say(shown.format),
+        Err(failed) => return failed.print(shown.format),
     };
     let loaded = load_layers(&request, &Caller::current(), &mut sources);
     match loaded {
-        Err(problems) => Failed::new(problems, sources).say(shown.format),
+        Err(problems) => Failed::new(problems, sources).print(shown.format),
         Ok((_, layers)) => {
             let texts = texts(&layers, &sources);
             match shown.format {

@@ -18,7 +18,7 @@ pub(super) fn new(new: New) -> u8 {
             print_line(&said);
             0
         }
-        Err(problem) => Failed::of(*problem).say(Format::Text),
+        Err(problem) => Failed::of(*problem).print(Format::Text),
     }
 }
 

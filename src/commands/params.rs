@@ -13,11 +13,11 @@ pub(super) fn params(asked: Parametrised) -> u8 {
     let mut sources = Sources::default();
     let request = match request(asked.flags.of(&asked.profile)) {
         Ok(request) => request,
-        Err(failed) => return failed.say(asked.format),
+        Err(failed) => return failed.print(asked.format),
     };
     let declared = load_params(&request, &Caller::current(), &mut sources);
     match declared {
-        Err(problems) => Failed::new(problems, sources).say(asked.format),
+        Err(problems) => Failed::new(problems, sources).print(asked.format),
         Ok(declared) => {
             let records: Vec<Record> = declared
                 .iter()

@@ -18,7 +18,7 @@ pub(super) fn plan(planning: Planning) -> u8 {
     match prepare_and_lint("plan", planning.shown.given.into(), &mut warnings) {
         Err(mut failed) => {
             failed.add(warnings);
-            failed.say(format)
+            failed.print(format)
         }
         Ok(mut planned) => {
             // Keys and hooks count for the exposure, and change no plan.

@@ -70,7 +70,7 @@ fn show(name: &str) -> u8 {
             );
             0
         }
-        Err(problem) => Failed::of(problem).say(Format::Text),
+        Err(problem) => Failed::of(problem).print(Format::Text),
     }
 }
 
@@ -88,7 +88,7 @@ fn diff(flags: Flags, first: String, second: String, format: Format) -> u8 {
     for profile in [&first, &second] {
         match prepare("check", flags.clone().of(profile)) {
             Ok(planned) => operations.push(operations_of(&planned)),
-            Err(failed) => return failed.say(format),
+            Err(failed) => return failed.print(format),
         }
     }
     let only = |one: &BTreeMap<String, usize>, other: &BTreeMap<String, usize>| -> Vec<String> {

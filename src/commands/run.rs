@@ -27,7 +27,7 @@ pub(super) fn run(runs: Runs) -> u8 {
         Ok(sink) => sink,
         Err(message) => {
             let problem = Problem::new("cli::flag", Span::NOWHERE, message);
-            return Failed::of(problem).say(Format::Text);
+            return Failed::of(problem).print(Format::Text);
         }
     };
     match prepared {
@@ -38,7 +38,7 @@ pub(super) fn run(runs: Runs) -> u8 {
             run_plan(&request, &planned, how, passed, sink)
         }
         Err(failed) => {
-            failed.say(Format::Text);
+            failed.print(Format::Text);
             sink.put(&Record::failed(&failed, vec![]), failed.status)
         }
     }
@@ -69,7 +69,7 @@ fn run_plan(
     let ask = if sink.is_wanted() { Ask::Accounts } else { Ask::Nothing };
     let mut tell = |denial: &Denial| {
         if when == Some(Explain::Live) {
-            denials::tell(denial, &planned.plan);
+            denials::print_first(denial, &planned.plan);
         }
     };
     let launched = passed.and_then(|()| {
@@ -107,7 +107,7 @@ fn run_plan(
         }
         Err(failure) => {
             let failed = planned.failed(failure);
-            failed.say(Format::Text);
+            failed.print(Format::Text);
             sink.put(&Record::failed(&failed, skipped), failed.status)
         }
     }

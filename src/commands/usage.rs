@@ -34,14 +34,14 @@ pub(super) fn check(cli: &Cli, words: &[String]) -> Option<u8> {
     let before = words.len().checked_sub(given.len() + 1).and_then(|index| words.get(index));
     let before = before.map_or("", String::as_str);
     if before == "--" {
-        return Some(say(no_profile("run", given)));
+        return Some(fail(no_profile("run", given)));
     }
     if first.starts_with('-') && first != "-" {
-        return Some(say(unknown(first, &words)));
+        return Some(fail(unknown(first, &words)));
     }
     // docker's `-v` takes a word with a colon.
     (before == "-v" && first.contains(":/") && !crate::text::bytes::path(first).exists())
-        .then(|| say(unknown("-v", &words)))
+        .then(|| fail(unknown("-v", &words)))
 }
 
 fn texts(words: &[String]) -> Vec<String> {
@@ -80,7 +80,7 @@ pub(super) fn refuse(error: &clap::Error, words: &[String]) -> u8 {
             eprint!("{}", narrow(&error.to_string()));
             FAILED
         }
-        _ => say(problem(error, words)),
+        _ => fail(problem(error, words)),
     }
 }
 
@@ -101,8 +101,8 @@ fn broken(line: &str, width: usize) -> String {
     fill(&line[..indent], line[indent..].split(' '), Lines { width, indent, end: "" })
 }
 
-fn say(problem: Problem) -> u8 {
-    Failed::of(problem).say(Format::Text)
+fn fail(problem: Problem) -> u8 {
+    Failed::of(problem).print(Format::Text)
 }
 
 fn problem(error: &clap::Error, given: &[String]) -> Problem {

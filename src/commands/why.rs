@@ -21,10 +21,10 @@ pub(super) fn why(mut asking: Asking) -> u8 {
     let format = asking.shown.format;
     let questions = asking.shown.given.take_words();
     let stood = read(&questions)
-        .and_then(|queries| Ok((queries, stand(super::request(asking.shown.given.into())?)?)));
+        .and_then(|queries| Ok((queries, plan_of(super::request(asking.shown.given.into())?)?)));
     let (queries, (request, planned)) = match stood {
         Ok(stood) => stood,
-        Err(failed) => return failed.say(format),
+        Err(failed) => return failed.print(format),
     };
     let (world, host_fs) = (World::new(&planned.plan, &planned.profile), HostFs::here());
     let answers: Vec<Answered> = queries
@@ -145,7 +145,7 @@ fn found(query: Query, planned: &Planned, world: &World<'_>, host_fs: &HostFs) -
 }
 
 /// The plan of a profile, which may leave its command to the command line of `run`.
-fn stand(mut request: Request) -> Result<(Request, Planned), Failed> {
+fn plan_of(mut request: Request) -> Result<(Request, Planned), Failed> {
     match settle(&request, Caller::current()) {
         Err(Failed { problems, .. })
             if problems.iter().any(|problem| problem.code == "process::command") =>

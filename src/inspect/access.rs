@@ -82,7 +82,7 @@ impl<'a> World<'a> {
         let mut tree = Tree::new(same(Attrs(0), false, Span::NOWHERE));
         if plan.choice.is_new(Kind::Mount) {
             let mut sources = BTreeMap::new();
-            plan.tree().for_each(|(op, at)| grow(&mut tree, &mut sources, op, at, plan));
+            plan.tree().for_each(|(op, at)| apply_step(&mut tree, &mut sources, op, at, plan));
             settle(&mut tree);
             let implied = |(path, entry): &(&String, &mut Entry)| {
                 entry.ground == Ground::Own(Own::Directory) && profile.mounts.get(path).is_none()
@@ -220,7 +220,7 @@ fn mapped(plan: &Plan, of: Slot) -> Option<((u32, u32), (u32, u32))> {
 const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
 
 /// Adds what one step puts into the tree.
-fn grow(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Span, plan: &Plan) {
+fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Span, plan: &Plan) {
     let mut put = |path: &str, ground, mode: Option<Mode>, attrs: Option<Attrs>| {
         let entry = Entry {
             ground,

@@ -167,7 +167,7 @@ pub fn weigh(profile: &Profile, host: &Host, settled: &Settled, world: &World<'_
 struct Tally {
     points: Vec<Point>,
     /// What is on it already, by cost and words, and by cost and line.
-    told: HashSet<(&'static str, String)>,
+    reported: HashSet<(&'static str, String)>,
     lines: HashSet<(&'static str, Span)>,
 }
 
@@ -203,10 +203,10 @@ impl Tally {
         at: Span,
     ) {
         // One line is one grant, also where it stands for many names.
-        let known = self.told.contains(&(cost.name, what.clone()))
+        let known = self.reported.contains(&(cost.name, what.clone()))
             || (at.is_somewhere() && self.lines.contains(&(cost.name, at)));
         if !known {
-            self.told.insert((cost.name, what.clone()));
+            self.reported.insert((cost.name, what.clone()));
             self.lines.insert((cost.name, at));
             self.points.push(Point { cost, tenths: cost.each, what, path, verdict, at });
         }

@@ -125,7 +125,7 @@ fn privilege_without_effect(scene: &Scene, found: &mut Problems) {
     let ambient = |cap: &Capability| {
         scene.profile.capabilities.ambient.items.iter().any(|item| item.value == *cap)
     };
-    let mut told = vec![];
+    let mut reported = vec![];
     for Useless { at, path, given } in scene
         .host
         .inside
@@ -150,8 +150,8 @@ fn privilege_without_effect(scene: &Scene, found: &mut Problems) {
             }
             _ => "run it outside of the sandbox, before or after".into(),
         };
-        if !told.contains(&path) {
-            told.push(path);
+        if !reported.contains(&path) {
+            reported.push(path);
             let text = format!("{given} of {path} has no effect here (no_new_privs)");
             let text = if matches!(given, Given::User) {
                 text

@@ -142,9 +142,9 @@ impl Watch<'_, '_> {
             }
             for source in ready {
                 match source {
-                    Source::Helper(place) => self.hear_of_helper(place)?,
+                    Source::Helper(place) => self.receive_from_helper(place)?,
                     Source::Signal => self.forward(),
-                    Source::Memory => self.hear_of_memory(),
+                    Source::Memory => self.note_memory_event(),
                     Source::Message | Source::End => {}
                 }
             }
@@ -174,7 +174,7 @@ impl Watch<'_, '_> {
         Ok(ready.map(|(source, _)| source).collect())
     }
 
-    fn hear_of_helper(&mut self, place: usize) -> Result<(), Failure> {
+    fn receive_from_helper(&mut self, place: usize) -> Result<(), Failure> {
         match self.helpers.receive(place) {
             Ok(Next::GoOn) => Ok(()),
             Ok(Next::EndTheSandbox) => {
@@ -196,7 +196,7 @@ impl Watch<'_, '_> {
             Some(Message::Started) => self.started = true,
             Some(Message::Stopped { signal }) => {
                 let suspended = std::mem::take(&mut self.suspended);
-                self.say(self.signals.jobs.stopped(signal, suspended));
+                self.answer(self.signals.jobs.stopped(signal, suspended));
             }
             Some(Message::Ended { status }) => self.ends(outcome(status)),
             Some(Message::KilledAlone) => {
@@ -273,7 +273,7 @@ impl Watch<'_, '_> {
 
     /// The kernel notifies every group below the one that is out of memory (memcontrol.c,
     /// mem_cgroup_oom_notify), and before it kills.
-    fn hear_of_memory(&mut self) {
+    fn note_memory_event(&mut self) {
         match sys::read(self.memory, &mut [0; 8]) {
             Ok(_) | Err(Errno(libc::EAGAIN)) => {
                 self.wanting = Some(Instant::now() + KILL_AFTER_EVENT)
@@ -326,7 +326,7 @@ impl Watch<'_, '_> {
     /// Has the target sent the stop signal, whichever it is: pid 1 passes not all of them on.
     fn ask_target(&self) {
         if self.plan.watch.init {
-            return self.say(STOP);
+            return self.answer(STOP);
         }
         // A stopped process handles a signal only after SIGCONT.
         for signal in [self.plan.watch.stop_signal, libc::SIGCONT] {
@@ -334,7 +334,7 @@ impl Watch<'_, '_> {
         }
     }
 
-    fn say(&self, byte: u8) {
+    fn answer(&self, byte: u8) {
         // Pid 1 may have ended meanwhile; its end is what the loop sees next.
         sys::regardless(sys::write_all(self.pipes.life.1, &[byte]));
     }

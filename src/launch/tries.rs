@@ -105,7 +105,7 @@ impl Act {
 }
 
 /// If the caller ignores SIGCHLD, no child would leave a status (wait(2)).
-pub(crate) fn hear_of_children() {
+pub(crate) fn reap_children() {
     // If it fails, each try shows it.
     sys::regardless(sys::default_action(libc::SIGCHLD));
 }

@@ -159,7 +159,7 @@ pub(crate) fn implied(programs: &Programs, process: &Process, host: &Host) -> Tr
 }
 
 fn refuse(word: &str, lack: &Lack, item: &At<Word>, process: &Process) -> Problem {
-    let (code, message, help) = say(word, lack);
+    let (code, message, help) = problem_of(word, lack);
     let problem = match (&item.value, first_word(process)) {
         (Word::Command, Some(word)) => Problem::new(code, word.at, message)
             .label("this program")
@@ -170,7 +170,7 @@ fn refuse(word: &str, lack: &Lack, item: &At<Word>, process: &Process) -> Proble
 }
 
 /// A lack in words: the problem's code, its sentence, and what to do.
-fn say(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
+fn problem_of(word: &str, lack: &Lack) -> (&'static str, String, Option<String>) {
     let cannot = |why: String| format!("cannot show `{word}`: {why}");
     let help = |text: String| Some(text);
     match lack {
@@ -330,7 +330,7 @@ mod tests {
             Lack::TooMany(text()),
         ];
         for lack in &all {
-            let (code, message, _) = say("tool", lack);
+            let (code, message, _) = problem_of("tool", lack);
             assert!(
                 code.starts_with("programs::")
                     && message.starts_with("cannot show `tool`: ")

@@ -56,7 +56,7 @@ pub fn load(
     caller: &Caller,
     sources: &mut Sources,
 ) -> Result<Profile, Problems> {
-    load_and_tell(request, caller, sources, None)
+    load_with(request, caller, sources, None)
 }
 
 /// The same, and what each layer does.
@@ -66,15 +66,15 @@ pub fn load_layers(
     sources: &mut Sources,
 ) -> Result<(Profile, Layers), Problems> {
     let mut layers = Layers::default();
-    let profile = load_and_tell(request, caller, sources, Some(&mut layers))?;
+    let profile = load_with(request, caller, sources, Some(&mut layers))?;
     Ok((profile, layers))
 }
 
-fn load_and_tell(
+fn load_with(
     request: &Request,
     caller: &Caller,
     sources: &mut Sources,
-    mut told: Option<&mut Layers>,
+    mut layers_of: Option<&mut Layers>,
 ) -> Result<Profile, Problems> {
     let room = Cell::new(Some(MOST_PUT_IN));
     let Gathered { layers, skipped, mut problems } = gather(request, caller, sources, &room);
@@ -86,17 +86,24 @@ fn load_and_tell(
     {
         return Err(problems);
     }
-    if let Some(told) = &mut told {
-        told.layers = layers
+    if let Some(layers_of) = &mut layers_of {
+        layers_of.layers = layers
             .iter()
             .map(|layer| crate::language::layers::Layer { kind: layer.kind, start: layer.start() })
             .collect();
-        told.changes.enter("extends");
-        skipped.iter().for_each(|at| told.changes.record(Effect::Skipped, *at, Span::NOWHERE));
-        told.changes.leave();
+        layers_of.changes.enter("extends");
+        skipped.iter().for_each(|at| layers_of.changes.record(Effect::Skipped, *at, Span::NOWHERE));
+        layers_of.changes.leave();
     }
     let given = Given { request, caller, room: &room };
-    merge(&layers, documents, &given, sources, problems, told.map(|told| &mut told.changes))
+    merge(
+        &layers,
+        documents,
+        &given,
+        sources,
+        problems,
+        layers_of.map(|layers_of| &mut layers_of.changes),
+    )
 }
 
 /// What a profile leaves to its user. A value that is missing is no problem here.
@@ -140,9 +147,9 @@ fn read_params(
     given: &Given<'_>,
     sources: &mut Sources,
     problems: &mut Problems,
-    told: bool,
+    layers_of: bool,
 ) -> Params {
-    let mut params = Params::new(told);
+    let mut params = Params::new(layers_of);
     for (layer, document) in layers.iter().zip(documents) {
         let Some((key, node)) = take(document, "params") else { continue };
         let variables = Variables {

@@ -48,13 +48,13 @@ pub(super) struct Params {
 }
 
 impl Params {
-    /// No parameters yet; `told` is whether to record which layer gave what.
-    pub(super) fn new(told: bool) -> Params {
-        Params { map: BTreeMap::new(), history: told.then(Vec::new) }
+    /// No parameters yet; `recorded` is whether to record which layer gave what.
+    pub(super) fn new(recorded: bool) -> Params {
+        Params { map: BTreeMap::new(), history: recorded.then(Vec::new) }
     }
 
     /// Records which layers declared and gave each.
-    pub(super) fn tell(&self, changes: &mut Changes) {
+    pub(super) fn record_changes(&self, changes: &mut Changes) {
         for (name, effect, at, before) in self.history.iter().flatten() {
             changes.enter("params");
             changes.enter(name);

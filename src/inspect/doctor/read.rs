@@ -25,7 +25,7 @@ impl Facts {
     /// process with its signals blocked.
     pub(crate) fn read() -> Facts {
         let caller = Caller::current();
-        tries::hear_of_children();
+        tries::reap_children();
         let user = tries::namespaces(&[Kind::User]);
         let alone = caller.uid == 0 && user != Tried::Works;
         let namespaces: Vec<(Kind, Tried)> = Kind::ALL

@@ -244,7 +244,7 @@ fn adds_nothing((path, node): (&str, &Node), (over, wider): (&str, &Node)) -> bo
 pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
     let own_tree = scene.choice.is_new(Kind::Mount);
     // A pattern may hide a thousand files: its line is reported once.
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide(_))) {
         let granted = above(scene.tree, path).is_some_and(|(over, node)| {
             matches!(node.mount, Mount::Device(_)) || node.mount.grant(over).is_some()
@@ -265,7 +265,7 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
                 if matches!(node.mount, Mount::Hide(Hide { known: Hidden::File, .. })) {
                     continue;
                 }
-                if file.kind != FileKind::Directory && told.insert(node.at) {
+                if file.kind != FileKind::Directory && reported.insert(node.at) {
                     let text = format!(
                         "{path} shows again where a program of the host replaces it by rename, as \
                          editors do"
@@ -288,7 +288,7 @@ pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
         return;
     }
     let grants: Vec<(&str, &str, &Node)> = binds(scene.tree).take(MOST_GRANTS).collect();
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for (path, node) in scene.tree.iter().filter(|(_, node)| matches!(node.mount, Mount::Hide(_))) {
         let Base::Host { source, .. } = base(scene.tree, scene.host, path) else { continue };
         let shows = |(over, from, _): &&(&str, &str, &Node)| {
@@ -301,7 +301,7 @@ pub(super) fn seen_elsewhere(scene: &Scene, found: &mut Problems) {
             })
         };
         if let Some((over, from, other)) = grants.iter().find(shows)
-            && told.insert(node.at)
+            && reported.insert(node.at)
         {
             let elsewhere = join(over, below(&source, from).unwrap_or_default());
             let text = format!("{path} is hidden, and {elsewhere} shows the same");

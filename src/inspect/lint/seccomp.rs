@@ -152,10 +152,10 @@ pub(super) fn others_alike(scene: &Scene, found: &mut Problems) {
     let names = |calls: &[&str], and: &str| {
         calls.iter().map(|call| format!("`{call}`")).collect::<Vec<_>>().join(and)
     };
-    let mut told: BTreeSet<Vec<&str>> = BTreeSet::new();
+    let mut reported: BTreeSet<Vec<&str>> = BTreeSet::new();
     for calls in seccomp.deny.items.iter().filter(|calls| !calls.is_group()) {
         let others = left(&calls.value.0);
-        if others.is_empty() || !told.insert(others.clone()) {
+        if others.is_empty() || !reported.insert(others.clone()) {
             continue;
         }
         let own = seccomp.deny.items.iter().map(|calls| calls.value.0.as_str());
@@ -175,7 +175,7 @@ pub(super) fn others_alike(scene: &Scene, found: &mut Problems) {
         let refuses = spec.value.cases.is_empty()
             && matches!(spec.value.otherwise, Some(Otherwise::Said(verdict)) if verdict.refuses());
         let others = if refuses { left(name.value) } else { vec![] };
-        if others.is_empty() || !told.insert(others.clone()) {
+        if others.is_empty() || !reported.insert(others.clone()) {
             continue;
         }
         let text = format!(

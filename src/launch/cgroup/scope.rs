@@ -58,7 +58,7 @@ impl Talk {
         self.send(format!("\0AUTH EXTERNAL {hex}\r\nBEGIN\r\n").as_bytes())?;
         let line = self.line()?;
         if !line.starts_with("OK ") {
-            return Err(Wrong::Says(format!("it answers `{}`", told(&line))));
+            return Err(Wrong::Says(format!("it answers `{}`", shortened(&line))));
         }
         if route == Route::Bus {
             let call = |member, signature, body| Call {
@@ -103,7 +103,7 @@ impl Talk {
                     return if *result == "done" {
                         Ok(true)
                     } else {
-                        Err(Wrong::Says(format!("its job ended as `{}`", told(result))))
+                        Err(Wrong::Says(format!("its job ended as `{}`", shortened(result))))
                     };
                 }
                 (ERROR, _)
@@ -115,7 +115,7 @@ impl Talk {
                 // An order before this one is not answered but with an error.
                 (ERROR, texts) => {
                     let reason = texts.first().copied().unwrap_or(message.error);
-                    return Err(Wrong::Says(format!("it says `{}`", told(reason))));
+                    return Err(Wrong::Says(format!("it says `{}`", shortened(reason))));
                 }
                 (RETURN | SIGNAL, _) => {}
                 _ => return Err(Errno(libc::EBADMSG).into()),
@@ -199,7 +199,7 @@ impl Talk {
 }
 
 /// Text of the other end's, for people.
-fn told(text: &str) -> String {
+fn shortened(text: &str) -> String {
     let short: String = text.chars().take(LONGEST_REASON).collect();
     escape(&short)
 }

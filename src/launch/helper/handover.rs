@@ -18,7 +18,7 @@ use std::os::fd::RawFd;
 /// Everything that the hand-over needs, at addresses that the filter knows.
 pub(crate) struct Handover {
     socket: RawFd,
-    letter: Box<FdMessage>,
+    message: Box<FdMessage>,
     answer: Box<[u8; 1]>,
     /// Takes the exceptions back.
     closing: Option<Box<Program>>,
@@ -32,13 +32,13 @@ const MOST_INTERRUPTIONS: usize = 100;
 impl Handover {
     /// Makes it, and the program of the filter.
     pub(crate) fn new(plan: &Plan, socket: RawFd, program: &mut Program) -> Handover {
-        let (letter, answer, mut closing) = (FdMessage::empty(), Box::new([0]), Program::empty());
+        let (message, answer, mut closing) = (FdMessage::empty(), Box::new([0]), Program::empty());
         let call = |name, arguments| Exact {
             number: syscalls::number(name).unwrap_or_default(),
             arguments,
         };
         let of_its_own = [
-            call("sendmsg", letter.arguments(socket)),
+            call("sendmsg", message.arguments(socket)),
             call("read", [socket as u64, answer.as_ptr() as u64, 1]),
             call("seccomp", closing.arguments()),
         ];
@@ -51,7 +51,7 @@ impl Handover {
         let needs_exceptions = refused.iter().any(|(call, _)| call.number != of_its_own[2].number);
         if !needs_exceptions {
             program.fill(seccomp::compile_notifying(&plan.filter, plan.notifications));
-            return Handover { socket, letter, answer, closing: None, refusal: None };
+            return Handover { socket, message, answer, closing: None, refusal: None };
         }
         let exceptions: Vec<Exact> = refused.iter().map(|(call, _)| *call).collect();
         program.fill(seccomp::compile_notifying(
@@ -68,19 +68,19 @@ impl Handover {
         let first = refusals.iter().find(|(call, _)| call.number == of_its_own[0].number);
         let refusal =
             if let Some((_, Verdict::Errno(errno))) = first { Some(Errno(*errno)) } else { None };
-        Handover { socket, letter, answer, closing: Some(closing), refusal }
+        Handover { socket, message, answer, closing: Some(closing), refusal }
     }
 
     /// Sets the filter, and waits until its listener is where it belongs.
     pub(crate) fn hand_over(&mut self, program: &Program) -> Result {
         let listener = sys::seccomp_listener(program)?;
-        self.letter.send(self.socket, listener)?;
+        self.message.send(self.socket, listener)?;
         self.receive()?;
         if let Some(closing) = &self.closing {
             sys::seccomp_filter(closing)?;
         }
         match self.refusal {
-            Some(errno) if self.letter.send(self.socket, listener) != Err(errno) => {
+            Some(errno) if self.message.send(self.socket, listener) != Err(errno) => {
                 Err(NOT_IN_FORCE)
             }
             _ => Ok(()),

@@ -8,7 +8,7 @@ mod steps;
 use super::files::Setting;
 use super::manager::{Made, choose, in_scope};
 use super::place::OF_THE_NAMED;
-use super::refusals::say;
+use super::refusals::report;
 use super::values::Count;
 use super::{Limits, Wanted};
 use crate::host::Host;
@@ -98,7 +98,7 @@ pub(crate) fn draft(asked: &Asked<'_>, host: &Host, draft: &mut Draft) -> Groupe
         planner.freeze_to_end();
     }
     let Planner { made, fallen, refused, .. } = planner;
-    say(fallen, refused, draft);
+    report(fallen, refused, draft);
     let has = |controller| made.values().any(|group| group.controllers.contains(&controller));
     let cpu_time = limits.cpu_time.get().filter(|_| has(Controller::Cpuacct));
     if let (Some(time), false) = (cpu_time, init.value) {

@@ -162,7 +162,7 @@ pub(super) fn check_sets(hierarchy: &Hierarchy, controller: Controller) -> Resul
 }
 
 /// One problem, or one note, for all limits that fail for the same reason.
-pub(super) fn say(
+pub(super) fn report(
     fallen: Vec<(Wanted, Refusal)>,
     refused: Vec<(Wanted, Refusal)>,
     draft: &mut Draft,

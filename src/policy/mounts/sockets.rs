@@ -61,7 +61,7 @@ const DEEP: &str = "three";
 /// A note for each bind that may have further sockets: the search goes a few levels deep, and is
 /// done once, at the start.
 pub(crate) fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
-    let mut told: Vec<(&str, Span)> = vec![];
+    let mut reported: Vec<(&str, Span)> = vec![];
     for (path, node) in tree {
         let Some(grant) = node.mount.grant(path) else { continue };
         let bind = grant.words;
@@ -74,9 +74,9 @@ pub(crate) fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
                     && reach(source, file, bind, held) == Some(Reach::Deep)
             })
         };
-        let known = told.iter().any(|(over, at)| *at == node.at || below(path, over).is_some());
+        let known = reported.iter().any(|(over, at)| *at == node.at || below(path, over).is_some());
         if !known && bind.sockets != Sockets::Allow && grant.sources().any(is_deep) {
-            told.push((path, node.at));
+            reported.push((path, node.at));
         }
     }
     let note = |(path, at): (&str, Span)| {
@@ -85,7 +85,7 @@ pub(crate) fn deeper(tree: &Tree, host: &Host, held: bool) -> Vec<Note> {
         );
         Note::new(at, text)
     };
-    told.into_iter().map(note).collect()
+    reported.into_iter().map(note).collect()
 }
 
 /// The part of an entry that is searched for sockets.

@@ -1,6 +1,6 @@
 //! The command inside: what an entry of the tree, or the command, refers to and is not there.
 
-use super::{Word, first_word, granted, say};
+use super::{Word, first_word, granted, problem_of};
 use crate::host::inside::NoEntry;
 use crate::host::programs::Lack;
 use crate::host::{Fact, FileKind, Host};
@@ -88,7 +88,7 @@ fn directory(path: &str, no_entry: &NoEntry, of_host: bool, at: Span) -> Unseen 
 
 /// The command, or a piece of it, that is not there.
 fn lacking(word: &At<String>, lack: &Lack, host: &Host) -> Unseen {
-    let (_, text, help) = say(word, lack);
+    let (_, text, help) = problem_of(word, lack);
     let mut text = text.replacen("cannot show", "cannot run", 1);
     let of_host = host.inside.as_ref().is_some_and(|inside| inside.of_host);
     let no_program = match lack {

@@ -35,7 +35,7 @@ pub(super) fn merge(
         read_params(layers, &mut documents, given, sources, &mut problems, changes.is_some());
     params.settle(&given.request.args, &mut problems);
     if let Some(changes) = &mut changes {
-        params.tell(changes);
+        params.record_changes(changes);
     }
     let words = command_line(&given.request.args, sources);
     let mut profile = Profile::default();

@@ -94,7 +94,7 @@ impl Kind for Bind {
         self.broad = further.broad.unwrap_or(self.broad);
         self.sockets = further.sockets.unwrap_or(self.sockets);
         self.owner_root |= further.owner.is_some();
-        self.follow.say(further.follow);
+        self.follow.set(further.follow);
         if further.except.is_some() {
             self.except = exceptions(further)?;
         }

@@ -78,7 +78,7 @@ impl Kind for File {
     fn take(&mut self, further: &Further) -> Result<(), Why> {
         self.mode = further.mode.or(self.mode);
         self.missing = further.missing.unwrap_or(self.missing);
-        self.follow.say(further.follow);
+        self.follow.set(further.follow);
         if self.missing == Missing::Create {
             return Err(Why::new("`file` cannot make what it copies").help("missing = \"skip\""));
         }

@@ -154,7 +154,7 @@ pub enum Follow {
 
 impl Follow {
     /// Takes the word of a profile.
-    pub(crate) fn say(&mut self, said: Option<bool>) {
+    pub(crate) fn set(&mut self, said: Option<bool>) {
         match said {
             Some(true) => *self = Follow::Yes,
             Some(false) => *self = Follow::No,
