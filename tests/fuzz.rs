@@ -532,7 +532,7 @@ fn hostile_texts() -> Vec<(&'static str, String)> {
             ),
         ),
         (
-            "withdrawals of nothing",
+            "removals of nothing",
             format!(
                 "[mounts]\n{}",
                 many(9_900, &|n| format!("\"/{}{n}\"=false\n", "a".repeat(60)))

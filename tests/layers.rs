@@ -143,24 +143,24 @@ fn programs_get_every_change_with_its_places() {
     };
     let replaced = change(2, &["process", "timeout"], "\"5m\"");
     assert_eq!(
-        (&replaced["deed"], &replaced["line"], &replaced["column"]),
+        (&replaced["effect"], &replaced["line"], &replaced["column"]),
         (&"replaced".into(), &8.into(), &11.into())
     );
     assert_eq!(
         (&replaced["before"]["file"], &replaced["before"]["line"], &replaced["before"]["value"]),
         (&"base.toml".into(), &8.into(), &"\"10m\"".into())
     );
-    assert_eq!(change(1, &["capabilities", "keep"], "\"fowner\"")["deed"], "widened");
-    assert_eq!(change(2, &["capabilities", "keep"], "\"!kill\"")["deed"], "withdrew");
-    assert_eq!(change(2, &["mounts", "/usr"], "\"/usr/\"")["deed"], "withdrew");
+    assert_eq!(change(1, &["capabilities", "keep"], "\"fowner\"")["effect"], "widened");
+    assert_eq!(change(2, &["capabilities", "keep"], "\"!kill\"")["effect"], "removed");
+    assert_eq!(change(2, &["mounts", "/usr"], "\"/usr/\"")["effect"], "removed");
     assert_eq!(change(2, &["process", "nice"], "\"default\"")["before"]["value"], "5");
-    assert_eq!(change(0, &["optional"], "\"landlock\"")["deed"], "not-inherited");
+    assert_eq!(change(0, &["optional"], "\"landlock\"")["effect"], "not-inherited");
     assert_eq!(
-        change(0, &["params", "jobs"], "{ type = \"integer\", default = 4 }")["deed"],
+        change(0, &["params", "jobs"], "{ type = \"integer\", default = 4 }")["effect"],
         "declared"
     );
     assert_eq!(change(5, &["params", "jobs"], "8")["before"]["value"], "4");
-    assert_eq!(change(6, &["process", "command"], "ls")["deed"], "replaced");
+    assert_eq!(change(6, &["process", "command"], "ls")["effect"], "replaced");
 }
 
 #[test]

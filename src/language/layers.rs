@@ -118,7 +118,7 @@ impl Changes {
         self.key.pop();
     }
 
-    /// Records what items and withdrawals do to an inherited set, each by its name.
+    /// Records what items and removals do to an inherited set, each by its name.
     #[inline(never)]
     pub fn unite(
         &mut self,
