@@ -2,7 +2,7 @@
 //! target writes, or must not die with it.
 //!
 //! A helper is one file: a type that implements [`Helper`]. Its process is a fork of the launcher
-//! that restricts itself ([`self::confinement`]), has the descriptors that it was given and no others, and
+//! that restricts itself ([`self::confine`]), has the descriptors that it was given and no others, and
 //! reports by records of one size ([`records`]), whose pipe is one more source of the launcher's
 //! poll table. The launcher believes numbers alone: a helper that is killed, stopped, or taken over
 //! by what it reads can report nonsense, and no more. Nor does one see another's descriptors.
