@@ -155,10 +155,8 @@ fn a_sandbox_is_asked_to_end_and_then_ended() {
             let name = run.name(end);
             let mut child = run.start(&name, &format!("[process]\n{keys}"), line);
             let ready = run.row(&name).unwrap()["pid"].as_i64().unwrap();
-            if end != "stubborn" {
-                // The trap is set once the shell has a child.
-                until(|| has_child(ready));
-            }
+            // The trap is set once the shell has a child.
+            until(|| has_child(ready));
             let stopped = run.stockade(&["stop", &name]);
             assert!(stopped.status.success(), "{who:?} {end}: {}", text(&stopped.stderr));
             assert_eq!(child.wait().unwrap().code(), Some(status), "{who:?} {end}");

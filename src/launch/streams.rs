@@ -6,7 +6,7 @@ use super::content::{self, Why, open_found, plain, walk};
 use crate::kernel::name::Name;
 use crate::language::value::{ancestors, parent};
 use crate::plan::Plan;
-use crate::step::{Made, ProcessOp, Step};
+use crate::step::{FileStream, Made, ProcessOp, Step};
 use crate::sys::{self, Errno};
 use crate::text::bytes;
 use crate::text::problem::Problem;
@@ -14,7 +14,7 @@ use crate::text::source::Span;
 use crate::tree::walk::Last;
 use nix::unistd::{AccessFlags, access, geteuid};
 use std::fs::File;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 
 /// Opens all; what is there is emptied only when all are open. A file that two streams name is
@@ -49,7 +49,7 @@ pub(super) fn open(plan: &Plan) -> Result<[RawFd; 3], Failure> {
             emptied.map_err(|why| refuse(op, why, at))?;
         }
         // It stays open for the child, which has a copy of this process's table.
-        let _ = file.into_raw_fd();
+        std::mem::forget(file);
     }
     Ok(fds)
 }
@@ -66,7 +66,7 @@ pub(super) fn look(step: &Step) -> Result<Option<u32>, Box<Problem>> {
 }
 
 /// The step's operation, and the stream in whose place it puts a file.
-fn file_stream(step: &Step) -> Option<(&ProcessOp, (u32, &Name, Option<Made>))> {
+fn file_stream(step: &Step) -> Option<(&ProcessOp, FileStream<'_>)> {
     let op = step.process()?;
     Some((op, op.facets().file_stream?))
 }

@@ -19,6 +19,10 @@ pub struct Made {
     pub append: bool,
 }
 
+/// A standard stream (0, 1 or 2), the file of the host's that takes its place, and how that is made;
+/// nothing where it is read.
+pub(crate) type FileStream<'a> = (u32, &'a Name, Option<Made>);
+
 /// An operation on the process that does it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
@@ -231,7 +235,7 @@ pub(crate) struct Facets<'a> {
     /// Whether it opens `/dev/null` for a standard stream.
     pub null_stream: bool,
     /// The standard stream in whose place it puts a file of the host's, and how that is made.
-    pub file_stream: Option<(u32, &'a Name, Option<Made>)>,
+    pub file_stream: Option<FileStream<'a>>,
     /// The descriptors above 2 that it leaves open.
     pub passes: Option<&'a [u32]>,
     /// The use of a port that Landlock allows by it.
