@@ -21,6 +21,8 @@ pub(crate) enum State {
     /// A part of it.
     Limited,
     Missing,
+    /// Not known: it needs what another line is about.
+    Untried,
 }
 
 impl State {
@@ -30,6 +32,7 @@ impl State {
             State::Ok => "ok",
             State::Limited => "limited",
             State::Missing => "missing",
+            State::Untried => "untried",
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::kernel::namespace::Kind;
 use crate::step::{FileSystem, Kernel};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use std::fmt;
 
 /// What prevents it, as far as files of the machine show.
@@ -23,6 +24,8 @@ pub(crate) struct Barriers {
     pub chroot: bool,
     /// A system call filter is on the caller itself: `Seccomp: 2` (proc_pid_status(5)).
     pub filtered: bool,
+    /// /proc/sys is mounted read-only, as containers and units have it.
+    pub read_only_sysctls: bool,
     /// SELinux is enforcing.
     pub selinux: bool,
     /// This program's own file, for fixes that name it.
@@ -116,15 +119,25 @@ const USER_NAMESPACES: &[Row] = &[
             cause("stockade is in a chroot, where the kernel makes no user namespace", fix)
         },
     ),
-    (|b| b.filtered, |_| filtered()),
+    (|b| b.filtered, filtered),
 ];
 
-fn filtered() -> Cause {
-    let fix = "let it pass new namespaces; podman and docker: --security-opt seccomp=unconfined; a \
-               unit: RestrictNamespaces=no";
+fn filtered(barriers: &Barriers) -> Cause {
+    let options = barriers.container_options();
+    let fix = format!(
+        "let it pass new namespaces; podman and docker: {options}; a unit: RestrictNamespaces=no"
+    );
     cause(
         "a system call filter is on stockade itself (an outer container's, or a unit's)",
-        Fix::Words(fix.into()),
+        Fix::Words(fix),
+    )
+}
+
+/// The other way, where a machine forbids namespaces.
+pub(crate) fn without_namespaces() -> String {
+    format!(
+        "run it without namespaces, with the network and the names of the host: \
+         {WITHOUT_NAMESPACES}"
     )
 }
 
@@ -151,6 +164,8 @@ impl Barriers {
             apparmor: is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
             chroot: is_chroot(),
             filtered: field("Seccomp:") == Some("2"),
+            read_only_sysctls: statvfs("/proc/sys")
+                .is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY)),
             selinux: is("/sys/fs/selinux/enforce", "1"),
             program: std::env::current_exe()
                 .ok()
@@ -162,6 +177,18 @@ impl Barriers {
     /// Whether the limit of this kind is 0.
     pub(crate) fn forbids(&self, kind: Kind) -> bool {
         self.forbidden.contains(&limit_file(kind))
+    }
+
+    /// The options of podman and docker that together let sandboxes be made: one alone leads from
+    /// the one refusal to the other.
+    pub(crate) fn container_options(&self) -> &'static str {
+        match (self.filtered, self.read_only_sysctls) {
+            (true, true) => {
+                "--security-opt seccomp=unconfined --security-opt systempaths=unconfined"
+            }
+            (true, false) => "--security-opt seccomp=unconfined",
+            (false, _) => "--security-opt systempaths=unconfined",
+        }
     }
 
     /// What forbids user namespaces here.
@@ -190,7 +217,7 @@ impl Barriers {
                 Some(cause("SELinux forbids user namespaces to this domain", fix))
             }
             // The kernel has had clone3(2) since Linux 5.3.
-            libc::ENOSYS if self.filtered => Some(filtered()),
+            libc::ENOSYS if self.filtered => Some(filtered(self)),
             libc::EPERM | libc::EACCES | libc::ENOSYS => self.user_namespaces().or_else(|| {
                 words(
                     "nothing that shows forbids it: a chroot, a security module or an outer \
@@ -261,14 +288,17 @@ pub(crate) fn masked_sysfs() -> Cause {
 }
 
 /// The limit that keeps the target from user namespaces of its own is a file that containers mount
-/// read-only.
-pub(crate) fn read_only_proc_sys() -> Cause {
-    let fix = "a unit: ProtectKernelTunables=no; or let the filter keep them alone: optional = \
-               [\"namespaces.nested\"]";
-    cause(
-        "/proc/sys is read-only here, as in a container",
-        Fix::Words(format!("{UNMASKED}; {fix}")),
-    )
+/// read-only. To skip it helps neither where a new proc is wanted, as what is mounted below /proc
+/// forbids that, too, nor where a container's filter refuses what comes next (sethostname(2)).
+pub(crate) fn read_only_proc_sys(barriers: &Barriers, new_proc: bool) -> Cause {
+    let other = if new_proc || barriers.filtered {
+        without_namespaces()
+    } else {
+        "let the filter keep them alone: optional = [\"namespaces.nested\"]".into()
+    };
+    let options = barriers.container_options();
+    let fix = format!("podman and docker: {options}; a unit: ProtectKernelTunables=no; or {other}");
+    cause("/proc/sys is read-only here, as in a container", Fix::Words(fix))
 }
 
 /// pivot_root(2) needs a root that is a mount point, and not the initial one.

@@ -3,9 +3,8 @@
 //!
 //! An act is a few steps of a plan, done by those who execute them in a launch, so that what is
 //! tried is what runs. A launch ends with the first step that fails; here every act is tried and
-//! has an answer of its own, so the process that walks them is not pid 1 of a launch. Four acts are
-//! no operations: an overlay, which no profile has yet, and a keyring and filters in a process that
-//! shares the memory of this one.
+//! has an answer of its own, so the process that walks them is not pid 1 of a launch. Three acts are
+//! no operations: a keyring and filters, in a process that shares the memory of this one.
 //!
 //! What runs in such a process is raw system calls and nothing else: no allocation, no lock, no
 //! formatting.
@@ -22,7 +21,6 @@ use crate::language::value::Mode;
 use crate::policy::identity::unused_host_id;
 use crate::step::{Ground, Kernel, Op, ProcessOp, TreeOp};
 use crate::sys::{self, Errno, Result};
-use std::ffi::CStr;
 use std::os::fd::RawFd;
 
 /// The result of trying something.
@@ -60,8 +58,6 @@ pub(crate) enum Act {
     Mqueue,
     /// Makes a tmpfs, and attaches it, to be the root.
     Tmpfs,
-    /// Makes an overlay of directories of that tmpfs.
-    Overlay,
     /// Makes that tmpfs the root, and takes the old one away.
     Pivot,
     /// Starts a session keyring.
@@ -74,7 +70,7 @@ pub(crate) enum Act {
 
 impl Act {
     /// Acts that need a namespace, in order.
-    pub(crate) const INSIDE: [Act; 9] = [
+    pub(crate) const INSIDE: [Act; 8] = [
         Act::ForbidUserNamespaces,
         Act::HostName,
         Act::Tmpfs,
@@ -82,15 +78,12 @@ impl Act {
         Act::ProcSubset,
         Act::Sysfs,
         Act::Mqueue,
-        Act::Overlay,
         Act::Pivot,
     ];
     /// Whether it is done below the new root.
     fn needs_root(self) -> bool {
         match self {
-            Act::Proc | Act::ProcSubset | Act::Sysfs | Act::Mqueue | Act::Overlay | Act::Pivot => {
-                true
-            }
+            Act::Proc | Act::ProcSubset | Act::Sysfs | Act::Mqueue | Act::Pivot => true,
             Act::ForbidUserNamespaces
             | Act::HostName
             | Act::Tmpfs
@@ -124,22 +117,14 @@ pub(crate) fn namespaces(kinds: &[Kind]) -> Tried {
 const PATIENCE_MS: i32 = 10_000;
 
 /// Writes the maps of a user namespace, and tries every act in it, with the kinds that are
-/// available. The overlay is tried only where the kernel has it already, as asking would load a
-/// module.
-pub(crate) fn acts(
-    kinds: &[Kind],
-    uid: u32,
-    gid: u32,
-    with_overlay: bool,
-) -> (Tried, Vec<(Act, Tried)>) {
+/// available.
+pub(crate) fn acts(kinds: &[Kind], uid: u32, gid: u32) -> (Tried, Vec<(Act, Tried)>) {
     // Without these, an act would reach for what is the host's.
     if ![Kind::User, Kind::Mount, Kind::Uts].iter().all(|kind| kinds.contains(kind)) {
         return (Tried::Untried, vec![]);
     }
     let mut found = vec![];
-    let acts: Vec<Act> =
-        Act::INSIDE.into_iter().filter(|act| with_overlay || *act != Act::Overlay).collect();
-    let steps: Vec<(Act, Vec<Op>)> = acts.iter().map(|act| (*act, steps(*act))).collect();
+    let steps: Vec<(Act, Vec<Op>)> = Act::INSIDE.map(|act| (act, steps(act))).to_vec();
     let mut prepared = Prepared::bare(sys::Program::empty());
     let mut refused = false;
     let child = |pipes: &Pipes| act_inside(&steps, &mut prepared, pipes);
@@ -148,7 +133,7 @@ pub(crate) fn acts(
         if refused {
             return Ok(());
         }
-        found = receive(pipes, acts.iter().copied())?;
+        found = receive(pipes)?;
         Ok(())
     });
     (if refused { Tried::Refused(libc::EPERM) } else { mapped.into() }, found)
@@ -179,7 +164,6 @@ fn act_anywhere(found: &mut [(Act, Tried); 3]) -> ! {
             | Act::ProcSubset
             | Act::Sysfs
             | Act::Mqueue
-            | Act::Overlay
             | Act::Pivot => continue,
         }
         .into();
@@ -188,10 +172,10 @@ fn act_anywhere(found: &mut [(Act, Tried); 3]) -> ! {
 }
 
 /// Lets the child go, and takes in what it reports of each act.
-fn receive(pipes: &Pipes, acts: impl Iterator<Item = Act>) -> Result<Vec<(Act, Tried)>> {
+fn receive(pipes: &Pipes) -> Result<Vec<(Act, Tried)>> {
     sys::write_all(pipes.go.1, b"G")?;
     let mut found = vec![];
-    for act in acts {
+    for act in Act::INSIDE {
         let mut bytes = [0; 4];
         let whole = sys::poll([pipes.report.0], PATIENCE_MS)?[0]
             && sys::read(pipes.report.0, &mut bytes)? == 4;
@@ -325,8 +309,6 @@ fn act_inside(acts: &[(Act, Vec<Op>)], prepared: &mut Prepared, pipes: &Pipes) -
     for (act, steps) in acts {
         let errno = if act.needs_root() && prepared.root < 0 {
             UNTRIED
-        } else if *act == Act::Overlay {
-            errno(try_overlay())
         } else {
             errno(walk(steps, prepared))
         };
@@ -361,25 +343,6 @@ fn steps(act: Act) -> Vec<Op> {
         Act::Sysfs => mounted("/sys", Kernel::Sysfs),
         Act::Mqueue => mounted("/mqueue", Kernel::Mqueue),
         Act::Pivot => vec![TreeOp::Pivot.into()],
-        Act::Overlay | Act::Keyring | Act::Filter | Act::Listener => vec![],
+        Act::Keyring | Act::Filter | Act::Listener => vec![],
     }
-}
-
-/// Of directories of the new root, which lies over /proc.
-fn try_overlay() -> Result {
-    for directory in [c"/proc/lower", c"/proc/upper", c"/proc/work"] {
-        sys::mkdirat(libc::AT_FDCWD, directory, 0o700)?;
-    }
-    let options =
-        [(c"lowerdir", c"/proc/lower"), (c"upperdir", c"/proc/upper"), (c"workdir", c"/proc/work")];
-    new_mount(c"overlay", &options).and_then(sys::close)
-}
-
-fn new_mount(kind: &CStr, options: &[(&CStr, &CStr)]) -> Result<RawFd> {
-    let fs = sys::fsopen(kind)?;
-    let configured =
-        options.iter().try_for_each(|(key, value)| sys::fsconfig_string(fs, key, value));
-    let mount = configured.and_then(|()| sys::fsmount(fs, 0));
-    sys::close(fs)?;
-    mount
 }

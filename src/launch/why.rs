@@ -102,15 +102,7 @@ pub(super) fn clone_failed(plan: &Plan, Errno(errno): Errno) -> Problem {
     let message =
         format!("cannot make the namespaces {}: {call}{}", names.join(", "), errno_words(errno));
     Problem::new("launch::namespaces", at, message)
-        .help(format!("{help}; or {}", without_namespaces()))
-}
-
-/// The other way, where a machine forbids namespaces.
-fn without_namespaces() -> String {
-    format!(
-        "run it without namespaces, with the network and the names of the host: {}",
-        cause::WITHOUT_NAMESPACES
-    )
+        .help(format!("{help}; or {}", cause::without_namespaces()))
 }
 
 /// What to do where the launcher has no descriptor left: nothing of what it would look at can be
@@ -118,7 +110,8 @@ fn without_namespaces() -> String {
 pub(super) const MORE_FILES: &str = "raise the limit of open files: ulimit -n 4096";
 
 fn user_namespace_cause() -> Option<String> {
-    Barriers::read().user_namespaces().map(|cause| cause.to_string())
+    let cause = Barriers::read().user_namespaces();
+    cause.map(|cause| format!("{cause}; or {}", cause::without_namespaces()))
 }
 
 /// An id map was refused.

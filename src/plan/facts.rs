@@ -6,7 +6,7 @@ use super::Plan;
 use crate::kernel::capability::CapabilitySet;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
-use crate::step::{Op, ProcessOp, TreeOp};
+use crate::step::{FileSystem, Op, ProcessOp, TreeOp};
 use crate::text::source::Span;
 
 impl Plan {
@@ -55,6 +55,11 @@ impl Plan {
     /// Whether the limit on a kind of namespace inside is 0.
     pub fn forbids(&self, kind: Kind) -> bool {
         self.process().any(|(op, _)| op.facets().forbids == Some(kind))
+    }
+
+    /// Whether a new proc is mounted.
+    pub(crate) fn mounts_proc(&self) -> bool {
+        self.tree().any(|(op, _)| op.facets().fs.is_some_and(FileSystem::shows_processes))
     }
 
     /// The working directory inside.

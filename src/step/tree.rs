@@ -168,6 +168,8 @@ pub(crate) struct Facets<'a> {
     pub attached: Option<(Slot, &'a Name)>,
     /// The path of a rule of Landlock without a mount.
     pub rule: Option<&'a Name>,
+    /// The file system that it makes.
+    pub fs: Option<&'a FileSystem>,
 }
 
 /// A directory that is made on the host.
@@ -224,7 +226,9 @@ impl TreeOp {
             TreeOp::Attach { slot, path, rights, .. } => {
                 Facets { rights: Some((path, *rights)), attached: Some((*slot, path)), ..none }
             }
-            TreeOp::Mount { path, rights, .. } => Facets { rights: Some((path, *rights)), ..none },
+            TreeOp::Mount { path, rights, fs, .. } => {
+                Facets { rights: Some((path, *rights)), fs: Some(fs), ..none }
+            }
             TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => {
                 Facets { content: Some(content), ..none }
             }

@@ -72,6 +72,8 @@ pub(crate) struct Cgroups {
     pub controllers: Vec<String>,
     /// Whether the caller may make groups below it, and move itself into them.
     pub delegated: bool,
+    /// Whether it may not because the hierarchy is mounted read-only.
+    pub read_only: bool,
 }
 
 /// The systemd that takes orders of the caller.
@@ -85,18 +87,6 @@ pub(crate) struct Manager {
     pub controllers: Vec<String>,
     /// Whether the machine was booted by systemd (sd_booted(3)).
     pub booted: bool,
-}
-
-/// Whether an overlay can be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum OverlayModule {
-    /// The kernel has it.
-    Present,
-    /// A module that is not loaded; the kernel loads it at its first use, so it is not tried here.
-    NotLoaded,
-    /// The kernel has none.
-    #[default]
-    Absent,
 }
 
 /// A mandatory access control.
@@ -139,8 +129,6 @@ pub(crate) struct Facts {
     pub landlock: Option<Result<u32, i32>>,
     /// Actions of seccomp filters.
     pub seccomp_actions: Vec<String>,
-    /// Whether the kernel has the overlay file system.
-    pub overlay: OverlayModule,
     /// For root: directories, their file systems, and whether owners can be mapped there.
     pub idmaps: Vec<(String, String, Tried)>,
     pub cgroups: Cgroups,

@@ -13,7 +13,7 @@ use crate::text::problem::{errno_words, escape};
 use crate::text::shell::shell_word;
 
 pub(crate) fn judge(facts: &Facts) -> Vec<Line> {
-    let all: [fn(&Facts) -> Line; 19] = [
+    let all: [fn(&Facts) -> Line; 18] = [
         sandbox,
         kernel,
         user_namespaces,
@@ -28,7 +28,6 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Line> {
         protections::keyring,
         subordinate,
         idmaps,
-        overlay,
         limits::cgroups,
         limits::systemd,
         protections::modules,
@@ -45,7 +44,12 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Line> {
 fn without_the_powerless(facts: &Facts) -> Facts {
     let mut facts = facts.clone();
     if matches!(facts.act(Act::HostName), Tried::Refused(_)) {
-        facts.acts.retain(|(act, _)| *act == Act::HostName || Act::ANYWHERE.contains(act));
+        facts.acts.retain(|(act, tried)| match act {
+            Act::HostName => true,
+            // A mount that is read-only is so for every capability.
+            Act::ForbidUserNamespaces => *tried == Tried::Refused(libc::EROFS),
+            act => Act::ANYWHERE.contains(act),
+        });
     }
     facts
 }
@@ -69,7 +73,7 @@ fn refused(errno: i32, cause: Option<&Cause>) -> String {
 
 /// A line about something that needs what another line is about.
 fn untried(name: &'static str, lost: &str) -> Line {
-    Line::less(name, State::Missing, "not tried: it needs a user namespace that works", lost)
+    Line::less(name, State::Untried, "it needs a user namespace that works", lost)
         .fix(Fix::Words(AS_ABOVE.into()))
 }
 
@@ -86,8 +90,20 @@ fn sandbox(facts: &Facts) -> Line {
             message.clone(),
             "everything that stockade does by default",
         )
-        .fix(Fix::Words(help.clone().unwrap_or("see the lines below".into()))),
+        .fix(Fix::Words(below(facts, help.as_deref()))),
     }
+}
+
+/// A cause that another line has, with its fix, is not given twice.
+fn below(facts: &Facts, help: Option<&str>) -> String {
+    let Some(help) = help else { return "see the lines below".into() };
+    let causes = [
+        ("inner namespaces", limit_cause(facts)),
+        ("user namespaces", facts.user_namespace_cause()),
+    ];
+    let same = |cause: &Cause| help.starts_with(&cause.says);
+    let line = causes.iter().find(|(_, cause)| cause.as_ref().is_some_and(same));
+    line.map_or_else(|| help.into(), |(name, _)| format!("as for {name}, below"))
 }
 
 fn kernel(facts: &Facts) -> Line {
@@ -144,8 +160,8 @@ fn other_namespaces(facts: &Facts) -> Line {
         let lost = kinds().map(Kind::word).collect::<Vec<_>>().join(", ");
         return Line::less(
             NAME,
-            State::Missing,
-            "not tried: an ordinary user makes them in a user namespace",
+            State::Untried,
+            "an ordinary user makes them in a user namespace",
             lost,
         )
         .fix(Fix::Words(AS_ABOVE.into()));
@@ -161,6 +177,11 @@ fn other_namespaces(facts: &Facts) -> Line {
     };
     let cause = facts.barriers.of_clone(&[*first], *errno);
     let names: Vec<&str> = failed.iter().map(|(kind, _)| kind.word()).collect();
+    if cause.is_some() && cause == facts.user_namespace_cause() {
+        let value = format!("{} refused as well", names.join(", "));
+        return Line::less(NAME, State::Missing, value, without_user_namespaces(facts))
+            .fix(Fix::Words(AS_ABOVE.into()));
+    }
     let value = format!("{} refused: {}", names.join(", "), refused(*errno, cause.as_ref()));
     let settings: Vec<String> = failed
         .iter()
@@ -247,11 +268,17 @@ fn proc_sys(facts: &Facts) -> Line {
         Tried::Works => Line::ok(NAME, "can be forbidden to the target by its own limit"),
         Tried::Untried => untried(NAME, LOST),
         Tried::Refused(errno) => {
-            let cause = (errno == libc::EROFS).then(cause::read_only_proc_sys);
+            let cause = limit_cause(facts);
             let value = format!("cannot be forbidden: {}", refused(errno, cause.as_ref()));
             Line::less(NAME, State::Missing, value, LOST).fix_maybe(cause.map(|cause| cause.fix))
         }
     }
+}
+
+fn limit_cause(facts: &Facts) -> Option<Cause> {
+    // A new proc has a line of its own.
+    (facts.act(Act::ForbidUserNamespaces) == Tried::Refused(libc::EROFS))
+        .then(|| cause::read_only_proc_sys(&facts.barriers, false))
 }
 
 fn subordinate(facts: &Facts) -> Line {
@@ -315,7 +342,8 @@ fn subordinate(facts: &Facts) -> Line {
         }
         (_, Some(Err(said))) => Line::less(NAME, State::Missing, said.clone(), lost)
             .fix(Fix::Words(
-            "start stockade without no_new_privs (a unit's NoNewPrivileges=, a container's flag)"
+            "start stockade without no_new_privs (a unit's NoNewPrivileges=, a container's flag), \
+             and where the helpers can have CAP_SYS_ADMIN, which containers take from them"
                 .into(),
         )),
         (_, None) => untried(NAME, &lost),
@@ -350,31 +378,11 @@ fn idmaps(facts: &Facts) -> Line {
     };
     let state = if able.is_empty() { State::Missing } else { State::Limited };
     let value = match able.is_empty() {
-        true => format!("not on {}", names(&unable)),
-        false => format!("on {}; not on {}", names(&able), names(&unable)),
+        true => format!("not on {}: {}", names(&unable), cause.says),
+        false => format!("on {}; not on {}: {}", names(&able), names(&unable), cause.says),
     };
     Line::less(NAME, state, value, "writable binds there, where root starts the sandbox")
         .fix(cause.fix)
-}
-
-fn overlay(facts: &Facts) -> Line {
-    use crate::inspect::doctor::facts::OverlayModule::{Absent, NotLoaded, Present};
-    const NAME: &str = "overlay";
-    const LOST: &str = "mounts with `layers`";
-    match (facts.overlay, facts.act(Act::Overlay)) {
-        (Absent, _) => {
-            Line::less(NAME, State::Missing, "this kernel has no overlay file system", LOST)
-                .fix(Fix::Words("boot a kernel with CONFIG_OVERLAY_FS".into()))
-        }
-        (NotLoaded, _) => Line::ok(NAME, "a module that is loaded at the first mount; untried"),
-        (Present, Tried::Works) => Line::ok(NAME, "works in a user namespace"),
-        (Present, Tried::Untried) => untried(NAME, LOST),
-        (Present, Tried::Refused(errno)) => {
-            Line::less(NAME, State::Missing, format!("refused: {}", errno_words(errno)), LOST).fix(
-                Fix::Words("boot Linux 5.11 or newer; see the kernel's log: dmesg | tail".into()),
-            )
-        }
-    }
 }
 
 fn surroundings(facts: &Facts) -> Line {

@@ -3,7 +3,7 @@
 
 use crate::host::caller::Caller;
 use crate::inspect::doctor::facts::{
-    Cgroups, Facts, Helper, Layout, Manager, Module, OverlayModule, Packages, Subordinate, Tried,
+    Cgroups, Facts, Helper, Layout, Manager, Module, Packages, Subordinate, Tried,
 };
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
@@ -41,9 +41,7 @@ impl Facts {
             .filter(|(_, tried)| *tried == Tried::Works)
             .map(|(kind, _)| *kind)
             .collect();
-        let overlay = overlay();
-        let (maps, mut acts) =
-            tries::acts(&kinds, caller.uid, caller.gid, overlay == OverlayModule::Present);
+        let (maps, mut acts) = tries::acts(&kinds, caller.uid, caller.gid);
         acts.extend(tries::acts_anywhere());
         let release = nix::sys::utsname::uname()
             .map_or(String::new(), |name| name.release().to_string_lossy().into_owned());
@@ -60,7 +58,6 @@ impl Facts {
             subordinate: subordinate(&caller, maps),
             landlock: Some(sys::landlock_abi().map_err(|errno| errno.0)),
             seccomp_actions: words("/proc/sys/kernel/seccomp/actions_avail"),
-            overlay,
             idmaps: if caller.uid == 0 && maps == Tried::Works { idmaps(&caller) } else { vec![] },
             cgroups: cgroups(&caller),
             manager: manager(&caller),
@@ -169,25 +166,6 @@ fn helper(path: &str) -> Helper {
     }
 }
 
-fn overlay() -> OverlayModule {
-    if text("/proc/filesystems")
-        .lines()
-        .any(|line| line.trim_start_matches("nodev").trim() == "overlay")
-    {
-        return OverlayModule::Present;
-    }
-    let release = text("/proc/sys/kernel/osrelease");
-    let modules = text(&format!("/lib/modules/{}/modules.dep", release.trim()));
-    if modules
-        .lines()
-        .any(|line| line.split(':').next().is_some_and(|file| file.contains("/overlay.ko")))
-    {
-        OverlayModule::NotLoaded
-    } else {
-        OverlayModule::Absent
-    }
-}
-
 /// Directories that are likely to be granted for writing; one of each file system.
 fn idmaps(caller: &Caller) -> Vec<(String, String, Tried)> {
     let mut seen = vec![];
@@ -262,8 +240,8 @@ fn cgroups(caller: &Caller) -> Cgroups {
     let (root, at) = place;
     let below = group.strip_prefix(root.trim_end_matches('/')).unwrap_or(&group);
     let directory = format!("{at}{}", below.trim_end_matches('/'));
-    let writable =
-        |name: &str| access(format!("{directory}{name}").as_str(), AccessFlags::W_OK).is_ok();
+    let may_write = |name: &str| access(format!("{directory}{name}").as_str(), AccessFlags::W_OK);
+    let writable = |name: &str| may_write(name).is_ok();
     let controllers = match layout {
         // Root can give a group whatever the top has.
         Layout::V2 if caller.uid == 0 => words(&format!("{at}/cgroup.controllers")),
@@ -285,6 +263,7 @@ fn cgroups(caller: &Caller) -> Cgroups {
         group,
         controllers,
         delegated: writable("/") && writable("/cgroup.procs") && subtree,
+        read_only: may_write("/") == Err(nix::errno::Errno::EROFS),
     }
 }
 

@@ -18,7 +18,8 @@ pub(crate) fn table(facts: &Facts, lines: &[Line], paint: Paint) -> String {
         escape(&facts.release),
         escape(&facts.user)
     );
-    for line in lines {
+    let lines = untried_together(lines);
+    for line in &lines {
         let state = paint.tone(tone(line.state), &format!("{:NAMES$}", line.state.word()));
         let value = hang(words(&line.value), VALUES, "");
         let name = format!("{:width$}", line.name, width = VALUES - NAMES);
@@ -41,14 +42,36 @@ pub(crate) fn table(facts: &Facts, lines: &[Line], paint: Paint) -> String {
             detail("fix", text);
         }
     }
-    out + "\n" + &closing(facts, lines)
+    out + "\n" + &closing(facts, &lines)
+}
+
+/// Lines of the table: those that were not tried for the same reason are one.
+fn untried_together(lines: &[Line]) -> Vec<Line> {
+    let mut shown: Vec<Line> = vec![];
+    for line in lines {
+        let same = |other: &&mut Line| other.state == State::Untried && other.fix == line.fix;
+        match shown.iter_mut().find(same) {
+            Some(first) if line.state == State::Untried => {
+                first.value = format!("{}; {}", first.value, line.name);
+            }
+            _ if line.state == State::Untried => shown.push(Line {
+                name: "what needs them",
+                value: line.name.into(),
+                lost: None,
+                ..line.clone()
+            }),
+            _ => shown.push(line.clone()),
+        }
+    }
+    shown
 }
 
 fn closing(facts: &Facts, lines: &[Line]) -> String {
     let count = |state| lines.iter().filter(|line| line.state == state).count();
-    let less = match (count(State::Limited), count(State::Missing)) {
-        (0, 0) => "nothing is missing".to_owned(),
-        (limited, missing) => format!("{limited} limited, {missing} missing"),
+    let less = match (count(State::Limited), count(State::Missing), count(State::Untried)) {
+        (0, 0, 0) => "nothing is missing".to_owned(),
+        (limited, missing, 0) => format!("{limited} limited, {missing} missing"),
+        (limited, missing, _) => format!("{limited} limited, {missing} missing, others not tried"),
     };
     let verdict =
         if serves(facts) { "stockade works here" } else { "stockade does not work here as it is" };
@@ -76,7 +99,7 @@ fn tone(state: State) -> Tone {
     match state {
         State::Ok => Tone::Good,
         State::Limited => Tone::Warning,
-        State::Missing => Tone::Missing,
+        State::Missing | State::Untried => Tone::Missing,
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Every operation is named, so that a new one is thought of here.
 
-use super::{MORE_FILES, NO_PROGRAM, not_executed, own, user_namespace_cause, without_namespaces};
+use super::{MORE_FILES, NO_PROGRAM, not_executed, own, user_namespace_cause};
 use crate::kernel::capability::CapabilitySet;
-use crate::launch::cause;
+use crate::launch::cause::{self, Barriers};
 use crate::launch::cgroup::Wrong;
 use crate::launch::message::OWN;
 use crate::plan::Plan;
@@ -125,7 +125,7 @@ pub(crate) fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Pro
             (tree_message(plan, op, &words), help)
         }
         Op::Process(op) => {
-            let (words, help) = process_means(op, errno);
+            let (words, help) = process_means(plan, op, errno);
             let words = words.map_or_else(|| errno_words(errno), str::to_owned);
             (format!("cannot {op}: {words}"), help)
         }
@@ -151,11 +151,7 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
         |words| (Some(words), Some("another process exchanged it meanwhile; run again".into()));
     let help = match op {
         TreeOp::OpenTree { .. } => match errno {
-            libc::EPERM | libc::ENOSYS if is_root => Some(format!(
-                "this root has no CAP_SYS_ADMIN over the mounts here (a container's, or one in a \
-                 user namespace alone): start stockade as an ordinary user, or {}",
-                without_namespaces()
-            )),
+            libc::EPERM | libc::ENOSYS if is_root => Some(powerless_root(&Barriers::read())),
             libc::EINVAL => {
                 Some("mounts below it are locked together here: leave `recursive` true".into())
             }
@@ -219,9 +215,22 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
     (None, help)
 }
 
+fn powerless_root(barriers: &Barriers) -> String {
+    let place = if barriers.filtered || barriers.read_only_sysctls {
+        format!(" in a container with {}", barriers.container_options())
+    } else {
+        String::new()
+    };
+    format!(
+        "this root has no CAP_SYS_ADMIN over the mounts here (a container's, or one in a user \
+         namespace alone): start stockade as an ordinary user{place}, or {}",
+        cause::without_namespaces()
+    )
+}
+
 const NOT_IN_FORCE: &str = "the kernel says that this is done, and it is not in force";
 
-fn process_means(op: &ProcessOp, errno: i32) -> Means {
+fn process_means(plan: &Plan, op: &ProcessOp, errno: i32) -> Means {
     let denied = [libc::EACCES, libc::EPERM].contains(&errno);
     let help = match op {
         ProcessOp::NewKeyring => [libc::EPERM, libc::ENOSYS].contains(&errno).then_some(
@@ -229,7 +238,8 @@ fn process_means(op: &ProcessOp, errno: i32) -> Means {
              does; to skip it with a warning: optional = [\"keyring\"]",
         ),
         ProcessOp::ForbidNamespaces { .. } | ProcessOp::OpenLimit { .. } => {
-            let cause = (errno == libc::EROFS).then(cause::read_only_proc_sys);
+            let cause = (errno == libc::EROFS)
+                .then(|| cause::read_only_proc_sys(&Barriers::read(), plan.mounts_proc()));
             return (None, cause.map(|cause| cause.to_string()));
         }
         ProcessOp::TimeNamespace { .. } => {

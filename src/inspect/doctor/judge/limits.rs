@@ -10,6 +10,13 @@ use crate::text::shell::shell_word;
 /// The controllers that `[limits]` is about.
 const CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
 
+/// How much of a group's name is shown.
+const MOST: usize = 32;
+
+/// More would let the container write the groups of the host.
+const OF_THE_CONTAINER: &str = "limit the container as a whole (podman and docker: --memory, \
+                                --pids-limit, --cpus; a unit: MemoryMax=, TasksMax=, CPUQuota=)";
+
 const LOST: &str = "[limits]: bounds of memory, processes, CPU time and I/O";
 
 fn lacking(controllers: &[String]) -> Vec<&'static str> {
@@ -33,9 +40,13 @@ pub(super) fn cgroups(facts: &Facts) -> Line {
         Layout::Hybrid => "hybrid (controllers in v1)",
         Layout::V2 => "v2",
     };
-    // The whole path is in /proc/self/cgroup; what people know is its last name.
+    // The whole path is in /proc/self/cgroup; what people know is its last name, and of an
+    // engine's 64 digits the first.
     let own = groups.group.rsplit('/').find(|name| !name.is_empty()).unwrap_or("/");
-    let place = format!("{layout}, in {own}");
+    let place = match own.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{layout}, in {}...", &own[..end]),
+        None => format!("{layout}, in {own}"),
+    };
     let through_systemd = facts.manager.reached == Tried::Works && groups.layout == Layout::V2;
     match (groups.delegated, groups.layout) {
         (true, Layout::V2) => {
@@ -63,6 +74,11 @@ pub(super) fn cgroups(facts: &Facts) -> Line {
         }
         (false, Layout::V2) if through_systemd => {
             Line::ok(NAME, format!("{place}, not delegated; systemd makes groups on request"))
+        }
+        (false, _) if groups.read_only || facts.container.is_some() => {
+            let why = if groups.read_only { "mounted read-only" } else { "not delegated" };
+            Line::less(NAME, State::Missing, format!("{place}, {why}"), LOST)
+                .fix(Fix::Words(OF_THE_CONTAINER.into()))
         }
         (false, Layout::V2) => {
             let fix = Fix::Words(
@@ -109,8 +125,11 @@ pub(super) fn systemd(facts: &Facts) -> Line {
     let whose = if facts.is_root() { "the system's" } else { "the user's" };
     if !manager.booted {
         let line = Line::less(NAME, State::Missing, "this machine was not booted by it", HERE);
-        return line
-            .fix(Fix::Words("give stockade a delegated control group by other means".into()));
+        let fix = match facts.container {
+            Some(_) if !facts.cgroups.delegated => "as for control groups",
+            _ => "give stockade a delegated control group by other means",
+        };
+        return line.fix(Fix::Words(fix.into()));
     }
     match (&manager.socket, manager.reached) {
         (Some(socket), Tried::Works) if facts.is_root() || facts.cgroups.layout != Layout::V2 => {
