@@ -6,13 +6,13 @@ use crate::support::{As, Place, text};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use stockade::internals::host::Host;
 use stockade::internals::host::bounds::Bounds;
 use stockade::internals::host::caller::Caller;
 use stockade::internals::host::joined::{Behind, Joined, Joins, UserNamespace};
 use stockade::internals::host::privileged::{Given, Look, Power, Privileged, Useless};
 use stockade::internals::host::programs::Lack;
 use stockade::internals::host::streams::{Owner, Socket, Stream};
+use stockade::internals::host::{Fact, File, Host};
 use stockade::internals::inspect::lint::lint;
 use stockade::internals::kernel::namespace::Kind;
 use stockade::internals::plan::{plan, settle};
@@ -232,6 +232,13 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
             let mut host = machine::for_user(profile);
             host.caller.runtime_dir = None;
             Host { foreign_registry: true, ..host }
+        }
+        Some("started by root where the file has mode 0600") => {
+            let mut host = machine::for_root(profile);
+            let Fact::Present(file) = machine::fact("/root/key") else { panic!("no key") };
+            let file = File { mode: 0o600, ..file };
+            host.paths.insert("/root/key".into(), Fact::Present(file));
+            host
         }
         Some("where descriptor 5 is a UDP socket") => {
             Host { passed: [(5, Stream::Socket(Socket::Udp))].into(), ..machine::for_user(profile) }

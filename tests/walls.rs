@@ -881,7 +881,7 @@ fn a_link_in_a_bound_tree_is_not_followed() {
                 "\"/t/up/file\" = { text = \"x\" }",
                 "\"/t/out\" = \"tmpfs\"",
                 "\"/t/out/file\" = \"hide\"",
-                "\"/t/out\" = \"hide\"",
+                "\"/t/up\" = \"hide\"",
                 "\"/t/up\" = { bind = \"/usr\" }",
                 "\"/t/etc\" = { bind = \"/usr\", access = \"ro\" }",
             ] {

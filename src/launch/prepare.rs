@@ -19,10 +19,25 @@ use crate::text::source::Span;
 use std::ffi::{CString, c_char};
 use std::os::fd::RawFd;
 
+/// The directory that the last source was opened in.
+pub(super) struct Way {
+    /// -1 before the first.
+    pub fd: RawFd,
+    /// Its path, ending in NUL, in room for the longest.
+    pub path: Vec<u8>,
+}
+
+impl Way {
+    fn none() -> Way {
+        Way { fd: -1, path: Vec::with_capacity(libc::PATH_MAX as usize) }
+    }
+}
+
 /// Everything that the child needs for the steps.
 pub(super) struct Prepared {
     /// Descriptors by slot; -1 where none is open.
     pub slots: Vec<RawFd>,
+    pub way: Way,
     /// Texts by the index of their step.
     pub texts: Vec<Option<Vec<u8>>>,
     /// Pointers to the words of the command, ending in null.
@@ -128,6 +143,7 @@ impl Prepared {
         groups.entrances().for_each(|(slot, fd)| slots[slot.0] = fd);
         Ok(Prepared {
             slots,
+            way: Way::none(),
             argv: null_ended(&mut plan.exec.argv.iter().map(|word| word.as_c_str().as_ptr())),
             envp: null_ended(&mut env.iter().map(|variable| variable.as_ptr())),
             handover,
@@ -153,6 +169,7 @@ impl Prepared {
     pub(super) fn bare(program: Box<sys::Program>) -> Prepared {
         Prepared {
             slots: vec![],
+            way: Way::none(),
             texts: vec![],
             argv: vec![],
             envp: vec![],

@@ -21,7 +21,7 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
     let root = prepared.root;
     match op {
         TreeOp::OpenTree { slot, source, inode, recursive, attrs } => {
-            let fd = sys::open_tree(libc::AT_FDCWD, source.as_c_str(), *recursive)?;
+            let fd = open_source(prepared, source, *recursive)?;
             prepared.slots[slot.0] = fd;
             verify(fd, *inode)?;
             sys::set_mount_attrs(fd, attrs.0)
@@ -95,6 +95,42 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
 }
 
 const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
+
+/// Opens a source by the descriptor of the directory that it is in, which is walked to without
+/// links: open_tree(2) alone follows those on the way, and with a link there now and then a user
+/// would choose what is checked and what is opened, one and the same file of somebody else's.
+/// Sources are in the order of their paths, so that the directory is walked to once for all in it.
+fn open_source(prepared: &mut Prepared, source: &Name, recursive: bool) -> Result<RawFd> {
+    let path = source.as_c_str().to_bytes_with_nul();
+    let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    // Above it is `/` alone.
+    if end == 0 {
+        return sys::open_tree(libc::AT_FDCWD, source.as_c_str(), recursive);
+    }
+    let way = &mut prepared.way;
+    if way.fd < 0 || way.path[..way.path.len() - 1] != path[..end] {
+        let left = std::mem::replace(&mut way.fd, -1);
+        // Nothing is allocated here: it has room for what the kernel takes.
+        if end >= way.path.capacity() {
+            return Err(Errno(libc::ENAMETOOLONG));
+        }
+        way.path.clear();
+        way.path.extend_from_slice(&path[..end]);
+        way.path.push(0);
+        let directory = CStr::from_bytes_with_nul(&way.path).map_err(|_| Errno(libc::EINVAL))?;
+        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+        way.fd = sys::open_without_links(directory, flags).map_err(|errno| match errno.0 {
+            // It was a directory without a link on the way when the plan was made.
+            libc::ELOOP | libc::ENOTDIR => Errno(libc::ESTALE),
+            _ => errno,
+        })?;
+        if left >= 0 {
+            prepared.done_with(left)?;
+        }
+    }
+    let name = CStr::from_bytes_with_nul(&path[end + 1..]).map_err(|_| Errno(libc::EINVAL))?;
+    sys::open_tree(prepared.way.fd, name, recursive)
+}
 
 /// The file that was opened must be the one that was checked.
 fn verify(fd: RawFd, inode: Inode) -> Result {

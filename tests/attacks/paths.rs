@@ -983,3 +983,67 @@ fn a_hidden_file_with_another_name_is_reported() {
         }
     }
 }
+
+/// Opens the descriptor that the launcher reads between its plan and its launch, once it waits there.
+fn meanwhile(place: &Place, who: As, profile: &Path, act: impl FnOnce()) -> Output {
+    let fifo = place.path.join(format!("fifo-{}", profile.file_stem().unwrap().display()));
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+    own(&fifo, who);
+    let line = format!("exec \"$0\" run \"$1\" 9< {}", fifo.display());
+    let mut command = place.outside(who, "/bin/sh");
+    command.args(["-c", &line]).arg(place.path.join("stockade")).arg(profile);
+    let child = command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut writer = std::fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+    let waits = format!("/proc/{}/wchan", child.id());
+    wait_for(|| {
+        std::fs::read_to_string(&waits).is_ok_and(|at| at.contains("pipe_read")).then_some(())
+    });
+    act();
+    writer.write_all(b"on").unwrap();
+    drop(writer);
+    child.wait_with_output().unwrap()
+}
+
+/// The same file by a link is not the same way to it: whose link it is was judged before.
+#[test]
+fn a_directory_that_becomes_a_link_during_the_start_is_not_followed() {
+    let place = Place::new();
+    for who in As::all() {
+        for (at, source, file) in [("file", "data", "/x"), ("tree", "below", "/x/data")] {
+            let name = format!("{who:?}-{at}");
+            let top = place.folder(&name, *who);
+            for directory in ["real", "real/below"] {
+                place.folder(&format!("{name}/{directory}"), *who);
+            }
+            for data in ["real/data", "real/below/data"] {
+                place.file(&format!("{name}/{data}"), "the data\n");
+            }
+            let mounts = format!("\"/x\" = {{ bind = \"{}/real/{source}\" }}", top.display());
+            let profile = format!(
+                "{}[env]\nON = {{ fd = 9 }}\n[process]\ncommand = [\"cat\", \"{file}\"]\n",
+                system(&mounts)
+            );
+            let twin =
+                meanwhile(&place, *who, &place.file(&format!("t{name}.toml"), &profile), || {});
+            assert!(text(&twin.stdout) == "the data\n", "{name}: {}", text(&twin.stderr));
+            let path = place.file(&format!("p{name}.toml"), &profile);
+            let output = meanwhile(&place, *who, &path, || {
+                std::fs::rename(top.join("real"), top.join("away")).unwrap();
+                symlink("away", top.join("real")).unwrap();
+                own(&top.join("real"), *who);
+            });
+            assert!(
+                output.status.code() == Some(125)
+                    && errors(&output).contains("another process exchanged it meanwhile"),
+                "{name}: {}{}",
+                text(&output.stdout),
+                text(&output.stderr)
+            );
+        }
+    }
+}

@@ -104,6 +104,7 @@ const FILES: &[(&str, HostFile, u32)] = &[
     ("/home/ann/linked/.real", Folder, ANN),
     ("/etc/hosts", Regular, 0),
     ("/etc/resolv.conf", Link("../run/systemd/resolve/stub-resolv.conf"), 0),
+    ("/root/key", Regular, 0),
 ];
 
 pub fn fact(path: &str) -> Fact {
