@@ -29,6 +29,58 @@ fn each(test: impl Fn(&Place, As)) {
 
 // ---- help ----
 
+/// A program in the place of the profile, for commands that take no command: the help is one that
+/// runs.
+#[test]
+fn a_program_in_the_place_of_a_profile_is_named_by_why_and_params() {
+    each(|place, who| {
+        for (words, help) in [
+            (&["why", "env"][..], "stockade why default exec:env"),
+            (&["why", "env", "read:/etc/hosts"], "stockade why default read:/etc/hosts"),
+            (&["why", "/usr/bin/env", "read:/etc/hosts"], "stockade why default read:/etc/hosts"),
+            (&["params", "env"], "stockade params default"),
+        ] {
+            let output = place.stockade(who).args(words).output().unwrap();
+            let shown = errors(&output);
+            let named = format!("cannot take `{}` for the profile: it is a program", words[1]);
+            assert!(shown.contains(&named) && shown.contains(help), "{words:?}: {shown}");
+            let again = place.stockade(who).args(help.split(' ').skip(1)).output().unwrap();
+            assert_eq!(again.status.code(), Some(0), "{help}: {}", said(&again));
+        }
+    });
+}
+
+/// The item as it is written, made optional, is what the help offers.
+#[test]
+fn a_base_that_is_absent_can_be_made_optional() {
+    each(|place, who| {
+        let text = |item: &str| format!("format = 1\nextends = [\"base\", {item}]\n");
+        let run = |item| stockade(place, who, &["check"], &text(item), &["true"]);
+        let found = run("\"./absent.toml\"");
+        let item = "{ profile = \"./absent.toml\", missing = \"skip\" }";
+        assert!(errors(&found).is_empty() && said(&found).contains(item), "{}", said(&found));
+        let taken = run(item);
+        assert_eq!(taken.status.code(), Some(0), "{}", said(&taken));
+    });
+}
+
+/// Nobody can write a line in a built-in profile: the flag that the help gives is enough.
+#[test]
+fn root_says_for_a_built_in_profile_by_a_flag_that_it_means_host_ids() {
+    if !support::is_root() || support::landlock_abi() == 0 {
+        return skip("root with Landlock is refused host ids");
+    }
+    let place = Place::new();
+    let check = |flags: &[&str]| {
+        let mut command = place.stockade(As::Root);
+        command.arg("check").args(flags).args(["landlock", "--", "true"]).output().unwrap()
+    };
+    let refused = unwrapped(&said(&check(&[])));
+    assert!(refused.contains("--config 'identity.host=true'; it runs"), "{refused}");
+    let taken = check(&["--config", "identity.host=true"]);
+    assert_eq!(taken.status.code(), Some(0), "{}", said(&taken));
+}
+
 #[test]
 fn what_looks_at_a_profile_takes_its_options_behind_it_too() {
     each(|place, who| {

@@ -18,6 +18,12 @@ const HERE: &str = "./stockade.toml";
 
 /// Where a problem comes from a program in the place of the profile, that one; else the same.
 pub(super) fn program_or(failed: Failed, request: &Request, command: &str) -> Failed {
+    let words = [vec![request.profile.clone()], request.args.clone()].concat();
+    program_with(failed, request, &format!("stockade {command} default --{}", spaced(&words)))
+}
+
+/// The same with another help.
+pub(super) fn program_with(failed: Failed, request: &Request, help: &str) -> Failed {
     let word = &request.profile;
     let is_path = word.contains('/');
     let program = match is_path {
@@ -34,10 +40,13 @@ pub(super) fn program_or(failed: Failed, request: &Request, command: &str) -> Fa
     if !program || !failed.problems.iter().all(|problem| of_profile(problem.code)) {
         return failed;
     }
+    a_program(word, help)
+}
+
+/// A word in the place of the profile is a program.
+pub(super) fn a_program(word: &str, help: &str) -> Failed {
     let message = format!("cannot take `{}` for the profile: it is a program", escape(word));
-    let words = [vec![word.clone()], request.args.clone()].concat();
-    let problem = Problem::new("profile::unknown", Span::NOWHERE, message);
-    Failed::of(problem.help(format!("stockade {command} default --{}", spaced(&words))))
+    Failed::of(Problem::new("profile::unknown", Span::NOWHERE, message).help(help))
 }
 
 /// Whether a word is the name of a program, and of no profile.
@@ -109,6 +118,6 @@ pub(super) fn parameters(request: &Request, wrong: &str) -> Problems {
     problem.help(help).into()
 }
 
-fn spaced(words: &[String]) -> String {
+pub(super) fn spaced(words: &[String]) -> String {
     words.iter().map(|word| format!(" {}", shell_word(word))).collect()
 }

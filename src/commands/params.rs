@@ -1,7 +1,7 @@
 //! `stockade params`: what a profile leaves to its user. It asks nothing of the machine, and a
 //! parameter that must be given need not be.
 
-use super::{Failed, print_line, request};
+use super::{Failed, meant, print_line, request};
 use crate::cli::{Format, Parametrised};
 use crate::host::caller::Caller;
 use crate::profile::{Declared, load_params};
@@ -17,7 +17,10 @@ pub(super) fn params(asked: Parametrised) -> u8 {
     };
     let declared = load_params(&request, &Caller::current(), &mut sources);
     match declared {
-        Err(problems) => Failed::new(problems, sources).print(asked.format),
+        Err(problems) => {
+            let failed = Failed::new(problems, sources);
+            meant::program_with(failed, &request, "stockade params default").print(asked.format)
+        }
         Ok(declared) => {
             let records: Vec<Record> = declared
                 .iter()

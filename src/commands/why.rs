@@ -1,8 +1,9 @@
 //! `stockade why`: may the target do it, which protection says so, by which line, and which line would
 //! change that.
 
+use super::meant::{self, a_program};
 use super::{FAILED, Failed, Planned, print_line, settle};
-use crate::cli::{Asking, Format};
+use crate::cli::{Asking, Format, Given};
 use crate::host::caller::Caller;
 use crate::inspect::access::World;
 use crate::inspect::access::change::{Line, Over, candidates, inside_its_own};
@@ -16,12 +17,12 @@ use crate::policy::env::search_path;
 use crate::profile::{Request, rewritten};
 use crate::text::layout::Paint;
 use crate::text::problem::Problem;
+use crate::text::shell::shell_word;
 
 pub(super) fn why(mut asking: Asking) -> u8 {
     let format = asking.shown.format;
     let questions = asking.shown.given.take_words();
-    let stood = read(&questions)
-        .and_then(|queries| Ok((queries, plan_of(super::request(asking.shown.given.into())?)?)));
+    let stood = asked(&questions, asking.shown.given.into());
     let (queries, (request, planned)) = match stood {
         Ok(stood) => stood,
         Err(failed) => return failed.print(format),
@@ -92,6 +93,33 @@ fn written(line: Line, planned: &Planned) -> Line {
     }
 }
 
+/// The questions, and the plan that they are about.
+fn asked(questions: &[String], given: Given) -> Result<(Vec<Query>, (Request, Planned)), Failed> {
+    if questions.is_empty() {
+        let request = super::request(given)?;
+        let word = request.profile.as_str();
+        return Err(if meant::is_installed(word) {
+            a_program(
+                word,
+                &format!("stockade why default {}", shell_word(&format!("exec:{word}"))),
+            )
+        } else {
+            no_question()
+        });
+    }
+    let queries = read(questions)?;
+    let request = super::request(given)?;
+    let help = format!("stockade why default{}", meant::spaced(questions));
+    let planned =
+        plan_of(request.clone()).map_err(|failed| meant::program_with(failed, &request, &help))?;
+    Ok((queries, planned))
+}
+
+fn no_question() -> Failed {
+    let why = Why::new("cannot answer: no question comes after PROFILE").whole("why::question");
+    wrong(why.help("stockade why PROFILE /etc/shadow; see stockade why --help"))
+}
+
 fn wrong(why: Why) -> Failed {
     let is_whole = matches!(why.kind(), Kind::Whole(_));
     let (message, help) = why.plain();
@@ -100,11 +128,6 @@ fn wrong(why: Why) -> Failed {
 }
 
 fn read(questions: &[String]) -> Result<Vec<Query>, Failed> {
-    if questions.is_empty() {
-        let why = Why::new("cannot answer: no question comes after PROFILE").whole("why::question");
-        let help = "stockade why PROFILE /etc/shadow; see stockade why --help";
-        return Err(wrong(why.help(help)));
-    }
     questions.iter().map(|question| Query::parse(&placed(question)).map_err(wrong)).collect()
 }
 

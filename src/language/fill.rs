@@ -24,6 +24,8 @@ pub(crate) struct Fill {
     pub keeps: Option<&'static str>,
     /// It names a place of the host that the entry grants.
     pub place: bool,
+    /// It is an absolute path.
+    pub path: bool,
     /// It is a pattern where the name of its table is one.
     pub pattern: bool,
     /// Checks the value once its variables are put in.
@@ -44,6 +46,7 @@ impl Fill {
         args: false,
         keeps: None,
         place: false,
+        path: false,
         pattern: false,
         refuse: None,
         names: None,

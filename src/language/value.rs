@@ -333,6 +333,7 @@ pub struct AbsolutePath(pub String);
 
 impl Written for AbsolutePath {
     const WHAT: &'static str = "an absolute path";
+    const PUT: Fill = Fill { path: true, ..Fill::VALUE };
     fn from_text(text: &str) -> Result<AbsolutePath, Why> {
         plain_path(text).map(AbsolutePath)
     }

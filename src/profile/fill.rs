@@ -106,7 +106,7 @@ impl<'a, 'i> Filling<'a, 'i> {
         }
         let value = match self.pattern.filter(|_| fill.pattern) {
             Some(names) => self.expand_name(text, at, names, fill.place)?,
-            None => self.expand(text, at, fill.place)?,
+            None => self.expand(text, at, fill)?,
         };
         if let Some(problem) = fill.refuse.and_then(|refuse| refuse(&value, at)) {
             self.problems.push(problem);
@@ -115,9 +115,11 @@ impl<'a, 'i> Filling<'a, 'i> {
         Some(DeValue::String(value.into()))
     }
 
-    fn expand(&mut self, text: &str, at: Span, is_place: bool) -> Option<String> {
-        let value = self.variables.expand(text, at, self.sources, self.problems);
-        self.note(text, at, value, is_place)
+    fn expand(&mut self, text: &str, at: Span, fill: &Fill) -> Option<String> {
+        let variables =
+            if fill.path || fill.place { self.variables.of_paths() } else { self.variables };
+        let value = variables.expand(text, at, self.sources, self.problems);
+        self.note(text, at, value, fill.place)
     }
 
     /// The same for a text that is a name, or a part of one.
@@ -128,7 +130,7 @@ impl<'a, 'i> Filling<'a, 'i> {
         names: &dyn Names,
         is_place: bool,
     ) -> Option<String> {
-        let value = self.variables.expand_as(
+        let value = self.variables.of_paths().expand_as(
             text,
             at,
             self.sources,

@@ -157,6 +157,7 @@ fn read_params(
             params: None,
             directory: layer.directory.as_deref(),
             room: given.room,
+            paths: false,
         };
         let mut found = Problems::default();
         params.read(

@@ -58,6 +58,7 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, usize> {
 }
 
 /// What the variables of one file mean.
+#[derive(Clone, Copy)]
 pub(super) struct Variables<'a> {
     pub caller: &'a Caller,
     /// The parameters, or `None` in what is read before they are settled.
@@ -66,6 +67,8 @@ pub(super) struct Variables<'a> {
     pub directory: Option<&'a str>,
     /// How many bytes may still be put in; `None` after the problem that there are too many.
     pub room: &'a Cell<Option<usize>>,
+    /// Whether the text is a path, for the default that a help gives to a variable.
+    pub paths: bool,
 }
 
 /// For how many parameters in one text the place of the value is reported.
@@ -76,6 +79,11 @@ const MOST_TOLD: usize = 8;
 pub(super) const MOST_PUT_IN: usize = 8 << 20;
 
 impl<'a> Variables<'a> {
+    /// The same for a text that is a path.
+    pub(super) fn of_paths(&self) -> Variables<'a> {
+        Variables { paths: true, ..*self }
+    }
+
     /// A text with its variables put in, or `None` where a problem was reported.
     pub(super) fn expand(
         &self,
@@ -118,7 +126,7 @@ impl<'a> Variables<'a> {
                 Piece::Variable(..) if problems.is_full() || self.room.get().is_none() => {
                     return None;
                 }
-                Piece::Variable(name, offset) => match self.text_of(name) {
+                Piece::Variable(name, offset) => match self.text_of(name, offset == 0) {
                     Ok(value) => value.map(|value| of_value(&value)),
                     Err(problem) => {
                         let at = quoted
@@ -202,7 +210,7 @@ impl<'a> Variables<'a> {
     }
 
     /// The value of a variable; `None` where a problem was reported already.
-    fn text_of(&self, name: &str) -> Result<Option<String>, Problem> {
+    fn text_of(&self, name: &str, is_first: bool) -> Result<Option<String>, Problem> {
         if name.contains("${") {
             return Err(problem(
                 "variable::nested",
@@ -211,7 +219,8 @@ impl<'a> Variables<'a> {
             .help("give a parameter this default, and use that"));
         }
         if let Some(rest) = name.strip_prefix("env:") {
-            return self.environment(rest).map(Some);
+            let example = if self.paths && is_first { "/path" } else { "text" };
+            return self.environment(rest, example).map(Some);
         }
         let caller = self.caller;
         let value = match name {
@@ -254,7 +263,7 @@ impl<'a> Variables<'a> {
         }
     }
 
-    fn environment(&self, rest: &str) -> Result<String, Problem> {
+    fn environment(&self, rest: &str, example: &str) -> Result<String, Problem> {
         let (name, or) = rest.split_once(":-").map_or((rest, None), |(name, or)| (name, Some(or)));
         if name.is_empty() || name.contains(['=', ':']) {
             return Err(problem(
@@ -269,7 +278,7 @@ impl<'a> Variables<'a> {
             unset(
                 &format!("env:{name}"),
                 why,
-                &format!("set it, or give it a default: ${{env:{name}:-text}}"),
+                &format!("set it, or give it a default: ${{env:{name}:-{example}}}"),
             )
         })
     }

@@ -6,7 +6,8 @@ use super::variables::{Piece, pieces};
 use crate::host::caller::Caller;
 use crate::language::spelled::quoted;
 use crate::text::problem::{Problem, Problems};
-use crate::text::source::{Sources, Span};
+use crate::text::shell::shell_word;
+use crate::text::source::{Source, Sources, Span};
 
 /// Codes that say of a place of the host that it is the wrong one.
 const OF_A_PLACE: &[&str] =
@@ -41,9 +42,28 @@ pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Pro
                 |name| format!("give `{name}` another value with --set {name}=PATH, or {help}"),
             )
         });
+        let help = help.map(|help| or_flag(help, problem.at, sources));
         Problem { help, ..problem }
     }));
     out
+}
+
+/// A line that a profile is to say, as a flag where the profile is a built-in one: nobody can write
+/// in that.
+fn or_flag(help: String, at: Span, sources: &Sources) -> String {
+    const SAY: &str = "say so in [";
+    if !sources.source(at).is_some_and(Source::is_built_in) {
+        return help;
+    }
+    let parts = || {
+        let (before, rest) = help.split_once(SAY)?;
+        let (section, rest) = rest.split_once("]: ")?;
+        let (line, after) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (key, value) = line.split_once(" = ")?;
+        let flag = shell_word(&format!("{section}.{key}={value}"));
+        Some(format!("{before}say so on the command line: --config {flag}{after}"))
+    };
+    parts().unwrap_or(help)
 }
 
 /// The line with the variable must not show its value, which may be a secret.

@@ -185,12 +185,13 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
         && let Some(source) = source_of(path, &node.mount)
         && let Fact::Absent(errno) = host.at(source)
     {
+        let shown = if source == path { "it" } else { source };
         return match source {
             "" => note(false, "its path on the host is empty"),
-            source if place::is_kept_away(*errno) => {
-                note(false, &format!("the caller may not look at {source}"))
+            _ if place::is_kept_away(*errno) => {
+                note(false, &format!("the caller may not look at {shown}"))
             }
-            source => note(false, &format!("{source} is absent here")),
+            _ => note(false, &format!("{shown} is absent here")),
         };
     }
     let Grant { topmost: source, words: bind, .. } = node.mount.grant(path)?;

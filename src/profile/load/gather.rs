@@ -146,11 +146,28 @@ impl Loader<'_> {
             }
             match files::find_base(&base.word, near, self.caller, base.at) {
                 Ok(text) => self.gather(text, base.at, chain),
-                Err(problem) => self.problems.push(problem),
+                Err(problem) => {
+                    let help = self.or_optional(&base);
+                    self.problems.push(problem.help_maybe(help));
+                }
             }
         }
         chain.pop();
         self.layers.push(layer);
+    }
+
+    /// The help for a file of `extends` that is not there: the item as it is written, made
+    /// optional.
+    fn or_optional(&self, base: &At<Base>) -> Option<String> {
+        let is_absent = || files::is_absent(&base.word, self.caller, base.at) == Ok(true);
+        if !files::is_path(&base.word) || !is_absent() {
+            return None;
+        }
+        let word = self.sources.text(base.at)?;
+        let is_text = word.starts_with(['"', '\'']) && !word.contains('\n');
+        is_text.then(|| {
+            format!("make it, or extend it where it is there: {{ profile = {word}, missing = \"skip\" }}")
+        })
     }
 
     /// Whether a further text is not too much for one profile.
@@ -201,6 +218,7 @@ impl Loader<'_> {
             params: None,
             directory: layer.directory.as_deref(),
             room: self.room,
+            paths: false,
         };
         let mut out = vec![];
         for At { value: Base { word, is_optional }, at } in bases {

@@ -187,6 +187,7 @@ pub(super) fn read_layer(
         params: Some(params),
         directory: layer.directory.as_deref(),
         room: given.room,
+        paths: false,
     };
     let mut filling = Filling::new(variables, words, sources, problems);
     let whole = Spanned::new(layer.base..layer.base, DeValue::Table(document));

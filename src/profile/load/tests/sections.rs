@@ -159,10 +159,15 @@ fn garden(text: &str) -> (Result<String, Vec<&'static str>>, Vec<String>, Option
     let Gathered { layers, mut problems, .. } =
         gather(&request, &place.caller, &mut sources, &room);
     let mut documents = parse(&layers, &mut problems);
-    let given = Given { request: &request, caller: &place.caller, room: &room };
+    let given = Given { request: &request, caller: &place.caller, room: &room, paths: false };
     let params = read_params(&layers, &mut documents, &given, &mut sources, &mut problems, false);
-    let variables =
-        Variables { caller: &place.caller, params: Some(&params), directory: None, room: &room };
+    let variables = Variables {
+        caller: &place.caller,
+        params: Some(&params),
+        directory: None,
+        room: &room,
+        paths: false,
+    };
     let words = [At::unsaid("rake".to_owned()), At::unsaid("!hoe".to_owned())];
     let mut filling = Filling::new(variables, &words, &sources, &mut problems);
     let whole = DeValue::Table(documents.pop().unwrap());
