@@ -30,7 +30,8 @@ section! {
         group: Key<Id>,
         /// Supplementary groups; default: none.
         groups: Set<Id>,
-        /// `"auto"` (subordinate ranges), or a list of { inside, outside, count }; default: one id.
+        /// `"auto"` (subordinate ranges), or a list of { inside, outside, count }, in numbers;
+        /// default: one id.
         uid_map: Key<IdMap>,
         /// The same for groups.
         gid_map: Key<IdMap>,
@@ -146,7 +147,10 @@ impl Read for IdMap {
             DeValue::String(text) => MapWord::from_text(text)
                 .map(|MapWord::Auto| IdMap::Auto)
                 .map_err(|why| why.at(node)),
-            DeValue::Array(_) => extents(list(node, WHAT)?).map_err(|why| why.at(node)),
+            DeValue::Array(items) => match items.iter().find_map(named) {
+                Some(wrong) => Err(wrong),
+                None => extents(list(node, WHAT)?).map_err(|why| why.at(node)),
+            },
             _ => Err(mismatch(node, WHAT)),
         }
     }
@@ -157,6 +161,21 @@ impl Read for IdMap {
             IdMap::Extents(extents) => extents.spell(),
         }
     }
+}
+
+/// A name in a map. An id inside has its name from a database that need not be the host's, and most
+/// ids of a range have none.
+fn named(item: &Node<'_>) -> Option<Wrongs> {
+    let DeValue::Table(extent) = item.get_ref() else { return None };
+    let ids = extent.iter().filter(|(key, _)| ["inside", "outside"].contains(&&**key.get_ref()));
+    ids.filter_map(|(_, id)| Some((id, id.get_ref().as_str()?))).find_map(|(id, name)| {
+        let is_name = matches!(Id::from_text(name), Ok(Id::Name(_)));
+        let why = Why::of("a map has numbers, and ", name.to_owned(), " is a name");
+        let help = format!(
+            "write its number: id -u {name} prints a user's, getent group {name} a group's"
+        );
+        is_name.then(|| why.help_of_value(help).at(id))
+    })
 }
 
 fn extents(extents: Vec<Extent>) -> Result<IdMap, Why> {

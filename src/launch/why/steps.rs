@@ -292,7 +292,14 @@ fn process_means(plan: &Plan, op: &ProcessOp, errno: i32) -> Means {
         }
         ProcessOp::WorkingDirectory { .. } => {
             let words = (errno == libc::EXDEV).then_some("it lies outside of the sandbox");
-            return (words, Some("set process.cwd to a directory that the profile grants".into()));
+            let help = match errno {
+                libc::EACCES => {
+                    "the target's user may not search it: set process.cwd to a directory that it \
+                     may, such as \"/\""
+                }
+                _ => "set process.cwd to a directory that the profile grants",
+            };
+            return (words, Some(help.into()));
         }
         ProcessOp::Groups { .. } if errno == libc::EPERM => Some(
             "setgroups(2) is denied in the user namespace that is joined: join one that \

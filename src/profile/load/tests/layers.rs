@@ -100,7 +100,8 @@ fn extends_is_a_list_of_names_and_paths() {
              mean `base`?)",
             "main.toml:2:31: cannot find the variable `project`: there is none of that name \
              (parameters are settled later, so none can be used here)",
-            "main.toml:2:46: cannot read the profile /none.toml: no such file or directory",
+            "main.toml:2:46: cannot read the profile /none.toml: no such file or directory (make \
+             it, or extend it where it is there: { profile = \"/none.toml\", missing = \"skip\" })",
         ]
     );
     Place::main("")

@@ -159,7 +159,7 @@ fn garden(text: &str) -> (Result<String, Vec<&'static str>>, Vec<String>, Option
     let Gathered { layers, mut problems, .. } =
         gather(&request, &place.caller, &mut sources, &room);
     let mut documents = parse(&layers, &mut problems);
-    let given = Given { request: &request, caller: &place.caller, room: &room, paths: false };
+    let given = Given { request: &request, caller: &place.caller, room: &room };
     let params = read_params(&layers, &mut documents, &given, &mut sources, &mut problems, false);
     let variables = Variables {
         caller: &place.caller,
