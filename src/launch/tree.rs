@@ -98,7 +98,7 @@ const INERT: Attrs = Attrs::NO_SUID.and(Attrs::NO_DEV).and(Attrs::NO_EXEC);
 
 /// Opens a source by the descriptor of the directory that it is in, which is walked to without
 /// links: open_tree(2) alone follows those on the way, and with a link there now and then a user
-/// would choose what is checked and what is opened, one and the same file of somebody else's.
+/// would choose what is checked and what is opened, one and the same file of another user's.
 /// Sources are in the order of their paths, so that the directory is walked to once for all in it.
 fn open_source(prepared: &mut Prepared, source: &Name, recursive: bool) -> Result<RawFd> {
     let path = source.as_c_str().to_bytes_with_nul();
