@@ -569,6 +569,8 @@ pub(crate) struct Described {
     pub links: u64,
     /// `st_uid`.
     pub owner: u32,
+    /// `st_gid`.
+    pub group: u32,
 }
 
 /// fstat(2).
@@ -583,6 +585,7 @@ pub(crate) fn describe(fd: RawFd) -> Result<Described> {
         inode: (stat.st_dev, stat.st_ino),
         links: stat.st_nlink as u64,
         owner: stat.st_uid,
+        group: stat.st_gid,
     })
 }
 
@@ -814,6 +817,40 @@ pub(crate) fn symlinkat(target: &CStr, dir: RawFd, path: &CStr) -> Result {
 pub(crate) fn fchmod(fd: RawFd, mode: u32) -> Result {
     done(call!(libc::SYS_fchmod, fd, mode))
 }
+
+/// fchown(2).
+pub(crate) fn fchown(fd: RawFd, owner: u32, group: u32) -> Result {
+    done(call!(libc::SYS_fchown, fd, owner, group))
+}
+
+/// Whether a file has an access list (acl(5)).
+pub(crate) fn has_access_list(fd: RawFd) -> bool {
+    let name = c"system.posix_acl_access";
+    check(call!(libc::SYS_fgetxattr, fd, name.as_ptr(), std::ptr::null_mut::<u8>(), 0)).is_ok()
+}
+
+/// A lock of this process's on a whole file that is open for writing (fcntl(2), F_SETLK). It ends
+/// with the process, or when that closes any descriptor of the file.
+pub(crate) fn lock_for_process(fd: RawFd) -> Result {
+    let lock = WHOLE;
+    done(call!(libc::SYS_fcntl, fd, libc::F_SETLK, &raw const lock))
+}
+
+/// The process that has such a lock (F_GETLK); 0 where it has no number here.
+pub(crate) fn locking_process(fd: RawFd) -> Result<Option<i32>> {
+    let mut lock = WHOLE;
+    done(call!(libc::SYS_fcntl, fd, libc::F_GETLK, &raw mut lock))?;
+    Ok((lock.l_type != libc::F_UNLCK as libc::c_short).then_some(lock.l_pid))
+}
+
+/// From the first byte to the last.
+const WHOLE: libc::flock = libc::flock {
+    l_type: libc::F_WRLCK as libc::c_short,
+    l_whence: libc::SEEK_SET as libc::c_short,
+    l_start: 0,
+    l_len: 0,
+    l_pid: 0,
+};
 
 /// dup3(2) onto a number, without close-on-exec.
 pub(crate) fn dup_onto(from: RawFd, to: RawFd) -> Result {

@@ -250,6 +250,8 @@ struct TerminalState {
     size: [u16; 4],
     discipline: i32,
     exclusive: bool,
+    /// Its permission bits, owner and group.
+    access: (u32, u32, u32),
     /// The launcher's process group.
     group: i32,
     /// The group that had the foreground; `None`: the terminal does not control this session.
@@ -271,6 +273,7 @@ impl TerminalState {
             size: sys::terminal_size(fd).ok()?,
             discipline: sys::line_discipline(fd).unwrap_or(N_TTY),
             exclusive: sys::is_exclusive(fd).unwrap_or(true),
+            access: access(fd)?,
             group: sys::getpgrp(),
             front: sys::foreground(fd).ok(),
         })
@@ -286,6 +289,7 @@ impl TerminalState {
         if !self.exclusive && sys::is_exclusive(self.fd) == Ok(true) {
             sys::regardless(sys::end_exclusive(self.fd));
         }
+        self.put_access_back();
         self.put_size_back();
         let in_front = self.take_front_back();
         if let Ok(now) = sys::terminal_modes(self.fd)
@@ -294,6 +298,23 @@ impl TerminalState {
         {
             sys::regardless(sys::set_terminal_modes(self.fd, &self.modes));
         }
+    }
+
+    /// A target of the owner's may change who opens the terminal (fchmod(2) takes any
+    /// descriptor of it): another user would read what the caller types next. A device that was hung
+    /// up meanwhile may be the next user's (vhangup(2)), and is left alone.
+    fn put_access_back(&self) {
+        let Some(now) = access(self.fd).filter(|now| *now != self.access) else { return };
+        if sys::terminal_modes(self.fd).is_err() {
+            return;
+        }
+        let (mut mode, owner, group) = self.access;
+        // Only root gives a file to a group that it is not in, and on most systems terminals have
+        // such a group. The group that the target chose gets nothing.
+        if (now.1, now.2) != (owner, group) && sys::fchown(self.fd, owner, group).is_err() {
+            mode &= !0o070;
+        }
+        sys::regardless(sys::fchmod(self.fd, mode));
     }
 
     /// The caller may have resized the window meanwhile, and the kernel does not say who did, so a
@@ -328,6 +349,12 @@ impl TerminalState {
             && (lost(self.modes.c_lflag, now.c_lflag, libc::ISIG)
                 || lost(self.modes.c_oflag, now.c_oflag, libc::OPOST))
     }
+}
+
+/// Permission bits, owner and group.
+fn access(fd: RawFd) -> Option<(u32, u32, u32)> {
+    let now = sys::describe(fd).ok()?;
+    Some((now.mode & 0o7777, now.owner, now.group))
 }
 
 fn same(one: &libc::termios, other: &libc::termios) -> bool {

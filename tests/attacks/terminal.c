@@ -1,6 +1,7 @@
 // What a target does to the terminal of its caller. The word says what; what it hears goes to
 // descriptor 2.
 #include <asm/termbits.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,6 +98,8 @@ int main(int count, char **words) {
     if (!strcmp(words[1], "freeze")) return ioctl(1, TCXONC, TCOOFF) ? 2 : 0;
     if (!strcmp(words[1], "shrink")) return ioctl(1, TIOCSWINSZ, &tiny) ? 2 : 0;
     if (!strcmp(words[1], "raw")) return raw(1);
+    // Only the owner may, which a target of root's is not.
+    if (!strcmp(words[1], "publish")) return fchmod(1, 0666) && errno != EPERM ? 2 : 0;
     if (!strcmp(words[1], "raw-passed")) return raw(5);
     if (!strcmp(words[1], "exclusive")) return ioctl(1, TIOCEXCL, 0) ? 2 : 0;
     if (!strcmp(words[1], "discipline")) return ioctl(1, TIOCSETD, &null_discipline) ? 2 : 0;

@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -20,6 +20,8 @@ struct Line {
     place: Place,
     master: PtyMaster,
     device: String,
+    /// Its permission bits at the start.
+    mode: u32,
     shell: Child,
     shown: String,
 }
@@ -62,8 +64,9 @@ impl Line {
             std::os::unix::fs::chown(&device, Some(USER), Some(USER)).unwrap();
             shell.uid(USER).gid(USER);
         }
+        let mode = mode(&device);
         let shell = shell.spawn().unwrap();
-        Line { place, master, device, shell, shown: String::new() }
+        Line { place, master, device, mode, shell, shown: String::new() }
     }
 
     fn take(&mut self, millis: u16) {
@@ -117,7 +120,12 @@ impl Line {
             && has("isig")
             && has("echo")
             && has("opost")
+            && mode(&self.device) == self.mode
     }
+}
+
+fn mode(device: &str) -> u32 {
+    std::fs::metadata(device).unwrap().permissions().mode()
 }
 
 fn stty(device: &str, words: &[&str]) -> String {
@@ -273,10 +281,13 @@ fn an_output_that_is_the_terminal_of_another_user_gives_no_input() {
 #[test]
 fn the_terminal_is_left_as_it_was() {
     for who in As::all() {
-        for act in ["freeze", "shrink", "raw"] {
+        for act in ["freeze", "shrink", "raw", "publish"] {
             let mut twin = Line::new(*who, "", "", &format!("RAW {act}; echo shell=$?"));
             assert!(!twin.is_whole_within(SECONDS(1)), "{who:?} {act}: the twin does no harm");
-            for process in ["tty = \"auto\"", "tty = \"none\""] {
+            for process in ["tty = \"auto\"", "tty = \"none\"", "stdin = \"null\""] {
+                if process.contains("null") && act != "publish" {
+                    continue;
+                }
                 let mut line =
                     Line::new(*who, process, "", &format!("SANDBOX {act}; echo shell=$?"));
                 assert!(line.is_whole(), "{who:?} {act} {process}: {}", line.shown);
