@@ -190,6 +190,7 @@ fn the_kernel_s_wide_calls_are_closed() {
             ("name-to-handle /tmp", EPERM, Outside),
             ("open-by-handle /", EPERM, OutsideRoot),
             ("kcmp", EPERM, Outside),
+            ("lease", &["EINVAL"], Outside),
             ("mknod /tmp/stockade-probe-node", EPERM, OutsideRoot),
             ("call 600", ENOSYS, NoTwin("no kernel has this call; that one may come is the point")),
             ("call 1000000", ENOSYS, NoTwin("no kernel has this call")),

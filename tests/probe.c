@@ -82,6 +82,22 @@ static long do_tiocsti(char **arg)
 	return ioctl_64(TIOCSTI);
 }
 
+/* A lease on a new file of one's own, open for reading. */
+static long do_lease(char **arg)
+{
+	char path[] = "/tmp/stockade-probe-XXXXXX";
+	int made = mkstemp(path);
+	(void)arg;
+	if (made < 0 || close(made))
+		exit(2);
+	int fd = open(path, O_RDONLY);
+	long done = fcntl(fd, F_SETLEASE, F_RDLCK);
+	int why = errno;
+	unlink(path);
+	errno = why;
+	return done;
+}
+
 static long do_tiocsti_high(char **arg)
 {
 	(void)arg;
@@ -884,6 +900,7 @@ static const struct { const char *name; act *act; } ACTS[] = {
 	{ "tiocgwinsz", do_tiocgwinsz },
 	{ "tioclinux", do_tioclinux },
 	{ "tiocsti", do_tiocsti },
+	{ "lease", do_lease },
 	{ "tiocsti-high", do_tiocsti_high },
 	{ "truncate", do_truncate },
 	{ "udp-bind", do_udp_bind },

@@ -45,7 +45,7 @@ const SPECIAL: u16 = 4;
 /// Calls with a rule of their own, here or in a guard. Each has a place of its own in the table.
 #[rustfmt::skip]
 const OWN_RULE: &[&str] = &[
-    "clone", "ioctl", "ioprio_set", "openat2", "personality", "prctl", "prlimit64", "setpriority", "setrlimit", "socket", "socketpair",
+    "clone", "fcntl", "ioctl", "ioprio_set", "openat2", "personality", "prctl", "prlimit64", "setpriority", "setrlimit", "socket", "socketpair",
     "unshare", "sendmmsg", "sendmsg", "sendto", "chmod", "creat", "fchmod", "fchmodat", "fchmodat2", "mknod", "mknodat", "open", "openat",
     "setns", "fsetxattr", "lsetxattr", "setxattr", "setxattrat",
     "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler",
@@ -97,7 +97,15 @@ pub(crate) fn default(needs: &Needs) -> Filter {
 pub(crate) fn is_particular(call: &str) -> bool {
     matches!(
         call,
-        "clone" | "ioctl" | "personality" | "prctl" | "setns" | "socket" | "socketpair" | "unshare"
+        "clone"
+            | "fcntl"
+            | "ioctl"
+            | "personality"
+            | "prctl"
+            | "setns"
+            | "socket"
+            | "socketpair"
+            | "unshare"
     ) || ABSENT.contains(&call)
 }
 
@@ -126,6 +134,7 @@ fn own_rule(call: &str, needs: &Needs) -> Rule {
         "clone" => clone(needs.nested),
         "unshare" => unshare(needs.nested),
         "setns" => setns(needs.nested),
+        "fcntl" => leases(),
         "ioctl" => terminals(),
         "socket" => families(&DEFAULT_FAMILIES),
         "socketpair" => pairs(),
@@ -176,6 +185,16 @@ fn setns(nested: Nested) -> Rule {
     }
     let others = Test::low(1, Compare::AnyBit { bits: !nested.flags() & 0xffff_ffff });
     Rule::always(Verdict::Allow).case([is(1, 0)], EPERM).case([others], EPERM)
+}
+
+/// fcntl(2): `unsigned int cmd`. The owner of a file may have a lease on it by any descriptor, and
+/// every open(2) of it on the host waits for the holder, up to 45 s (proc(5), lease-break-time): a
+/// read-only bind would hold up the caller's programs. The errno is that of a file system without
+/// leases. A file server that leaves its locks to the kernel uses them (samba's kernel oplocks).
+fn leases() -> Rule {
+    // F_SETLEASE, and F_SETDELEG of Linux 6.19, the same for directories.
+    let refused = Test::low(1, Compare::one_of(&[1024, 1040]));
+    Rule::always(Verdict::Allow).case([refused], Verdict::Errno(libc::EINVAL))
 }
 
 /// Input for the caller's shell: TIOCSTI (CVE-2017-5226, CVE-2016-7545), and TIOCLINUX, by
