@@ -141,8 +141,9 @@ impl EntryType for Variable {
                    removes an inherited entry. `\"CI_*\" = true` passes all of the caller's that \
                    begin with `CI_`, but for those an entry of their own or a longer prefix rules: \
                    `CI_JOB_TOKEN = false` keeps that one out. What systemd passes to the launcher \
-                   itself (NOTIFY_SOCKET, LISTEN_FDS and the like) goes by its full name only, and \
-                   `LD_` variables by that or a prefix that begins with `LD_`.";
+                   itself (NOTIFY_SOCKET, LISTEN_FDS and the like) goes by its full name only. \
+                   Variables that begin with `LD_`, `GLIBC_`, `GCONV_` or `BASH_` can load code \
+                   into most programs: they go by their full name, or by a prefix that begins so.";
         Shape::Named(Named {
             doc,
             name: "NAME",

@@ -25,8 +25,10 @@ const OF_THE_LAUNCHER: &[&str] = &[
     "WATCHDOG_USEC",
 ];
 
-/// What ld.so(8) takes code from: passed by prefix only where the prefix says so.
-const OF_THE_LOADER: &str = "LD_";
+/// What ld.so(8), the C library (iconv(3)'s modules, tunables) and bash(1) run code by, whatever the
+/// program: passed by prefix only where the prefix names the kind. What one interpreter alone reads
+/// (PYTHONSTARTUP, PERL5OPT) is asked for by its prefix.
+const OF_CODE: [&str; 4] = ["BASH_", "GCONV_", "GLIBC_", "LD_"];
 
 /// The prefix that a key of `[env]` stands for, if it does.
 pub(crate) fn of(key: &str) -> Option<&str> {
@@ -36,7 +38,7 @@ pub(crate) fn of(key: &str) -> Option<&str> {
 /// Whether this prefix does not pass a variable that it covers.
 pub(crate) fn is_kept_from(prefix: &str, name: &str) -> bool {
     OF_THE_LAUNCHER.contains(&name)
-        || (name.starts_with(OF_THE_LOADER) && !prefix.starts_with(OF_THE_LOADER))
+        || OF_CODE.iter().any(|kind| name.starts_with(kind) && !prefix.starts_with(kind))
 }
 
 /// The entry that rules a variable, with its key.
@@ -170,6 +172,16 @@ mod tests {
         assert_eq!(
             passed(&[said], &caller).unwrap(),
             ["LD_PRELOAD by LD_*", "NOTIFY_SOCKET", "PATH"]
+        );
+        let caller = ["BASH_ENV", "BASH_FUNC_ls%%", "GCONV_PATH", "GLIBC_TUNABLES", "GL_X"];
+        assert_eq!(
+            passed(&["env.'B*' = true\nenv.'G*' = true"], &caller).unwrap(),
+            ["GL_X by G*", "PATH"]
+        );
+        let said = "env.'BASH_E*' = true\nenv.'G*' = true\nenv.GCONV_PATH = true";
+        assert_eq!(
+            passed(&[said], &caller).unwrap(),
+            ["BASH_ENV by BASH_E*", "GCONV_PATH", "GL_X by G*", "PATH"]
         );
     }
 }
