@@ -101,6 +101,21 @@ fn each_layer_says_what_it_does() {
 }
 
 #[test]
+fn the_value_of_a_flag_for_a_variable_is_not_repeated() {
+    let place = Place::new();
+    for args in [
+        &["plan", "--layers", "--env", "TOKEN=hunter2", "base", "true"][..],
+        &["plan", "--layers", "--format", "json", "--env", "TOKEN=hunter2", "base", "true"],
+        &["check", "--env", "A*=hunter2", "base", "true"],
+        &["check", "--env", "A*=hunter2\"\\é\nhunter2", "base", "true"],
+    ] {
+        let output = place.stockade(As::all()[0]).args(args).output().unwrap();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.contains("--env") && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn a_changed_key_is_in_force() {
     let place = Place::new();
     for who in As::all() {

@@ -57,7 +57,8 @@ pub(super) fn gather(
     let tried = request.tried.iter().map(|text| ("--config", text));
     let flags = request.config.iter().map(|(flag, text)| (flag.as_str(), text));
     for (flag, text) in flags.chain(tried) {
-        let base = loader.sources.add(flag, text) as usize;
+        let shown = if flag.starts_with("--env ") { masked(text) } else { text.clone() };
+        let base = loader.sources.add(flag, &shown) as usize;
         if loader.has_room(Size::of(text), Span::from(base..base + 1)) {
             loader.layers.push(Layer {
                 name: flag.to_owned(),
@@ -69,6 +70,14 @@ pub(super) fn gather(
         }
     }
     Gathered { layers: loader.layers, skipped: loader.skipped, problems: loader.problems }
+}
+
+/// The line of an `--env NAME=VALUE` as messages and `plan --layers` show it: the value may be a
+/// secret. It is as long as the line, so that places in one are places in the other. A name has no
+/// `=`, and is in the caller's words.
+fn masked(line: &str) -> String {
+    let Some((name, value)) = line.split_once(" = \"") else { return line.to_owned() };
+    format!("{name} = \"{}\"", "*".repeat(value.len().saturating_sub(1)))
 }
 
 struct Loader<'a> {
