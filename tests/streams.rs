@@ -175,6 +175,34 @@ fn root_writes_where_root_alone_can() {
     let line = format!("stdout = {{ file = {planted:?} }}");
     refused(&run(&place, As::Root, &line, "echo x"), "it is another user's");
     assert!(read(&planted) == "theirs" && !theirs.join("x").exists());
+    // One of root's that a user moved there: from a directory of theirs, which is no matter to
+    // rename(2), nor to the twin.
+    let moved = all.join("moved");
+    let line = format!("stdout = {{ file = {moved:?}, mode = \"0600\" }}");
+    for (mode, group) in [(0o604, 0), (0o620, 0), (0o600, 0)] {
+        let made = theirs.join("made");
+        std::fs::write(&made, "kept").unwrap();
+        std::fs::set_permissions(&made, PermissionsExt::from_mode(mode)).unwrap();
+        std::os::unix::fs::chown(&made, Some(0), Some(group)).unwrap();
+        let act = format!("mv {} {}", made.display(), moved.display());
+        done(&place.outside(As::User, "/bin/sh").args(["-c", &act]).output().unwrap());
+        let output = run(&place, As::Root, &line, "echo x");
+        if mode == 0o600 {
+            done(&output);
+            assert_eq!(read(&moved), "x\n");
+            break;
+        }
+        refused(&output, "it gives others more than a file that is made anew");
+        assert_eq!(read(&moved), "kept");
+        std::fs::remove_file(&moved).unwrap();
+    }
+    // A file of the user's group, with the bits that the line has.
+    std::fs::set_permissions(&moved, PermissionsExt::from_mode(0o640)).unwrap();
+    std::os::unix::fs::chown(&moved, Some(0), Some(crate::support::USER)).unwrap();
+    let line = format!("stdout = {{ file = {moved:?}, mode = \"0640\" }}");
+    refused(&run(&place, As::Root, &line, "echo y"), "it gives others more");
+    std::os::unix::fs::chown(&moved, Some(0), Some(0)).unwrap();
+    done(&run(&place, As::Root, &line, "echo y"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::text::bytes;
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 use crate::tree::walk::Last;
-use nix::unistd::{AccessFlags, access, geteuid};
+use nix::unistd::{AccessFlags, access, getegid, geteuid};
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
@@ -59,7 +59,7 @@ pub(super) fn look(step: &Step) -> Result<Option<u32>, Box<Problem>> {
     let Some((op, (fd, path, made))) = file_stream(step) else { return Ok(None) };
     let looked = match made {
         None => input(path.text()).map(drop),
-        Some(_) => look_at_output(path.text()),
+        Some(made) => look_at_output(path.text(), made),
     };
     looked.map_err(|why| Box::new(refuse(op, why, step.at)))?;
     Ok(Some(fd))
@@ -97,7 +97,7 @@ fn output(path: &str, made: Made) -> Result<File, Why> {
     match sys::openat(directory.as_raw_fd(), name.as_c_str(), flags, made.mode.0) {
         Ok(fd) => Ok(File::from(sys::owned(fd))),
         Err(Errno(libc::EEXIST)) => {
-            let file = existing(&directory, &name, append)?;
+            let file = existing(&directory, &name, made, append)?;
             sys::set_open_flags(file.as_raw_fd(), append).map_err(|Errno(errno)| plain(errno))?;
             Ok(file)
         }
@@ -105,9 +105,9 @@ fn output(path: &str, made: Made) -> Result<File, Why> {
     }
 }
 
-fn look_at_output(path: &str) -> Result<(), Why> {
+fn look_at_output(path: &str, made: Made) -> Result<(), Why> {
     let (directory, name) = place(path)?;
-    match existing(&directory, &name, 0) {
+    match existing(&directory, &name, made, 0) {
         Err((_, None)) if is_absent(&directory, &name) => {
             let parent = format!("/proc/self/fd/{}", directory.as_raw_fd());
             access(parent.as_str(), AccessFlags::W_OK | AccessFlags::X_OK)
@@ -157,7 +157,7 @@ fn roots_alone(end: &str) -> Result<(), Why> {
 /// A file that is there already: a regular one of the caller's, under one name. Another could be
 /// one that an earlier target, or another user in a sticky directory, chose for the next run to
 /// empty.
-fn existing(directory: &OwnedFd, name: &Name, append: i32) -> Result<File, Why> {
+fn existing(directory: &OwnedFd, name: &Name, made: Made, append: i32) -> Result<File, Why> {
     let flags = libc::O_PATH | libc::O_NOFOLLOW;
     let found = sys::openat(directory.as_raw_fd(), name.as_c_str(), flags, 0)
         .map(sys::owned)
@@ -184,5 +184,30 @@ fn existing(directory: &OwnedFd, name: &Name, append: i32) -> Result<File, Why> 
     if is.links != 1 {
         return Err((format!("it has {} names", is.links), Some(move_away.into())));
     }
-    open_found(&found, libc::O_WRONLY | append)
+    let file = open_found(&found, libc::O_WRONLY | append)?;
+    if geteuid().is_root() && opens_to_others(directory, &file, made)? {
+        let why = "it gives others more than a file that is made anew, and another user can have \
+                   moved it there";
+        return Err((why.into(), Some(move_away.into())));
+    }
+    Ok(file)
+}
+
+/// Whether a file of root's in a directory that others write to (/tmp) lets others do what a new
+/// one would not. A user who has such a file in a directory of their own can move it there
+/// (rename(2) asks for that directory alone), and reads or writes what root's target writes.
+fn opens_to_others(directory: &OwnedFd, file: &File, made: Made) -> Result<bool, Why> {
+    let look = |fd: RawFd| sys::describe(fd).map_err(|Errno(errno)| plain(errno));
+    if look(directory.as_raw_fd())?.mode & 0o022 == 0 {
+        return Ok(false);
+    }
+    let is = look(file.as_raw_fd())?;
+    let mask = sys::umask(0o077).and_then(|mask| sys::umask(mask).map(|_| mask));
+    let mut granted = made.mode.0 & !mask.map_err(|Errno(errno)| plain(errno))?;
+    // The group is the user's where their directory is set-group-id, and an access list (acl(5))
+    // names users within the bits of the group.
+    if is.group != getegid().as_raw() || sys::has_access_list(file.as_raw_fd()) {
+        granted &= 0o700 | (granted & 0o007) << 3 | 0o007;
+    }
+    Ok(is.mode & 0o077 & !granted != 0)
 }
