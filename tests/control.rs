@@ -405,8 +405,9 @@ fn no_other_process_is_ended() {
             u64::MAX >> 1
         )
     };
-    // Held by a lock, as a living launcher's is: of ourselves, and of init.
-    for launcher in [std::process::id() + 1_000_000, 1] {
+    // Held by a lock, as a living launcher's is: of nobody, of init, and of a process that the
+    // caller may end.
+    for launcher in [std::process::id() + 1_000_000, 1, number] {
         std::fs::write(&file, lie(launcher)).unwrap();
         std::os::unix::fs::chown(&file, is_root().then_some(USER), is_root().then_some(USER))
             .unwrap();
@@ -414,6 +415,7 @@ fn no_other_process_is_ended() {
         held.lock().unwrap();
         let output = run.stockade(&["kill", "liar"]);
         assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("liar"), "{}", text(&output.stderr));
         assert!(other.try_wait().unwrap().is_none());
     }
     other.kill().unwrap();

@@ -3,7 +3,9 @@
 //! dead one left, and goes.
 //!
 //! The directory is the caller's alone, and every file is opened through it: no other user can put
-//! a file there.
+//! a file there. A target of the caller's can, where a grant holds the directory (`broad = true`, or
+//! /tmp in a run whose directory is another): so the kernel, and not the file, says which process
+//! the launcher is, by a second lock that is the process's own (fcntl(2), F_GETLK).
 //!
 //! A file is a line of JSON, the entry, and after it the plan as [`stored`] writes it: without what
 //! came from the caller's environment. One that is longer than [`LARGEST_PLAN`] is left out. What
@@ -13,6 +15,7 @@ use crate::launch::cgroup::Group;
 use crate::launch::leftover::{self, Leftover};
 use crate::launch::stat;
 use crate::plan::{Plan, stored};
+use crate::sys;
 use crate::text::bytes;
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -160,6 +163,8 @@ impl Registry {
         text: &[u8],
     ) -> Result<(), Refused> {
         file.try_lock().map_err(io::Error::from)?;
+        sys::lock_for_process(file.as_raw_fd())
+            .map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
         file.write_all(text)?;
         for _ in 0..TRIES {
             match std::fs::hard_link(draft, self.at(&format!("{name}{ENDING}"))) {
@@ -206,7 +211,7 @@ impl Registry {
         let (entry, _) = read(&mut file)?;
         // The lock may be that of another reader who is about to take the file away.
         let lives = matches!(stat::of(entry.launcher as u64), Ok(Some(process)) if !process.ended && process.began <= entry.begun);
-        if !lives {
+        if !lives || sys::locking_process(file.as_raw_fd()) != Ok(Some(entry.launcher)) {
             return Ok(None);
         }
         Ok(Some(Live { name: name.to_owned(), entry, file }))
