@@ -239,8 +239,7 @@ pub(crate) fn plan_settled(
     namespaces::forbid(&profile.namespaces, choice, host, &profile.optional, &mut draft);
     capabilities::draft(&profile.capabilities, settled.of_capabilities(), host, &mut draft);
     let exec = process::exec(&profile.process, settled.settings.clone(), &mut draft);
-    let seen = (mounts.uncovered(&profile.mounts), &drafted.opened[..]);
-    let watch = process::draft(&profile.process, seen, choice, host, &mut draft);
+    let watch = process::draft(&profile.process, mounts.whole(), choice, host, &mut draft);
     rlimits::draft(&profile.rlimits, host, &mut draft);
     let grouped = limits::draft(&settled.of_limits(), host, &mut draft);
     rules::note_groups(&settled, &grouped, &mut draft);

@@ -639,6 +639,10 @@ fn the_working_folder_is_the_callers_where_it_is_in_sight() {
         let bound = format!("{}\"{at}\" = \"ro\"\n", system(""));
         assert_eq!(place.sh(*who, &bound, "pwd -P"), at, "{who:?}");
         assert_eq!(place.sh(*who, &system(""), "pwd -P"), "/", "{who:?}");
+        let above = format!("{}\"{at}/in/it\" = \"tmpfs\"\n", system(""));
+        assert_eq!(place.sh(*who, &above, "pwd -P; ls"), format!("{at}\nin"), "{who:?}: above one");
+        let empty = format!("{}\"{at}\" = \"tmpfs\"\n", system(""));
+        assert_eq!(place.sh(*who, &empty, "pwd -P; ls"), at, "{who:?}: made empty");
         let other = format!("{}\"{at}\" = {{ bind = \"/usr/lib\" }}\n", system(""));
         assert_eq!(
             place.sh(*who, &other, "pwd -P"),

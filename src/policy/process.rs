@@ -29,8 +29,8 @@ section! {
         command: Key<Vec<At<String>>> = Fill { args: true, ..Fill::TEXT }.of_key(),
         /// What the target sees as its own name (argv[0]); default: the first word.
         arg0: Key<String>,
-        /// The working directory inside; default: the caller's, where it is visible inside, else
-        /// `/`.
+        /// The working directory inside; default: the caller's, where it is there inside (granted,
+        /// made by an entry, or above one), else `/`.
         cwd: Key<AbsolutePath>,
         /// The longest time that the target may run; then `stop-signal`.
         timeout: Key<Time>,

@@ -10,7 +10,7 @@ use crate::kernel::rights::Rights;
 use crate::language::value::{below, join, parent};
 use crate::policy::mounts::kinds::Mount;
 use crate::policy::mounts::settle::Settled;
-use crate::policy::mounts::tree::{Covered, Tree, covered, empty};
+use crate::policy::mounts::tree::{Covered, Tree, covered, empty, is_there};
 use crate::policy::namespaces::Namespace;
 use crate::probe::search::Search;
 use crate::probe::view::{Bare, Found, View, What};
@@ -171,14 +171,12 @@ impl Host {
         Ok(if unknown && below(path, &found.path).is_some() { path.to_owned() } else { found.path })
     }
 
-    /// Where a relative command begins: the profile's directory, or the caller's where an entry
-    /// shows it.
+    /// Where a relative command begins: the profile's directory, or the caller's where it is inside.
     fn working_directory(&self, sought: &Sought, tree: &Tree) -> Option<String> {
         match &sought.cwd {
             Some(cwd) => Some(cwd.clone()),
             None => {
-                let shows = View::new(tree, Bare::Nothing).shows(&self.caller.cwd);
-                shows.then(|| self.caller.cwd.clone())
+                is_there(tree, &self.caller.cwd).then(|| self.caller.cwd.clone())
             }
         }
     }

@@ -102,11 +102,6 @@ impl<'a> View<'a> {
         self.tree.over(path).0 != "/"
     }
 
-    /// Whether a directory of the host is at the same path inside.
-    pub(super) fn shows(&self, path: &str) -> bool {
-        bound_at(self.tree, path).is_some_and(|source| source == path)
-    }
-
     /// Follows an absolute path to its end; the error is the kernel's.
     pub(super) fn follow(&mut self, path: &str) -> Result<Found, i32> {
         let mut walk = walk(self.tree, self, path, Last::Followed);

@@ -180,6 +180,18 @@ pub(crate) fn bound_at(tree: &Tree, path: &str) -> Option<String> {
     all_bound_at(tree, path).into_iter().next()
 }
 
+/// Whether a directory of the host is there inside at its own path: an entry shows it, makes a
+/// directory there, or is below it. Another of the host's directories at that path is another one.
+pub(crate) fn is_there(tree: &Tree, path: &str) -> bool {
+    let (over, node) = tree.nearest(path);
+    match node.ground() {
+        Ground::Own(Own::Memory { .. } | Own::Directory | Own::Devices(_)) if over == path => true,
+        Ground::Own(Own::Link(_) | Own::File(_)) => false,
+        Ground::Host(stack) if shown(stack, over, path).next().is_some_and(|at| at == path) => true,
+        Ground::Own(_) | Ground::Host(_) | Ground::Kernel(_) | Ground::Same => tree.is_way(path),
+    }
+}
+
 /// The host's paths that can be shown at a path, the topmost first, by the nearest entry at or
 /// above it.
 pub(crate) fn all_bound_at(tree: &Tree, path: &str) -> Vec<String> {

@@ -6,10 +6,10 @@ use crate::host::Host;
 use crate::host::streams::Stream;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
-use crate::language::value::{Mode, Time, ancestors, below};
+use crate::language::value::{Mode, Time, below};
 use crate::policy::bounds;
 use crate::policy::env::{Setting, search_path};
-use crate::policy::mounts::{Mounts, Opened, What};
+use crate::policy::mounts::tree::{Tree, is_there};
 use crate::policy::namespaces::{Choice, Namespace};
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
@@ -90,7 +90,7 @@ pub(crate) fn exec(process: &Process, env: Vec<Setting>, draft: &mut Draft) -> E
 /// Drafts the state of the target's process.
 pub(crate) fn draft(
     process: &Process,
-    (mounts, opened): (&Mounts, &[Opened]),
+    tree: &Tree,
     choice: &Choice,
     host: &Host,
     draft: &mut Draft,
@@ -110,7 +110,7 @@ pub(crate) fn draft(
     draft_priorities(process, host, draft);
     let cwd = match process.cwd.get() {
         Some(cwd) => At::new(Name::new(cwd), cwd.at),
-        None if hosts_tree || is_visible(&host.caller.cwd, mounts, opened) => {
+        None if hosts_tree || is_there(tree, &host.caller.cwd) => {
             At::unsaid(Name::new(&host.caller.cwd))
         }
         None => {
@@ -224,26 +224,4 @@ fn watch(
         kill_after_ms: process.kill_after.get().map_or(10_000, |time| millis(time.value)),
         stop_signal: process.stop_signal.get().map_or(libc::SIGTERM, |signal| signal.0 as i32),
     }
-}
-
-/// Whether a directory of the host is at the same path inside: the nearest thing attached above it
-/// comes from that very path.
-fn is_visible(path: &str, mounts: &Mounts, opened: &[Opened]) -> bool {
-    let attached = |over: &str| {
-        let is_there = |one: &&Opened| one.inside.as_ref().is_some_and(|path| path.text() == over);
-        opened.iter().find(is_there)
-    };
-    for over in ancestors(path) {
-        match (attached(over), mounts.get(over).map(|mount| &mount.value)) {
-            (Some(Opened { what: What::Tree { source, .. }, .. }), _) => {
-                return source.text() == over;
-            }
-            (Some(Opened { what: What::Made { .. }, .. }), _) => return false,
-            // An entry that was left out leaves what is above it in sight.
-            (None, None) => {}
-            (None, Some(mount)) if mount.grant(over).is_some() => {}
-            (None, Some(_)) => return false,
-        }
-    }
-    false
 }
