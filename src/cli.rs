@@ -60,12 +60,18 @@ pub(crate) enum Command {
     /// List the running sandboxes that have a name
     Ps(Listing),
     /// Suspend every process of a sandbox
+    #[command(
+        after_help = "Example, with name = \"build\" in its profile:\n  stockade freeze build"
+    )]
     Freeze(Running),
     /// Resume a frozen sandbox
+    #[command(after_help = "Example, with name = \"build\" in its profile:\n  stockade thaw build")]
     Thaw(Running),
     /// Send a sandbox its stop signal, and kill it when its kill-after is over
+    #[command(after_help = "Example, with name = \"build\" in its profile:\n  stockade stop build")]
     Stop(Running),
     /// Kill a sandbox, and wait until nothing is left of it
+    #[command(after_help = "Example, with name = \"build\" in its profile:\n  stockade kill build")]
     Kill(Running),
     /// Write a commented profile to start from
     New(New),
@@ -427,7 +433,6 @@ pub(crate) struct Listing {
 
 // Sandboxes that run.
 #[derive(Debug, Args)]
-#[command(after_help = "Example, with name = \"build\" in its profile:\n  stockade kill build")]
 pub(crate) struct Running {
     /// Names of sandboxes, as the key `name` of their profiles gives them
     #[arg(value_name = "SANDBOX", required = true)]

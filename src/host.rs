@@ -127,6 +127,8 @@ pub struct Host {
     pub taken: Vec<(u32, u32)>,
     /// The parts of the profile that came from the caller's environment.
     pub private: Vec<Span>,
+    /// What the profile is called: its file in its real place, or the name of a built-in one.
+    pub profile: String,
     /// The files that the profile came from, in their real places.
     pub profiles: Vec<String>,
     /// Names by which the next run could find another profile, and which no mount can keep.

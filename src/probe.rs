@@ -57,6 +57,7 @@ pub(crate) use streams::open_anew;
 pub fn probe(profile: &Profile, caller: Caller, sources: &Sources) -> (Host, Settled) {
     let with_fs = caller.uid == 0;
     let mut host = Host {
+        profile: sources.main().to_owned(),
         profiles: sources.files().map(str::to_owned).collect(),
         loose_profiles: sources
             .loose()

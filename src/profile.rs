@@ -109,6 +109,11 @@ impl Profile {
         changes.leave();
     }
 
+    /// The first word of the command.
+    fn program(&self) -> Option<&str> {
+        self.process.command.get()?.first().map(|word| word.value.as_str())
+    }
+
     /// Puts the words after PROFILE in the place of the command.
     fn run(&mut self, words: At<Vec<At<String>>>, changes: Option<&mut Changes>) {
         let command = &mut self.process.command;

@@ -4,6 +4,7 @@
 //! variable is put into it, and no star is a pattern.
 
 use crate::language::spelled::{Toml, name};
+use crate::text::paths::{from_directory as absolute, plain};
 use crate::text::problem::{Problem, escape};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
@@ -54,6 +55,15 @@ pub(super) fn mount(access: Access, word: &str, directory: &str) -> Read {
             _ => format!("{flag} PATH, or {flag} PATH:INSIDE"),
         };
         return Err(refuse("it names no path", help));
+    }
+    // A colon and no `/` behind it are of the path itself; docker's third part is meant here.
+    for (end, right) in [(":ro", "--ro"), (":rw", "--rw")] {
+        if access != Access::Hidden
+            && let Some(path) = word.strip_suffix(end)
+        {
+            let help = format!("{right} {}", shell_word(path));
+            return Err(refuse(&format!("the flag says the access, not `{end}`"), help));
+        }
     }
     if outside == "~" || outside.starts_with("~/") {
         let help = format!("{flag} \"$HOME{}\"", &word[1..]);
@@ -116,35 +126,6 @@ pub(super) fn cwd(word: &str, directory: &str) -> Read {
     Ok((called("--cwd", word), format!("process.cwd = {}", Toml::word(path))))
 }
 
-/// A path from the caller's directory. That directory comes from getcwd(3) and has no links, so
-/// `..` at the beginning is its parent; `..` after a name may mean another directory, and is
-/// refused as in a profile.
-fn absolute(path: &str, directory: &str) -> Option<String> {
-    if path.starts_with('/') {
-        return Some(plain(path));
-    }
-    if !directory.starts_with('/') {
-        return None;
-    }
-    let mut base = directory.trim_end_matches('/');
-    let mut rest: Vec<&str> = vec![];
-    for part in path.split('/').filter(|part| !["", "."].contains(part)) {
-        if part == ".." && rest.is_empty() {
-            base = base.rfind('/').map_or("", |slash| &base[..slash]);
-        } else {
-            rest.push(part);
-        }
-    }
-    let path = [vec![base], rest].concat().join("/");
-    Some(if path.is_empty() { "/".into() } else { path })
-}
-
-/// An absolute path without `//`, `.` and a `/` at its end.
-fn plain(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').filter(|part| !["", "."].contains(part)).collect();
-    format!("/{}", parts.join("/"))
-}
-
 /// What messages and `plan --layers` call the layer: the words of the user.
 fn called(flag: &str, word: &str) -> String {
     format!("{flag} {}", shell_word(word))
@@ -178,6 +159,7 @@ mod tests {
         assert_eq!(ro("/a*:/b"), "mounts.\"/b\" = { bind = \"/a*\", access = \"ro\" }");
         assert_eq!(ro("/é\"\n"), "mounts.\"/é\\\"\\n\" = \"ro\"");
         assert!(ro("").contains("names no path") && ro(":/x").contains("names no path"));
+        assert!(ro("/opt:/opt:ro").contains("not `:ro`"));
         assert!(ro("~/x").contains("did not replace `~`"));
         assert_eq!(
             mount(Access::Hidden, "/a:/b", "/").unwrap().1,

@@ -3,6 +3,7 @@
 
 use super::Cli;
 use crate::language::spelled::literal;
+use crate::policy::mounts::is_of_the_system;
 use crate::text::shell::shell_word;
 
 /// What an option of another tool means here.
@@ -12,6 +13,14 @@ pub(crate) enum Means {
     Options(&'static str),
     /// A line of TOML for `--config`, in which each word is a string.
     Line(&'static str),
+    /// `--memory`, with the unit as it is written here.
+    Memory,
+    /// Device nodes of the host at a path.
+    Devices,
+    /// A limit of getrlimit(2), as `NAME=SOFT[:HARD]`.
+    Limit,
+    /// Docker's word for what `[seccomp]` and others say.
+    Security,
     /// No option is needed, and why.
     Default(&'static str),
     /// The profile itself.
@@ -22,7 +31,9 @@ pub(crate) enum Means {
     Nothing(&'static str),
 }
 
-use Means::{Default, Line, Nothing, Options, Plan, Profile};
+use Means::{Default, Devices, Limit, Line, Memory, Nothing, Options, Plan, Profile, Security};
+
+const NO_PORTS: &str = "ports inside cannot be published yet";
 
 /// Which tools have an option, the option in its spellings, how many words it takes, and what it
 /// means.
@@ -37,12 +48,7 @@ pub(crate) const OPTIONS: &[Other] = &[
     ("docker, podman, bwrap", &["--tmpfs"], 1, Line("mounts.{1} = \"tmpfs\"")),
     ("bwrap", &["--proc"], 1, Line("mounts.{1} = \"proc\"")),
     ("bwrap", &["--dev"], 1, Line("mounts.{1} = \"dev\"")),
-    (
-        "bwrap",
-        &["--dev-bind", "--dev-bind-try"],
-        2,
-        Line("mounts.{2} = { bind = {1}, access = \"rw\" }"),
-    ),
+    ("bwrap", &["--dev-bind", "--dev-bind-try"], 2, Devices),
     ("docker, podman", &["--device"], 1, Line("mounts.{1} = \"device\"")),
     ("bwrap", &["--symlink"], 2, Line("mounts.{2} = { symlink = {1} }")),
     ("bwrap", &["--dir"], 1, Line("mounts.{1} = \"dir\"")),
@@ -58,7 +64,7 @@ pub(crate) const OPTIONS: &[Other] = &[
         "firejail",
         &["--private", "--private-tmp", "--private-dev"],
         0,
-        Default("nothing of the home, of /tmp and of /dev is visible but what a line grants"),
+        Default("of a home, /tmp and /dev the target sees what the profile grants"),
     ),
     // ---- environment, directory, ids ----
     ("docker, podman", &["-e"], 1, Options("--env {1}")),
@@ -75,11 +81,18 @@ pub(crate) const OPTIONS: &[Other] = &[
     ("bwrap", &["--unshare-net"], 0, Options("--net none")),
     ("bwrap", &["--share-net"], 0, Options("--net host")),
     // ---- limits ----
-    ("docker, podman", &["-m"], 1, Options("--memory {1}")),
+    ("docker, podman", &["-m"], 1, Memory),
     ("docker, podman", &["--cpus"], 1, Line("limits.cpu = {1}")),
     ("docker, podman", &["--pids-limit"], 1, Line("limits.pids = {1}")),
+    ("docker, podman", &["--ulimit"], 1, Limit),
+    ("firejail", &["--rlimit-as"], 1, Line("rlimits.as = {1}")),
+    ("firejail", &["--rlimit-cpu"], 1, Line("rlimits.cpu = {1}")),
+    ("firejail", &["--rlimit-fsize"], 1, Line("rlimits.fsize = {1}")),
+    ("firejail", &["--rlimit-nofile"], 1, Line("rlimits.nofile = {1}")),
+    ("firejail", &["--rlimit-nproc"], 1, Line("rlimits.nproc = {1}")),
+    ("firejail", &["--rlimit-sigpending"], 1, Line("rlimits.sigpending = {1}")),
     // ---- powers ----
-    ("docker, podman, bwrap", &["--cap-add"], 1, Line("capabilities.keep = [{1}]")),
+    ("docker, podman, bwrap", &["--cap-add"], 1, Line("capabilities.ambient = [{1}]")),
     (
         "docker, podman, bwrap",
         &["--cap-drop"],
@@ -92,12 +105,7 @@ pub(crate) const OPTIONS: &[Other] = &[
         0,
         Nothing("no option gives all up: name what is needed, or run without a sandbox"),
     ),
-    (
-        "docker, podman",
-        &["--security-opt"],
-        1,
-        Nothing("see [seccomp], [landlock] and namespaces in: stockade man 5"),
-    ),
+    ("docker, podman", &["--security-opt"], 1, Security),
     // ---- namespaces and life ----
     (
         "bwrap",
@@ -122,7 +130,7 @@ pub(crate) const OPTIONS: &[Other] = &[
         "docker, podman",
         &["--rm", "--init"],
         0,
-        Default("nothing is left of a sandbox, and its pid 1 reaps"),
+        Default("a sandbox leaves nothing behind, and its pid 1 waits for orphans"),
     ),
     (
         "docker, podman",
@@ -136,7 +144,7 @@ pub(crate) const OPTIONS: &[Other] = &[
         0,
         Nothing("it runs in the foreground: let the shell (&) or systemd start it"),
     ),
-    ("docker, podman", &["--publish"], 1, Nothing("ports inside cannot be published yet")),
+    ("docker, podman", &["--publish"], 1, Nothing(NO_PORTS)),
     // ---- the command line ----
     ("firejail", &["-p", "--profile"], 1, Profile),
     ("others", &["--dry-run", "-n"], 0, Plan),
@@ -310,32 +318,77 @@ impl Said {
                     .split(' ')
                     .map(|word| shell_word(&filled(word, words, &|word| word.to_owned())))
                     .collect();
-                // Docker's third part says the access.
-                match form.as_slice() {
-                    [flag, path] if flag == "--rw" && path.ends_with(":ro") => {
-                        self.options.extend(["--ro".into(), path[..path.len() - 3].to_owned()]);
-                    }
-                    [flag, path] if flag == "--rw" && path.ends_with(":rw") => {
-                        self.options.extend([flag.clone(), path[..path.len() - 3].to_owned()]);
-                    }
-                    _ => self.options.extend(form),
-                }
+                self.options(form);
+            }
+            Memory => {
+                let size = words[0].to_ascii_uppercase();
+                self.options(vec!["--memory".into(), shell_word(size.trim_end_matches('B'))]);
             }
             Line(form) => {
                 let word = |word: &str| match form.starts_with("capabilities") {
                     true => value(&capability(word)),
                     false => value(word),
                 };
-                let line = filled(form, words, &word);
-                self.options.extend(["--config".to_owned(), shell_word(&line)]);
+                self.line_of(form, words, &word);
             }
+            Devices => self.line_of(devices(&words[0]), words, &value),
+            Limit => {
+                let (name, limit) = words[0].split_once('=').unwrap_or((&words[0], "NUMBER"));
+                let (form, hard) = match limit.split_once(':') {
+                    Some((soft, hard)) => (format!("{{ soft = {soft}, hard = {hard} }}"), true),
+                    None => (limit.to_owned(), false),
+                };
+                let form = if hard { form } else { value(&form) };
+                self.line_of(&format!("rlimits.{name} = {form}"), &[], &value);
+            }
+            Security => match words[0].split_once(['=', ':']) {
+                Some(("seccomp", file)) if file != "unconfined" => {
+                    self.line_of("seccomp.import = {1}", &[file.to_owned()], &value);
+                }
+                _ if words[0].starts_with("no-new-privileges") => {
+                    self.reason("the target gains no privileges by execve(2)");
+                }
+                _ => self.reason("[seccomp] and [landlock] of the profile say what is allowed"),
+            },
+            // Docker's `-p 80:80`.
+            Profile if words[0].starts_with(|c: char| c.is_ascii_digit()) => self.reason(NO_PORTS),
             Profile => self.profile = words.first().cloned(),
             Plan => self.command = "plan".into(),
-            Default(why) | Nothing(why) => {
-                if !self.reasons.contains(&why) {
-                    self.reasons.push(why);
-                }
+            Default(why) | Nothing(why) => self.reason(why),
+        }
+    }
+
+    /// Adds a flag with its word.
+    fn options(&mut self, form: Vec<String>) {
+        let [flag, path] = form.as_slice() else { return self.options.extend(form) };
+        if flag != "--rw" {
+            return self.options.extend(form);
+        }
+        // Docker's third part says the access.
+        let (flag, path) = match (path.strip_suffix(":ro"), path.strip_suffix(":rw")) {
+            (Some(path), _) => ("--ro", path),
+            (_, Some(path)) => ("--rw", path),
+            _ => ("--rw", path.as_str()),
+        };
+        let outside = path.split(":/").next().unwrap_or(path);
+        let flag = match flag == "--rw" && is_of_the_system(outside.trim_end_matches('/')) {
+            true => {
+                self.reason("a whole directory of the system is granted read-only");
+                "--ro"
             }
+            false => flag,
+        };
+        self.options.extend([flag.to_owned(), path.to_owned()]);
+    }
+
+    fn line_of(&mut self, form: &str, words: &[String], spell: &dyn Fn(&str) -> String) {
+        let line = filled(form, words, spell);
+        self.options.extend(["--config".to_owned(), shell_word(&line)]);
+    }
+
+    fn reason(&mut self, why: &'static str) {
+        if !self.reasons.contains(&why) {
+            self.reasons.push(why);
         }
     }
 
@@ -359,6 +412,15 @@ impl Said {
 fn value(word: &str) -> String {
     let is_number = word.parse::<u32>().is_ok() || word.parse::<f64>().is_ok_and(f64::is_finite);
     if is_number { word.to_owned() } else { literal(word) }
+}
+
+/// The line for device nodes of the host: of /dev itself it is the minimal one.
+fn devices(source: &str) -> &'static str {
+    match source.trim_end_matches('/') {
+        "/dev" => "mounts.{2} = \"dev\"",
+        node if node.starts_with("/dev/") => "mounts.{2} = { device = {1} }",
+        _ => "mounts.{2} = { bind = {1}, access = \"rw\" }",
+    }
 }
 
 /// `CAP_NET_RAW` and `NET_RAW` are `net-raw` here.
@@ -421,9 +483,40 @@ mod tests {
             ("run --clearenv base true", "the environment begins empty: stockade run base -- true"),
             (
                 "run --rm --bind /a /b make x",
-                "nothing is left of a sandbox, and its pid 1 reaps: stockade run --rw /a:/b default -- make x",
+                "a sandbox leaves nothing behind, and its pid 1 waits for orphans: stockade run --rw /a:/b default -- make x",
             ),
             ("check --bind /a /b base", "stockade check --rw /a:/b base"),
+            ("run -m 256m base ls", "stockade run --memory 256M base -- ls"),
+            ("run -m 1gb base ls", "stockade run --memory 1G base -- ls"),
+            (
+                "run -p 80:80 base -- true",
+                "ports inside cannot be published yet: stockade run base -- true",
+            ),
+            (
+                "run --dev-bind /dev /dev base true",
+                "stockade run --config 'mounts.\"/dev\" = \"dev\"' base -- true",
+            ),
+            (
+                "run --whitelist=/srv base true",
+                "a whole directory of the system is granted read-only: stockade run --ro /srv base \
+                 -- true",
+            ),
+            (
+                "run --ulimit nofile=64 base true",
+                "stockade run --config 'rlimits.nofile = 64' base -- true",
+            ),
+            (
+                "run --ulimit nofile=64:128 base true",
+                "stockade run --config 'rlimits.nofile = { soft = 64, hard = 128 }' base -- true",
+            ),
+            (
+                "run --cap-add NET_RAW base true",
+                "stockade run --config 'capabilities.ambient = [\"net-raw\"]' base -- true",
+            ),
+            (
+                "run --security-opt seccomp=/f.json base true",
+                "stockade run --config 'seccomp.import = \"/f.json\"' base -- true",
+            ),
         ] {
             assert_eq!(line(theirs).as_deref(), Some(ours), "{theirs}");
         }

@@ -85,12 +85,8 @@ fn absolute(path: &str, cwd: &str) -> String {
 /// What was done, and what to try next.
 fn closing(role: Role, file: &str, word: &str, is_path: bool) -> String {
     let set = if role == Role::Service { "--set data=DIR " } else { "" };
-    // A target that can write to the directory of its profile can change the restrictions of its
-    // next run.
     let place = match role {
-        Role::Command | Role::Build if is_path => {
-            "in the directory that COMMAND works on, which must not be the profile's"
-        }
+        Role::Command | Role::Build if is_path => "in the directory that COMMAND works on",
         _ => "see what it does",
     };
     format!(

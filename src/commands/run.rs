@@ -175,6 +175,6 @@ fn beyond_the_filter(outcome: Outcome, denials: &Denials, plan: &Plan) {
     };
     warn(&format!(
         "stockade: what the mounts, Landlock and the kernel itself deny is not seen from here: ask \
-         stockade why PROFILE /PATH{log}\n"
+         stockade why PROFILE /PATH, or cap:NAME{log}\n"
     ));
 }

@@ -78,6 +78,25 @@ pub(crate) fn spell_section<const N: usize>(keys: [(&str, Option<Toml>); N]) -> 
     (!said.is_empty()).then_some(Toml::Section(said))
 }
 
+/// What other tools, and habit, call a key: their word and ours.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("cmd", "command"),
+    ("exec", "command"),
+    ("argv", "command"),
+    ("workdir", "cwd"),
+    ("directory", "cwd"),
+    ("environment", "env"),
+    ("environ", "env"),
+    ("volumes", "mounts"),
+    ("syscalls", "seccomp"),
+    ("resources", "limits"),
+];
+
+fn by_another_name(word: &str, names: &[String]) -> Option<String> {
+    let (_, ours) = OTHER_NAMES.iter().find(|(theirs, _)| *theirs == word)?;
+    names.iter().any(|name| name == ours).then(|| format!("did you mean `{ours}`?"))
+}
+
 /// The problem of a key that the section does not have.
 #[inline(never)]
 pub(crate) fn unknown_key(
@@ -101,7 +120,7 @@ pub(crate) fn unknown_key(
     }
     let names: Vec<String> = keys.iter().map(KeyDoc::name).collect();
     let known = names.iter().map(String::as_str).chain(later.iter().copied());
-    let near = suggestion(name.value, known);
+    let near = by_another_name(name.value, &names).or_else(|| suggestion(name.value, known));
     // A misspelt section is likelier than a key at the top.
     let elsewhere = match (&near, section) {
         (Some(_), "") => None,

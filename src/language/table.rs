@@ -27,8 +27,10 @@ impl<'n, 'i> Keys<'n, 'i> {
             }
             let names: Vec<String> = fields.iter().map(|field| key_name(field)).collect();
             let names = || names.iter().map(String::as_str);
-            let help = suggestion(key.get_ref(), names())
-                .unwrap_or_else(|| format!("write {}", names().collect::<Vec<_>>().join(", ")));
+            let help = suggestion(key.get_ref(), names()).unwrap_or_else(|| {
+                let names: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+                format!("its keys are {}", names.join(", "))
+            });
             let unknown = Why::unknown_key(key.get_ref(), "`").help(help);
             keys.wrongs.add(unknown.at_place(key.span().into()));
         }

@@ -252,7 +252,7 @@ impl Written for Time {
         let millis = match unit {
             "ms" => Some(1),
             "s" => Some(1_000),
-            "m" | "min" => Some(60_000),
+            "m" => Some(60_000),
             "h" => Some(3_600_000),
             "d" => Some(86_400_000),
             _ => None,
@@ -267,7 +267,7 @@ impl Written for Time {
         Spelled::Text(self.to_string())
     }
     fn looks() -> Shape {
-        Shape::form("a time such as `\"30s\"`", "^[0-9]+(ms|s|m|min|h|d)$")
+        Shape::form("a time such as `\"30s\"`", "^[0-9]+(ms|s|m|h|d)$")
     }
 }
 

@@ -55,6 +55,16 @@ impl Read for Variable {
             DeValue::String(text) => Ok(Variable::Text(text.to_string())),
             // `false` never reaches a value: it removes the entry.
             DeValue::Boolean(_) => Ok(Variable::Pass { required: false, or: None }),
+            // `A.B = "x"` is a table in TOML.
+            DeValue::Table(table)
+                if let Some((key, _)) = table.iter().next()
+                    && table.len() == 1
+                    && key.get_ref().starts_with(|c: char| c.is_ascii_uppercase()) =>
+            {
+                let help = "write a name that has a dot in quotes, such as \"A.B\" = \"x\"";
+                let why = Why::unknown_key(key.get_ref(), "`").help(help);
+                Err(why.at_place(key.span().into()))
+            }
             DeValue::Table(_) => Source::read(node)?.settle(node),
             _ => Err(mismatch(node, "a text, true, false, or a table with `file`, `fd` or `pass`")),
         }

@@ -11,6 +11,7 @@
 
 mod beside;
 pub(crate) mod checks;
+pub(crate) use checks::is_of_the_system;
 pub(crate) mod draft;
 pub(crate) mod follow;
 pub(crate) mod glob;

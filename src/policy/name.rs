@@ -69,6 +69,6 @@ pub(crate) fn draft(name: &Key<SandboxName>, host: &Host, draft: &mut Draft) {
             format!("the sandbox's name is entered in {directory}, as XDG_RUNTIME_DIR is not set");
         draft.note(name.at, text);
     }
-    let profile = host.profiles.first().cloned().unwrap_or("built-in".into());
+    let profile = host.profile.clone();
     draft.outside(OutsideOp::EnterName { name: name.value.0.clone(), directory, profile }, name.at);
 }

@@ -175,9 +175,7 @@ impl Host {
     fn working_directory(&self, sought: &Sought, tree: &Tree) -> Option<String> {
         match &sought.cwd {
             Some(cwd) => Some(cwd.clone()),
-            None => {
-                is_there(tree, &self.caller.cwd).then(|| self.caller.cwd.clone())
-            }
+            None => is_there(tree, &self.caller.cwd).then(|| self.caller.cwd.clone()),
         }
     }
 }

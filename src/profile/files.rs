@@ -192,13 +192,18 @@ fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Prob
             if replaces(&text, name) {
                 return Ok(text);
             }
-            Err(ambiguous(
-                &[path, "built in"],
-                format!(
+            // One that extends its own name means the built-in profile.
+            let help = match extends(&text, name) {
+                true => format!(
+                    "in {path} write extends = [\"{BUILT_IN}{name}\"]: then it takes the place of \
+                     the built-in profile"
+                ),
+                false => format!(
                     "give the path of the file, or {BUILT_IN}{name}; the file takes the place of \
                      the built-in profile where it has extends = [\"{BUILT_IN}{name}\"]"
                 ),
-            ))
+            };
+            Err(ambiguous(&[path, "built in"], help))
         }
         ([], Some(text)) => Ok(text),
         ([], None) => {
@@ -220,6 +225,11 @@ fn named(name: &str, near: &str, caller: &Caller, at: Span) -> Result<Text, Prob
 
 /// Whether a text says itself that it is laid over the built-in profile of its name.
 fn replaces(text: &Text, name: &str) -> bool {
+    extends(text, &format!("{BUILT_IN}{name}"))
+}
+
+/// Whether a text has a word in its `extends`.
+fn extends(text: &Text, wanted: &str) -> bool {
     let Ok(text) = std::str::from_utf8(&text.bytes) else { return false };
     let (document, _) = DeTable::parse_recoverable(text);
     let Some(DeValue::Array(bases)) = document.get_ref().get("extends").map(|node| node.get_ref())
@@ -231,7 +241,7 @@ fn replaces(text: &Text, name: &str) -> bool {
             DeValue::Table(table) => table.get("profile").map(|node| node.get_ref()),
             word => Some(word),
         };
-        matches!(word, Some(DeValue::String(word)) if word.strip_prefix(BUILT_IN) == Some(name))
+        matches!(word, Some(DeValue::String(word)) if word == wanted)
     })
 }
 

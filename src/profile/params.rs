@@ -7,6 +7,7 @@ use crate::language::layers::{Changes, Effect};
 use crate::language::read::{Node, Why};
 use crate::language::reader::{AsWritten, Reader};
 use crate::language::section::table;
+use crate::text::paths::from_directory;
 use crate::text::problem::{Problem, Problems, suggestion};
 use crate::text::source::{At, Sources, Span};
 pub(super) use declaration::Declarations;
@@ -250,7 +251,7 @@ impl Params {
                 let why = "it is relative, and the caller's directory was removed or has no path";
                 Err(Why::new(why))
             }
-            true => param.read_text(&format!("{cwd}/{text}")),
+            true => param.read_text(&from_directory(text, cwd).unwrap_or_else(|| text.to_owned())),
             false => param.read_text(text),
         };
         param.secret = false;
@@ -281,7 +282,7 @@ impl Params {
             let problem = Problem::new(
                 "params::missing",
                 param.declared,
-                format!("cannot settle the parameter `{name}`: it has no value"),
+                format!("the parameter `{name}` has no value"),
             );
             let help = if is_behind(name) {
                 format!(

@@ -28,6 +28,7 @@ pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Pro
         let param =
             OF_A_PLACE.contains(&problem.code).then(|| whole(problem.at, sources)).flatten();
         let help = problem.help.as_ref().map(|help| {
+            let help = &for_flag(help, problem.at, sources);
             let help = match unshown(help, problem.at, caller, sources)
                 .filter(|_| gives_up(help, problem.at, sources))
             {
@@ -64,6 +65,34 @@ fn or_flag(help: String, at: Span, sources: &Sources) -> String {
         Some(format!("{before}say so on the command line: --config {flag}{after}"))
     };
     parts().unwrap_or(help)
+}
+
+/// The help of what a flag asks for: there is no line to edit, so that it is a flag, too.
+fn for_flag(help: &str, at: Span, sources: &Sources) -> String {
+    if !sources.is_flag(at) {
+        return help.to_owned();
+    }
+    let optional = "optional = [\"limits\"] in the same file";
+    let help = help.replace(optional, "--config 'optional = [\"limits\"]'");
+    let Some(source) = sources.source(at) else { return help };
+    let (name, section) = (&source.name, source.text.split('.').next().unwrap_or_default());
+    let is_mount = ["--ro ", "--rw "].iter().any(|flag| name.starts_with(flag));
+    let Some((begin, end)) = entry(&help).filter(|_| is_mount) else { return help };
+    let line = shell_word(&format!("{section}.{}", &help[begin..end]));
+    let before = help[..begin].trim_end().trim_end_matches(':');
+    format!("{before}, in the place of {name}: --config {line}{}", &help[end..])
+}
+
+/// The place of an entry of `[mounts]` in a text, where it is a table.
+fn entry(help: &str) -> Option<(usize, usize)> {
+    let middle = help.find("\" = { ")?;
+    let begin = help[..middle].rfind(" \"").map_or(0, |at| at + 1);
+    let mut quoted = false;
+    let end = help[middle + 1..].char_indices().find(|(_, c)| {
+        quoted ^= *c == '"';
+        *c == '}' && !quoted
+    })?;
+    help[begin..].starts_with('"').then_some((begin, middle + 2 + end.0))
 }
 
 /// The line with the variable must not show its value, which may be a secret.

@@ -35,6 +35,35 @@ pub fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
     path.strip_prefix(base).filter(|tail| tail.is_empty() || tail.starts_with('/'))
 }
 
+/// A path from the caller's directory. That directory comes from getcwd(3) and has no links, so
+/// `..` at the beginning is its parent; `..` after a name may mean another directory, and is
+/// refused as in a profile.
+pub(crate) fn from_directory(path: &str, directory: &str) -> Option<String> {
+    if path.starts_with('/') {
+        return Some(plain(path));
+    }
+    if !directory.starts_with('/') {
+        return None;
+    }
+    let mut base = directory.trim_end_matches('/');
+    let mut rest: Vec<&str> = vec![];
+    for part in path.split('/').filter(|part| !["", "."].contains(part)) {
+        if part == ".." && rest.is_empty() {
+            base = base.rfind('/').map_or("", |slash| &base[..slash]);
+        } else {
+            rest.push(part);
+        }
+    }
+    let path = [vec![base], rest].concat().join("/");
+    Some(if path.is_empty() { "/".into() } else { path })
+}
+
+/// An absolute path without `//`, `.` and a `/` at its end.
+pub(crate) fn plain(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').filter(|part| !["", "."].contains(part)).collect();
+    format!("/{}", parts.join("/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -311,6 +311,15 @@ impl Sources {
         self.files.iter().filter_map(|source| source.file.as_deref())
     }
 
+    /// What the profile itself is called: its real path, or its name without `<>`.
+    pub(crate) fn main(&self) -> &str {
+        let source = self.files.iter().find(|source| source.file.is_some() || source.is_built_in());
+        source.map_or("stdin", |source| match &source.file {
+            Some(file) => file,
+            None => source.name.trim_matches(['<', '>']),
+        })
+    }
+
     /// The text that holds `span`.
     pub fn source(&self, span: Span) -> Option<&Source> {
         self.files.iter().rev().find(|file| span.is_somewhere() && file.base <= span.start)

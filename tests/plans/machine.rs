@@ -231,6 +231,7 @@ pub fn for_user(profile: &Profile) -> Host {
         subuid: vec![(100_000, 65_536)],
         subgid: vec![(100_000, 65_536)],
         taken: vec![(0, 1000), (ANN, 1), (65_534, 1), (100_000, 65_536)],
+        profile: "/srv/profiles/this.toml".into(),
         profiles: vec!["/srv/profiles/this.toml".into()],
         control_groups: if profile.limits.is_used() { delegated() } else { Groups::default() },
         ..Host::default()

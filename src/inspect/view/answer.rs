@@ -79,7 +79,10 @@ fn one(answered: &Answered, sources: &Sources, paint: Paint) -> String {
         (None, None) if let Some(words) = never => {
             out += &format!("no line permits it: {}\n", flat(words))
         }
-        (None, None) if *sought => out += "no single line was found that changes that\n",
+        (None, None) if *sought && answer.verdict == Decision::Allows => {
+            out += "no single line was found that would deny it\n"
+        }
+        (None, None) if *sought => out += "no single line was found that would allow it\n",
         (None, None) => {}
     }
     out

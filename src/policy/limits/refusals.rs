@@ -6,6 +6,7 @@ use super::place::{Obstacle, obstacle};
 use super::{Limits, Wanted};
 use crate::host::groups::{Groups, Hierarchy};
 use crate::kernel::controller::{Controller, Form, Version};
+use crate::language::value::{below, quoted};
 use crate::step::draft::Draft;
 use crate::text::problem::{Problem, errno_words, suggestion};
 use crate::text::shell::shell_word;
@@ -80,6 +81,13 @@ fn delegate(controller: Controller, unified: bool) -> String {
     )
 }
 
+/// The part of `parent` below the mount, where it is written as a path of the file tree.
+fn below_mount<'l>(limits: &'l Limits, mount: &str) -> Option<&'l str> {
+    let parent = limits.parent.get()?.value.0.as_str();
+    let rest = below(parent, mount).or_else(|| below(parent, "/sys/fs/cgroup"))?;
+    Some(if rest.is_empty() { "/" } else { rest })
+}
+
 /// Whether a group with this controller can be made there.
 pub(super) fn check_place(
     hierarchy: &Hierarchy,
@@ -98,6 +106,10 @@ pub(super) fn check_place(
             let own = hierarchy.version == Version::V1 && limits.parent.get().is_none();
             let place = if own { "the launcher's own" } else { directory };
             let help = match (errno, hierarchy.version) {
+                // A path below the mount is meant.
+                (libc::ENOENT, _) if let Some(below) = below_mount(limits, &hierarchy.mount) => {
+                    format!("`parent` begins at the top of the groups: parent = {}", quoted(below))
+                }
                 (libc::ENOENT, _) => format!("make it first, as root: mkdir {directory}"),
                 (_, Version::V2) => {
                     format!(
@@ -106,9 +118,9 @@ pub(super) fn check_place(
                     )
                 }
                 (_, Version::V1) => format!(
-                    "as root make one for the user, and name it with `parent`:\ninstall -d -o USER \
-                     {}/NAME\nor start it as root; or run without them: optional = [\"limits\"] \
-                     in the same file",
+                    "as root make one for the user:\ninstall -d -o USER {}/NAME\nand name it: \
+                     parent = \"/NAME\"\nor start it as root; or run without them: optional = \
+                     [\"limits\"] in the same file",
                     hierarchy.mount
                 ),
             };

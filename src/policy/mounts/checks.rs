@@ -259,6 +259,11 @@ pub(crate) fn holds_profile(source: &str, host: &Host, can_cover: bool) -> Optio
     })
 }
 
+/// Whether a directory is the system's own, or holds what that keeps.
+pub(crate) fn is_of_the_system(path: &str) -> bool {
+    is_system(path) || lies_in_the_system(path) || STATE.contains(&path)
+}
+
 /// Why a directory is too wide to be written to, if it is: what is written there is run or read
 /// later by the host.
 pub(crate) fn why_broad(source: &str, host: &Host) -> Option<String> {
@@ -268,7 +273,7 @@ pub(crate) fn why_broad(source: &str, host: &Host) -> Option<String> {
     let mut config = config.iter().chain(&host.caller.user_profiles);
     if source == "/" {
         Some("it is the whole tree".into())
-    } else if is_system(source) || lies_in_the_system(source) || STATE.contains(&source) {
+    } else if is_of_the_system(source) {
         Some("it belongs to the system".into())
     } else if below(source, CRON).is_some() {
         Some("cron runs what is in it".into())

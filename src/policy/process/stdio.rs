@@ -7,8 +7,9 @@ use crate::language::section::Key;
 use crate::language::shape::{Need, Shape, Shaped};
 use crate::language::spelled::Toml;
 use crate::language::table::table;
-use crate::language::value::{AbsolutePath, Mode, parent, words};
+use crate::language::value::{AbsolutePath, Mode, Written, parent, words};
 use crate::step::Made;
+use crate::text::problem::suggestion;
 use crate::text::source::{At, Span};
 use toml::de::DeValue;
 
@@ -57,7 +58,16 @@ impl<T: Read> Read for Stdio<T> {
 
     fn read(node: &Node<'_>) -> Result<Stdio<T>, Wrongs> {
         match node.get_ref() {
-            DeValue::String(_) => Word::read(node).map(Stdio::Word),
+            DeValue::String(text) => Word::from_text(text).map(Stdio::Word).map_err(|why| {
+                let help =
+                    "write one of inherit, null, or a file, such as { file = \"/srv/data\" }";
+                (if suggestion(text, Word::WORDS.iter().copied()).is_some() {
+                    why
+                } else {
+                    why.help(help)
+                })
+                .at(node)
+            }),
             DeValue::Table(_) => T::read(node).map(Stdio::File),
             _ => Err(mismatch(node, "\"inherit\", \"null\", or a table with `file`")),
         }

@@ -7,6 +7,7 @@ use crate::language::layers::{Changes, Effect, Kind};
 use crate::language::reader::{Origin, Reader};
 use crate::language::section::Field;
 use crate::language::spelled::name;
+use crate::language::value::quoted;
 use crate::profile::Profile;
 use crate::profile::fill::{Filling, Secret};
 use crate::profile::layer::{Document, Layer};
@@ -155,7 +156,16 @@ fn replace_command(
             "cannot run `{}`: it reads as an option, and would be the program",
             first.value
         );
-        problems.push(Problem::new("cli::order", first.at, message).help(order.clone()));
+        // A command without `${ARGS}` takes no words.
+        let program = profile.program();
+        let help = match program.filter(|_| order.starts_with("for a program")) {
+            Some(program) => format!(
+                "to pass it on, in [process]: command = [{}, \"${{ARGS}}\"]; {order}",
+                quoted(program)
+            ),
+            None => order.clone(),
+        };
+        problems.push(Problem::new("cli::order", first.at, message).help(help));
     }
     let at = words.iter().fold(first.at, |at, word| Span { start: at.start, end: word.at.end });
     profile.run(At::new(words, at), changes);

@@ -6,6 +6,7 @@ use crate::text::layout::{self, Lines, fill};
 /// Words with which commands in help begin.
 const COMMANDS: &[&str] = &[
     "stockade ",
+    "--config ",
     "mkdir ",
     "touch ",
     "chmod ",

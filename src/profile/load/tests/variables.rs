@@ -99,7 +99,7 @@ fn what_is_wrong_with_a_parameter_is_said_at_its_place() {
     assert_eq!(
         Place::main(text).problems(),
         [
-            "main.toml:3:1: cannot settle the parameter `project`: it has no value (give it one: \
+            "main.toml:3:1: the parameter `project` has no value (give it one: \
              --set project=VALUE, or declare a default)",
             "main.toml:4:38: cannot give `jobs` this value: it is of type `integer`: `x` is not a \
              whole number",
@@ -130,7 +130,7 @@ fn flags_that_set_are_checked_in_their_own_text() {
         "--set:1:6: cannot give `jobs` this value: it is of type `integer`: `many` is not a whole \
          number"
     );
-    for bad in ["/a/../b", "../b", "", "a\nb"] {
+    for bad in ["/a/../b", "a/../b", "", "a\nb"] {
         let problem = Place::main(text).set("project", bad).problem();
         assert!(
             problem
