@@ -76,7 +76,7 @@ fn root_says_for_a_built_in_profile_by_a_flag_that_it_means_host_ids() {
         command.arg("check").args(flags).args(["landlock", "--", "true"]).output().unwrap()
     };
     let refused = unwrapped(&said(&check(&[])));
-    assert!(refused.contains("--config 'identity.host=true'; it runs"), "{refused}");
+    assert!(refused.contains("--config 'identity.host=true'"), "{refused}");
     let taken = check(&["--config", "identity.host=true"]);
     assert_eq!(taken.status.code(), Some(0), "{}", said(&taken));
 }
