@@ -122,6 +122,7 @@ fn a_group_does_not_open_what_the_policy_looks_into() {
 /// group's rule opens nothing that `allow` with the group does not open.
 #[test]
 fn no_rule_of_a_group_opens_what_only_a_call_s_own_name_opens() {
+    // First those that open something.
     let verdicts = [
         "allow",
         "log",
@@ -150,7 +151,7 @@ fn no_rule_of_a_group_opens_what_only_a_call_s_own_name_opens() {
                 format!("{start}allow = [\"{group}\"]")
             };
             let below = filter(&below).unwrap_or_else(|problems| panic!("{below}\n{problems}"));
-            for verdict in verdicts {
+            for verdict in &verdicts[..if policy == "default" { verdicts.len() } else { 4 }] {
                 let text = format!("{start}rules.\"{group}\" = \"{verdict}\"");
                 let ruled = filter(&text).unwrap_or_else(|problems| panic!("{text}\n{problems}"));
                 for table in std::iter::once(&ruled.native).chain(&ruled.others) {
