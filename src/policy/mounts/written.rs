@@ -55,6 +55,10 @@ impl EntryType for Mount {
 
     fn keys(node: &Node<'_>) -> Option<Further> {
         let DeValue::Table(table) = node.get_ref() else { return None };
+        // Most tables say what the entry is: nothing is read and refused of those.
+        if !table.keys().all(|key| Further::NAMES.contains(&key.get_ref().as_ref())) {
+            return None;
+        }
         let mut further = Further::default();
         for (key, value) in table {
             let at = At::new(key.get_ref().as_ref(), key.span().into());

@@ -241,6 +241,9 @@ macro_rules! further {
         }
 
         impl Further {
+            /// The names of the further keys.
+            pub(crate) const NAMES: &[&str] = &[$( stringify!($field) ),+];
+
             /// Reads the value of a key, or says why there is none of that name; `kinds` are the
             /// other keys that an entry may have.
             pub(crate) fn read(
@@ -256,7 +259,7 @@ macro_rules! further {
                 if LATER.contains(&key) {
                     return Err(Why::not(key, "` of a mount is not built yet").not_yet());
                 }
-                let known = [$(stringify!($field)),+].into_iter().chain(kinds);
+                let known = Further::NAMES.iter().copied().chain(kinds);
                 let unknown = Why::unknown_key(key, "` of a mount");
                 if let Some(help) = elsewhere::meant(key, node) {
                     return Err(unknown.help_of_value(help));
