@@ -106,9 +106,7 @@ impl Host {
     fn read_process(&mut self, profile: &Profile, asks: &Questions, caller: &Caller) {
         self.pid = if caller.uid == 0 { std::process::id() } else { 0 };
         if caller.uid != 0 {
-            let groups = nix::unistd::getgroups().ok();
-            self.groups_of_caller =
-                groups.map(|groups| groups.iter().map(|group| group.as_raw()).collect());
+            self.groups_of_caller = sys::groups().ok();
         }
         self.landlock = sys::landlock_abi().ok().filter(|abi| *abi > 0);
         self.streams = [0, 1, 2].map(streams::look);

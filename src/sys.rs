@@ -1235,6 +1235,16 @@ pub(crate) fn capget() -> Result<Sets> {
     Ok(Sets { effective: whole(0), permitted: whole(1), inheritable: whole(2) })
 }
 
+/// The supplementary groups (getgroups(2)). nix asks /proc/sys how many there can be, which takes
+/// longer than the call.
+pub(crate) fn groups() -> Result<Vec<u32>> {
+    let count = check(call!(libc::SYS_getgroups, 0, std::ptr::null_mut::<u32>()))?;
+    let mut groups = vec![0u32; count as usize];
+    let count = check(call!(libc::SYS_getgroups, groups.len(), groups.as_mut_ptr()))?;
+    groups.truncate(count as usize);
+    Ok(groups)
+}
+
 /// ioctl(NS_GET_NSTYPE): the `CLONE_NEW*` flag of a namespace (ioctl_nsfs(2)).
 pub(crate) fn namespace_flag(fd: RawFd) -> Result<u64> {
     check(call!(libc::SYS_ioctl, fd, NS_GET_NSTYPE)).map(|flag| flag as u64)

@@ -30,6 +30,7 @@ const ASKING: &[&str] = &[
     "dup_above",
     "end_by_status",
     "get_rlimit",
+    "groups",
     "has_address",
     "has_attribute",
     "has_peer",

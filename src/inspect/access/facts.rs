@@ -65,8 +65,7 @@ impl HostFs {
             program,
             given: crate::probe::given,
             real: |path| std::fs::canonicalize(bytes::path(path)).ok().map(bytes::of),
-            groups: nix::unistd::getgroups()
-                .map_or(vec![], |groups| groups.iter().map(|group| group.as_raw()).collect()),
+            groups: crate::sys::groups().unwrap_or_default(),
             mounts: mount_points(&bytes::text(
                 &std::fs::read("/proc/self/mountinfo").unwrap_or_default(),
             )),

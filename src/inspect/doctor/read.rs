@@ -72,7 +72,7 @@ impl Facts {
 }
 
 fn has_groups(own: u32) -> bool {
-    nix::unistd::getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() != own))
+    sys::groups().is_ok_and(|groups| groups.iter().any(|group| *group != own))
 }
 
 fn text(path: &str) -> String {
