@@ -9,6 +9,7 @@ mod others;
 use crate::inspect::view::Notes;
 use crate::language::value::Written;
 use crate::profile::{Request, Role};
+use crate::text::bytes;
 use crate::text::problem::Problems;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -169,8 +170,14 @@ const SHORT: &str = "Short for a line of --config (relative paths are the caller
 impl Flags {
     /// The layers of `--config` and of the short flags, each with what messages call it.
     fn layers(&self) -> Result<Vec<(String, String)>, Problems> {
-        let caller = std::env::current_dir().ok();
-        let here = caller.as_deref().and_then(std::path::Path::to_str).unwrap_or_default();
+        let has_paths = !(self.ro.is_empty() && self.rw.is_empty() && self.hide.is_empty());
+        // Empty where the directory was removed: a relative path is refused then.
+        let here = if has_paths || self.cwd.is_some() {
+            std::env::current_dir().map_or(String::new(), bytes::of)
+        } else {
+            String::new()
+        };
+        let here = here.as_str();
         let mut layers: Vec<(String, String)> =
             self.config.iter().map(|toml| ("--config".to_owned(), toml.clone())).collect();
         let mut problems = Problems::default();

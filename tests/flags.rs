@@ -2,6 +2,8 @@
 
 use crate::support::{As, Place, errors, said, text, unwrapped};
 use serde_json::Value;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// What a command prints with these flags before `base`. Ids of a root's sandbox are of the run, so
 /// it is an ordinary user's where there is one.
@@ -125,6 +127,30 @@ fn words_of_the_shell_stay_what_they_are() {
         assert_eq!(out, format!("here\n{strange}"), "{who:?}: {said}");
         // Without the flag it is not there.
         assert_eq!(run(&[], "cat '/in*/a' 2>/dev/null || echo none").0, "none\n");
+    }
+}
+
+#[test]
+fn a_relative_path_is_the_callers_where_its_directory_is_not_utf_8() {
+    for who in As::all() {
+        let place = Place::new();
+        let here = place.path.join(OsStr::from_bytes(b"caf\xe9"));
+        std::fs::create_dir_all(here.join("data")).unwrap();
+        std::fs::write(here.join("data/a"), "here\n").unwrap();
+        let run = |flags: &[&str]| {
+            let output = place
+                .stockade(*who)
+                .current_dir(&here)
+                .arg("run")
+                .args(flags)
+                .args(["base", "--", "sh", "-c", "cat /in/a 2>/dev/null || echo none"])
+                .output()
+                .unwrap();
+            (text(&output.stdout), said(&output))
+        };
+        let (out, said) = run(&["--ro", "data:/in"]);
+        assert_eq!(out, "here\n", "{who:?}: {said}");
+        assert_eq!(run(&[]).0, "none\n");
     }
 }
 
