@@ -159,6 +159,12 @@ impl Host {
             }
             self.paths.insert(path, fact);
         }
+        let is_merged = |(path, node): (&String, &mounts::tree::Node)| {
+            node.mount.grant(path).is_some_and(|grant| grant.merged)
+        };
+        if tree.iter().any(is_merged) {
+            self.mount_points = Some(mounted::points());
+        }
         self.read_profiles(&tree, with_fs);
         if caller.uid == 0 && *profile.namespaces.tree() == Namespace::Host {
             self.read_above();

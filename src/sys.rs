@@ -955,6 +955,41 @@ pub(crate) fn make_private() -> Result {
     ))
 }
 
+/// mount(2) of overlayfs on a directory, by a name in the current one; its mount is opened. What the
+/// kernel reads of the options ends with their NUL.
+pub(crate) fn mount_overlay(place: &CStr, options: &CStr) -> Result<RawFd> {
+    done(call!(
+        libc::SYS_mount,
+        c"overlay".as_ptr(),
+        place.as_ptr(),
+        c"overlay".as_ptr(),
+        libc::MS_NOSUID | libc::MS_NODEV,
+        options.as_ptr()
+    ))?;
+    openat(libc::AT_FDCWD, place, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)
+}
+
+/// statfs(2) as the kernel fills it; libc keeps the flags to itself.
+#[repr(C)]
+struct FileSystemState {
+    /// Type, size of a block, blocks, free ones, free ones for users, files, free ones.
+    counts: [u64; 7],
+    id: [i32; 2],
+    longest_name: u64,
+    fragment: u64,
+    /// `ST_*` of statvfs(3), and one that says that they are there.
+    flags: u64,
+    spare: [u64; 4],
+}
+
+/// fstatfs(2): how a mount may be used (`ST_*` of statvfs(3)).
+pub(crate) fn mount_flags(fd: RawFd) -> Result<u64> {
+    let mut found = std::mem::MaybeUninit::<FileSystemState>::zeroed();
+    done(call!(libc::SYS_fstatfs, fd, found.as_mut_ptr()))?;
+    // SAFETY: plain integers, all zero or written by the kernel.
+    Ok(unsafe { found.assume_init() }.flags)
+}
+
 /// open_tree(2) with OPEN_TREE_CLONE; a final symbolic link is not followed. An empty path means
 /// `dir` itself.
 pub(crate) fn open_tree(dir: RawFd, path: &CStr, recursive: bool) -> Result<RawFd> {

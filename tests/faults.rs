@@ -129,12 +129,13 @@ const TOLD: Variant = Variant {
            \"seccomp\"]\n[seccomp.rules]\nsync = \"notify\"\n",
 };
 
-/// With a name, which others find it by.
+/// With a name, which others find it by, and with merged layers.
 const NAMED: Variant = Variant {
     top: "name = \"stockade-test-faults\"",
     process: "",
     namespaces: "",
-    rest: "\"/proc\" = \"proc\"\n",
+    rest: "\"/proc\" = \"proc\"\n\"/merged\" = { layers = [\"/usr/share/doc\", \"/usr/lib\"], \
+           upper = \"discard\" }\n",
 };
 
 impl Sweep {

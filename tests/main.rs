@@ -74,6 +74,8 @@ mod streams;
 mod limits;
 // Each warning comes where it must, and nowhere else.
 mod lints;
+// Layers are merged as overlayfs merges them, and stay as they are.
+mod merged;
 // Messages can be pasted, and a hostile text forges none.
 mod messages;
 // Every key does in every mode what docs/modes.md says.

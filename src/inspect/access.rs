@@ -19,7 +19,7 @@ use crate::kernel::capability::{Capability, CapabilitySet};
 use crate::kernel::name::Inode;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
-use crate::language::value::{Mode, ancestors, below};
+use crate::language::value::{Mode, Size, ancestors, below};
 use crate::plan::Plan;
 use crate::policy::namespaces::Namespace;
 use crate::profile::Profile;
@@ -81,7 +81,7 @@ impl<'a> World<'a> {
     pub fn new(plan: &'a Plan, profile: &Profile) -> World<'a> {
         let mut tree = Tree::new(same(Attrs(0), false, Span::NOWHERE));
         if plan.choice.is_new(Kind::Mount) {
-            let mut sources = BTreeMap::new();
+            let mut sources = Sources::default();
             plan.tree().for_each(|(op, at)| apply_step(&mut tree, &mut sources, op, at, plan));
             settle(&mut tree);
             let implied = |(path, entry): &(&String, &mut Entry)| {
@@ -200,8 +200,15 @@ impl Capabilities {
     }
 }
 
-/// The content of the slots of a plan, with its attributes.
-type Sources = BTreeMap<usize, (Source, Attrs)>;
+/// What is in the slots of a plan.
+#[derive(Default)]
+struct Sources {
+    /// What is opened on the host, with its attributes.
+    opened: BTreeMap<usize, (Source, Attrs)>,
+    /// How much memory there is for what is written on top of layers, and how many files and
+    /// directories.
+    uppers: BTreeMap<usize, (Size, u64)>,
+}
 
 /// The owner on disk of what is in a slot, and the host ids that it is mapped to.
 fn mapped(plan: &Plan, of: Slot) -> Option<((u32, u32), (u32, u32))> {
@@ -237,12 +244,12 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
         TreeOp::OpenMade { slot, path, attrs, .. } => {
             let mapped = mapped(plan, *slot);
             let source = Source { mapped, made: true, ..Source::new(path.text()) };
-            sources.insert(slot.0, (source, *attrs));
+            sources.opened.insert(slot.0, (source, *attrs));
         }
         TreeOp::OpenTree { slot, source, recursive, attrs, .. } => {
             let mapped = mapped(plan, *slot);
             let source = Source { mapped, recursive: *recursive, ..Source::new(source.text()) };
-            sources.insert(slot.0, (source, *attrs));
+            sources.opened.insert(slot.0, (source, *attrs));
         }
         TreeOp::Root { limits: None, attrs } => {
             put("/", Ground::Own(Own::Root), Some(Mode(0o755)), Some(*attrs))
@@ -268,9 +275,21 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
             put(path.text(), Ground::from(fs), Some(fs.mode()), Some(*attrs))
         }
         TreeOp::Attach { slot, path, .. } => {
-            if let Some((source, attrs)) = sources.get(&slot.0) {
+            if let Some((source, attrs)) = sources.opened.get(&slot.0) {
                 put(path.text(), Ground::Host(Stack::one(source.clone())), None, Some(*attrs));
             }
+        }
+        TreeOp::Upper { slot, size, inodes, .. } => {
+            sources.uppers.insert(slot.0, (*size, *inodes));
+        }
+        TreeOp::Merge { path, layers, upper, attrs, .. } => {
+            let found = layers.iter().rev().filter_map(|slot| sources.opened.get(&slot.0));
+            let found: Vec<Source> = found.map(|(source, _)| source.clone()).collect();
+            let room = upper.and_then(|slot| sources.uppers.get(&slot.0).copied());
+            let (size, inodes) = room.unwrap_or((Size(0), 0));
+            let empty = || Ground::Own(Own::Memory { size, inodes });
+            let ground = Stack::merged(found, room).map_or_else(empty, Ground::Host);
+            put(path.text(), ground, None, Some(*attrs));
         }
         TreeOp::Pin { path } | TreeOp::HoldLink { path, .. } => {
             let attrs = mount_attrs(tree, path.text());
@@ -307,6 +326,8 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
         // point; and the others change nothing that the target sees.
         TreeOp::LandlockRule { .. }
         | TreeOp::MountPoint { .. }
+        | TreeOp::Lay { .. }
+        | TreeOp::EmptyLayer { .. }
         | TreeOp::PrivateMounts
         | TreeOp::Pivot => {}
     }

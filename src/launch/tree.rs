@@ -4,13 +4,15 @@
 //! Part of what runs between clone and exec: raw system calls and nothing else (see
 //! [`super::child`]).
 
-use super::digits::{decimal, octal};
+use super::digits::decimal;
+use super::fresh::configured;
+use super::merge;
 use super::prepare::Prepared;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
 use crate::language::value::Size;
-use crate::step::file_system::{Options, Setting, TMPFS_MODE, tmpfs};
+use crate::step::file_system::{TMPFS_MODE, tmpfs};
 use crate::step::{Cover, Ground, TreeOp};
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
@@ -64,6 +66,15 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
         }
         TreeOp::Attach { slot, path, ground, rights } => {
             let mount = std::mem::replace(&mut prepared.slots[slot.0], -1);
+            attach(prepared, mount, path, *ground, *rights)
+        }
+        TreeOp::Lay { slot, .. } => merge::lay(prepared, *slot),
+        TreeOp::EmptyLayer { slot } => merge::empty(prepared, *slot),
+        TreeOp::Upper { slot, size, inodes, mode } => {
+            merge::upper(prepared, *slot, (*size, *inodes), *mode)
+        }
+        TreeOp::Merge { path, layers, upper, attrs, ground, rights } => {
+            let mount = merge::merge(prepared, layers, *upper, *attrs)?;
             attach(prepared, mount, path, *ground, *rights)
         }
         TreeOp::Pin { path } => {
@@ -200,21 +211,6 @@ fn make_root(prepared: &mut Prepared, limits: Option<(Size, u64)>, attrs: Attrs)
     sys::mkdirat(prepared.backstage, ROOT, 0o755)?;
     prepared.root = sys::open_tree(prepared.backstage, ROOT, false)?;
     sys::move_mount(prepared.root, prepared.backstage, c"")
-}
-
-/// A file system to be made.
-fn configured((name, options): (&CStr, Options)) -> Result<RawFd> {
-    let fs = sys::fsopen(name)?;
-    let mut digits = [0; 24];
-    for (key, setting) in options.into_iter().flatten() {
-        let value = match setting {
-            Setting::Text(text) => text,
-            Setting::Decimal(number) => decimal(&mut digits, number),
-            Setting::Octal(number) => octal(&mut digits, number),
-        };
-        sys::fsconfig_string(fs, key, value)?;
-    }
-    Ok(fs)
 }
 
 /// A name in a tree that is not ours, to mount on. Where it is a link, the link itself is covered, and

@@ -52,6 +52,7 @@ const OF_KEYS: &[&str] = &[
     "mounts::overlay",
     "mounts::owner",
     "mounts::sockets",
+    "mounts::upper",
 ];
 
 /// Shows, with what is wrong with an entry, the lines of stronger layers that changed keys of it.

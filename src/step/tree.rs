@@ -102,6 +102,41 @@ pub enum TreeOp {
         /// What Landlock allows below it; none where a rule above allows it, or without Landlock.
         rights: Rights,
     },
+    /// move_mount(2) of an opened source to a place that nobody sees: overlayfs takes no detached
+    /// mount as a layer (before Linux 6.15).
+    Lay {
+        slot: Slot,
+        /// The host's path.
+        source: Name,
+    },
+    /// A layer without anything in it, the lowest: overlayfs takes no single one without an upper.
+    EmptyLayer { slot: Slot },
+    /// A tmpfs for what the target writes on top of layers.
+    Upper {
+        slot: Slot,
+        /// How much it holds.
+        size: Size,
+        /// How many files and directories.
+        inodes: u64,
+        /// The mode of the merged tree's top.
+        mode: Mode,
+    },
+    /// mount(2) of overlayfs, then move_mount(2); and Landlock's rule for what is there, through the
+    /// same descriptor. Layers and upper are named by their slots, so that
+    /// /proc/PID/mountinfo shows no path of the host.
+    Merge {
+        path: Name,
+        /// The layers, the topmost first.
+        layers: Vec<Slot>,
+        /// Where goes what the target writes.
+        upper: Option<Slot>,
+        /// How it may be used. What the mount of a layer lets nobody execute is added.
+        attrs: Attrs,
+        /// Whose tree the mount point lies in.
+        ground: Ground,
+        /// What Landlock allows below it; none where a rule above allows it, or without Landlock.
+        rights: Rights,
+    },
     /// A directory bound onto itself, so that it cannot be renamed away from above what lies below
     /// it.
     Pin { path: Name },
@@ -193,6 +228,9 @@ macro_rules! plain {
             | TreeOp::Dir { .. }
             | TreeOp::Symlink { .. }
             | TreeOp::MountPoint { .. }
+            | TreeOp::Lay { .. }
+            | TreeOp::EmptyLayer { .. }
+            | TreeOp::Upper { .. }
             | TreeOp::Pin { .. }
             | TreeOp::HoldLink { .. }
             | TreeOp::ReadOnly { .. }
@@ -226,6 +264,7 @@ impl TreeOp {
             TreeOp::Attach { slot, path, rights, .. } => {
                 Facets { rights: Some((path, *rights)), attached: Some((*slot, path)), ..none }
             }
+            TreeOp::Merge { path, rights, .. } => Facets { rights: Some((path, *rights)), ..none },
             TreeOp::Mount { path, rights, fs, .. } => {
                 Facets { rights: Some((path, *rights)), fs: Some(fs), ..none }
             }
@@ -262,6 +301,7 @@ impl TreeOp {
             TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => Some(content),
             TreeOp::LandlockRule { .. }
             | TreeOp::Attach { .. }
+            | TreeOp::Merge { .. }
             | TreeOp::Mount { .. }
             | TreeOp::OpenTree { .. }
             | TreeOp::HostDirectory { .. }
@@ -279,6 +319,7 @@ impl TreeOp {
             | TreeOp::MountPoint { path }
             | TreeOp::Mount { path, .. }
             | TreeOp::Attach { path, .. }
+            | TreeOp::Merge { path, .. }
             | TreeOp::Pin { path }
             | TreeOp::HoldLink { path, .. }
             | TreeOp::ReadOnly { path, .. }
@@ -289,6 +330,9 @@ impl TreeOp {
             TreeOp::OpenTree { .. }
             | TreeOp::HostDirectory { .. }
             | TreeOp::OpenMade { .. }
+            | TreeOp::Lay { .. }
+            | TreeOp::EmptyLayer { .. }
+            | TreeOp::Upper { .. }
             | TreeOp::PrivateMounts
             | TreeOp::Root { .. }
             | TreeOp::SealRoot
@@ -332,6 +376,16 @@ impl fmt::Display for TreeOp {
             }
             TreeOp::Attach { path, rights, .. } => {
                 write!(f, "attach it at {path}")?;
+                show_rights(*rights, f)
+            }
+            TreeOp::Lay { source, .. } => write!(f, "lay {source} out as a layer"),
+            TreeOp::EmptyLayer { .. } => f.write_str("make an empty layer"),
+            TreeOp::Upper { size, inodes, mode, .. } => {
+                write!(f, "mount tmpfs for what is written: {size}, {inodes} inodes, {mode}")
+            }
+            TreeOp::Merge { path, layers, upper, attrs, rights, .. } => {
+                let upper = if upper.is_some() { ", with what is written on top" } else { "" };
+                write!(f, "mount overlay on {path} of {} layers{upper} ({attrs})", layers.len())?;
                 show_rights(*rights, f)
             }
             TreeOp::Pin { path } => write!(f, "pin {path}"),

@@ -108,6 +108,11 @@ pub struct Stack {
     topmost: Source,
     /// Those below it, the lowest first.
     lower: Vec<Source>,
+    /// Whether overlayfs shows them: directories are merged, and whiteouts hide.
+    merged: bool,
+    /// How much memory there is for what the target writes on top, and how many files and
+    /// directories; none: what it writes goes to the topmost, or nowhere.
+    upper: Option<(Size, u64)>,
 }
 
 /// A part of the host's tree.
@@ -133,17 +138,24 @@ impl Source {
 impl Stack {
     /// One source alone.
     pub fn one(source: Source) -> Stack {
-        Stack { topmost: source, lower: vec![] }
+        Stack { topmost: source, lower: vec![], merged: false, upper: None }
     }
 
-    /// Several, in the order of `layers`; none: there are none.
-    #[cfg_attr(face_alone, allow(dead_code, reason = "the tests make stacks; layers are to come"))]
-    pub fn lowest_first(mut layers: Vec<Source>) -> Option<Stack> {
+    /// Those that overlayfs merges, the lowest first, with what the target writes on top; none:
+    /// there are none.
+    pub fn merged(mut layers: Vec<Source>, upper: Option<(Size, u64)>) -> Option<Stack> {
         let topmost = layers.pop()?;
-        Some(Stack { topmost, lower: layers })
+        Some(Stack { topmost, lower: layers, merged: true, upper })
     }
 
-    /// The source in which a name is looked up first, and to which files are written.
+    /// Several, the lowest first, merged where they are more than one.
+    #[cfg_attr(face_alone, allow(dead_code, reason = "the tests make stacks"))]
+    pub fn lowest_first(layers: Vec<Source>) -> Option<Stack> {
+        let stack = Stack::merged(layers, None)?;
+        Some(Stack { merged: !stack.lower.is_empty(), ..stack })
+    }
+
+    /// The source in which a name is looked up first.
     pub fn topmost(&self) -> &Source {
         &self.topmost
     }
@@ -155,6 +167,23 @@ impl Stack {
 
     /// Whether directories are merged, and whiteouts hide.
     pub fn is_merged(&self) -> bool {
-        !self.lower.is_empty()
+        self.merged
+    }
+
+    /// What it is, in words: `/srv/app over /srv/base`.
+    pub(crate) fn words(&self) -> String {
+        let all: Vec<&str> = self.topmost_first().map(|source| source.path.as_str()).collect();
+        match all.as_slice() {
+            [topmost, next, _, more @ ..] => {
+                format!("{topmost} over {next} and {} more", more.len() + 1)
+            }
+            all => all.join(" over "),
+        }
+    }
+
+    /// How much memory there is for what the target writes on top, and how many files and
+    /// directories.
+    pub fn upper(&self) -> Option<(Size, u64)> {
+        self.upper
     }
 }

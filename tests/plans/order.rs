@@ -29,9 +29,9 @@ fn act(op: &Op) -> Act<'_> {
         | TreeOp::Symlink { path, .. }
         | TreeOp::File { path, .. }
         | TreeOp::MountPoint { path } => Act::Makes(path.text()),
-        TreeOp::Mount { path, ground, .. } | TreeOp::Attach { path, ground, .. } => {
-            Act::Mounts(path.text(), *ground)
-        }
+        TreeOp::Mount { path, ground, .. }
+        | TreeOp::Attach { path, ground, .. }
+        | TreeOp::Merge { path, ground, .. } => Act::Mounts(path.text(), *ground),
         TreeOp::ReadOnly { path, .. }
         | TreeOp::Hide { path, .. }
         | TreeOp::CoverFile { path, .. } => Act::Masks(path.text()),
@@ -41,6 +41,9 @@ fn act(op: &Op) -> Act<'_> {
         TreeOp::OpenTree { .. }
         | TreeOp::HostDirectory { .. }
         | TreeOp::OpenMade { .. }
+        | TreeOp::Lay { .. }
+        | TreeOp::EmptyLayer { .. }
+        | TreeOp::Upper { .. }
         | TreeOp::PrivateMounts
         | TreeOp::Root { .. }
         | TreeOp::Pivot
@@ -244,6 +247,13 @@ fn sources(plan: &Plan, name: &str) {
             }
             Shown::Raw(Op::Tree(TreeOp::OpenTree { slot, .. }))
             | Shown::Raw(Op::Process(ProcessOp::OpenLimit { slot, .. })) => goes(*slot, 0, 1, &op),
+            Shown::Raw(Op::Tree(TreeOp::EmptyLayer { slot } | TreeOp::Upper { slot, .. })) => {
+                goes(*slot, 0, 1, &op)
+            }
+            Shown::Raw(Op::Tree(TreeOp::Lay { slot, .. })) => goes(*slot, 1, 1, &op),
+            Shown::Raw(Op::Tree(TreeOp::Merge { layers, upper, .. })) => {
+                layers.iter().chain(upper).for_each(|slot| goes(*slot, 1, 2, &op))
+            }
             Shown::Raw(Op::Tree(TreeOp::Attach { slot, .. }))
             | Shown::Raw(Op::Process(
                 ProcessOp::WriteLimit { slot, .. } | ProcessOp::EnterGroup { slot },

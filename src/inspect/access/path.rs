@@ -18,8 +18,8 @@ use crate::language::value::below;
 use crate::step::Kernel;
 use crate::text::problem::errno_words;
 use crate::text::source::Span;
-use crate::tree::Source;
 use crate::tree::walk::{self, Facts, Halt, Last, Looked, Position, Step};
+use crate::tree::{Ground, Source};
 
 /// Something at a path inside.
 #[derive(Debug, Clone)]
@@ -248,12 +248,22 @@ impl<'a> Walker<'a> {
             }
         };
         let Seen { kind, inode, uid, gid, mode, attrs, list } = seen;
-        let owner = match source.mapped {
+        let mut owner = match source.mapped {
             None => (Some(uid), Some(gid)),
             Some((disk, ids)) => {
                 ((uid == disk.0).then_some(ids.0), (gid == disk.1).then_some(ids.1))
             }
         };
+        let mut attrs = attrs;
+        if is_written_on_top(position.node) {
+            attrs = Attrs(attrs.0 & !Attrs::READ_ONLY.0);
+            // The top is a directory of the sandbox's own. Of the rest a copy is made for a change,
+            // and none with an owner that the user namespace lacks (EOVERFLOW).
+            owner = match place == source.path {
+                true => thing.owner,
+                false => self.copied(owner),
+            };
+        }
         Ok(Some(ResolvedFile {
             kind,
             owner,
@@ -264,6 +274,12 @@ impl<'a> Walker<'a> {
             inode,
             ..thing
         }))
+    }
+
+    /// An owner and a group, as far as the user namespace has them.
+    fn copied(&self, (user, group): (Option<u32>, Option<u32>)) -> (Option<u32>, Option<u32>) {
+        let Some(maps) = &self.world.plan.ids.maps else { return (user, group) };
+        (user.filter(|id| holds(&maps.uid, *id)), group.filter(|id| holds(&maps.gid, *id)))
     }
 
     /// What is in a file system of the kernel's.
@@ -371,13 +387,7 @@ impl<'a> Walker<'a> {
     fn overrides(&self, thing: &ResolvedFile, bits: u32) -> bool {
         const DAC_OVERRIDE: u8 = 1;
         const DAC_READ_SEARCH: u8 = 2;
-        let has = |extents: &[Extent], id: Option<u32>| {
-            id.is_some_and(|id| {
-                extents
-                    .iter()
-                    .any(|extent| id >= extent.outside && id - extent.outside < extent.count)
-            })
-        };
+        let has = |extents: &[Extent], id: Option<u32>| id.is_some_and(|id| holds(extents, id));
         let capabilities = self.world.capabilities();
         let in_reach = self
             .world
@@ -392,6 +402,19 @@ impl<'a> Walker<'a> {
         in_reach
             && ((capabilities.has(DAC_OVERRIDE) && runs)
                 || (capabilities.has(DAC_READ_SEARCH) && reads))
+    }
+}
+
+/// Whether a user namespace has an id of the host.
+fn holds(extents: &[Extent], id: u32) -> bool {
+    extents.iter().any(|extent| id >= extent.outside && id - extent.outside < extent.count)
+}
+
+/// Whether what is written there goes to an upper of the sandbox's.
+fn is_written_on_top(entry: &Entry) -> bool {
+    match &entry.ground {
+        Ground::Host(stack) => stack.upper().is_some(),
+        Ground::Own(_) | Ground::Kernel(_) | Ground::Same => false,
     }
 }
 

@@ -117,6 +117,7 @@ fn of_the_host(
     match profile.mounts.get(path).map(|mount| mount.value.kind().makes(path)) {
         Some(Makes::Socket(_)) => return tally.at(SOCKET, path, "is a socket of the host", at),
         Some(Makes::Bind(_) | Makes::Devices(_) | Makes::Device(_) | Makes::FileSystem(_))
+        | Some(Makes::Layers(_))
         | Some(Makes::Directory(_) | Makes::Link(_) | Makes::File(_) | Makes::Cover(_))
         | None => {}
     }
@@ -132,7 +133,10 @@ fn of_the_host(
         return;
     }
     for source in stack.topmost_first() {
-        let writable = !entry.attrs.has(Attrs::READ_ONLY) && source == stack.topmost();
+        // What is written on top of layers is not the host's.
+        let writable = !entry.attrs.has(Attrs::READ_ONLY)
+            && source == stack.topmost()
+            && stack.upper().is_none();
         granted(path, &source.path, writable, host, at, tally);
     }
 }

@@ -22,6 +22,9 @@ pub(crate) struct Record<'a> {
     shows: &'static str,
     access: String,
     source: Option<&'a str>,
+    /// The directories that are merged with it, the topmost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lower: Vec<&'a str>,
     target: Option<&'a str>,
     size: Option<u64>,
     at: Option<Place>,
@@ -42,11 +45,15 @@ pub(crate) fn records<'a>(
         } else {
             None
         },
+        lower: match &entry.ground {
+            Ground::Host(stack) => stack.topmost_first().skip(1).map(|one| &*one.path).collect(),
+            Ground::Own(_) | Ground::Kernel(_) | Ground::Same => vec![],
+        },
         target: if let Ground::Own(Own::Link(text)) = &entry.ground { Some(text) } else { None },
-        size: if let Ground::Own(Own::Memory { size, .. }) = &entry.ground {
-            Some(size.0)
-        } else {
-            None
+        size: match &entry.ground {
+            Ground::Own(Own::Memory { size, .. }) => Some(size.0),
+            Ground::Host(stack) => stack.upper().map(|(size, _)| size.0),
+            Ground::Own(_) | Ground::Kernel(_) | Ground::Same => None,
         },
         at: sources.place(entry.at),
     };
@@ -134,6 +141,12 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
     match &entry.ground {
         Ground::Own(Own::Root) => "empty".into(),
         Ground::Own(Own::Memory { size, inodes }) => format!("tmpfs {size}, {inodes} inodes"),
+        Ground::Host(stack) if stack.is_merged() => {
+            let upper = stack.upper();
+            let upper =
+                upper.map_or(String::new(), |(size, _)| format!("; written: in memory, {size}"));
+            format!("layers: {}{upper}", flat(&stack.words()))
+        }
         Ground::Host(stack) => {
             let what = match of_the_host(path, entry, stack, profile) {
                 "bind" => "host",
@@ -265,7 +278,7 @@ fn branch<'a>(
         marks: marks(world, path, entry, profile),
         name: shown,
         words,
-        host: matches!(entry.ground, Ground::Host(_)),
+        host: matches!(&entry.ground, Ground::Host(stack) if stack.upper().is_none()),
     });
     let last = own.len();
     for (nth, child) in own.into_iter().enumerate() {

@@ -181,7 +181,21 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             ),
             _ => None,
         },
-        TreeOp::OpenMade { .. } => None,
+        TreeOp::OpenMade { .. } | TreeOp::EmptyLayer { .. } | TreeOp::Upper { .. } => None,
+        TreeOp::Lay { .. } => None,
+        TreeOp::Merge { upper, .. } => match errno {
+            libc::ENODEV => Some("load overlayfs as root: modprobe overlay".into()),
+            // The kernel says why in its own log alone.
+            libc::EINVAL => Some(
+                "a layer may be a file system that overlayfs refuses; the kernel's log says which: \
+                 dmesg | tail"
+                    .into(),
+            ),
+            libc::EROFS if upper.is_some() => {
+                Some("overlayfs could not make its working directory: dmesg | tail".into())
+            }
+            _ => None,
+        },
         TreeOp::Mount { fs, .. } => {
             let cause = if errno == libc::EPERM { cause::refused_mount(fs) } else { None };
             cause.map(|cause| cause.to_string())

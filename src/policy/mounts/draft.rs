@@ -5,6 +5,7 @@ mod bind;
 mod create;
 mod kept;
 mod kernel;
+mod layers;
 mod link;
 mod made;
 mod opened;
@@ -235,6 +236,7 @@ impl World<'_> {
         match node.mount.kind().makes(path) {
             Makes::FileSystem(new) => self.file_system(path, new, at),
             Makes::Bind(bind) => self.bind(path, bind, at),
+            Makes::Layers(layers) => self.layers(path, layers, at),
             Makes::Devices(extra) => self.dev(path, extra, at),
             Makes::Device(source) => self.device(path, source, at),
             Makes::Socket(source) => self.socket(path, source, at),

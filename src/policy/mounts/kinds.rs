@@ -11,6 +11,7 @@ mod elsewhere;
 mod file;
 mod further;
 mod hide;
+mod layers;
 mod mqueue;
 mod proc;
 mod socket;
@@ -26,6 +27,7 @@ pub(crate) use file::{Content, File};
 pub use further::{Access, Sockets};
 pub(crate) use further::{Beneath, Broad, Follow, Further, LATER, Missing};
 pub(crate) use hide::{Hidden, Hide};
+pub(crate) use layers::Layers;
 pub(crate) use mqueue::Mqueue;
 #[cfg(not(face_alone))]
 pub use proc::PROC_KEYS;
@@ -118,6 +120,8 @@ pub(crate) enum Makes<'a> {
     FileSystem(New),
     /// A part of the host's tree is bound.
     Bind(&'a Bind),
+    /// Directories of the host are merged.
+    Layers(&'a Layers),
     /// The minimal /dev, with these nodes beside.
     Devices(&'a [AbsolutePath]),
     /// This node of the host, or the nodes in this directory.
@@ -141,8 +145,9 @@ impl<'a> Makes<'a> {
                     Access::ReadOnly => None,
                     Access::ReadWrite => Some(source),
                 };
-                Some(Grant { topmost: source, lower: vec![], written, words: bind })
+                Some(Grant { topmost: source, lower: vec![], written, words: bind, merged: false })
             }
+            Makes::Layers(layers) => layers.grant(path),
             Makes::FileSystem(New { fs, .. }) => match fs {
                 FileSystem::Tmpfs { .. } | FileSystem::Kernel(_) => None,
             },
@@ -158,6 +163,8 @@ impl<'a> Makes<'a> {
     pub(super) fn source(&self, path: &'a str) -> Option<&'a str> {
         match self {
             Makes::Bind(bind) => Some(bind.source_at(path)),
+            // Each is checked by itself.
+            Makes::Layers(_) => None,
             Makes::Device(source) | Makes::Socket(source) => Some(source),
             Makes::FileSystem(_)
             | Makes::Devices(_)
@@ -179,6 +186,8 @@ pub(crate) struct Grant<'a> {
     pub written: Option<&'a str>,
     /// How it grants them, in the words of a bind; what it implies is a bind with these words.
     pub words: &'a Bind,
+    /// Whether overlayfs shows them: no socket of the host's can be connected to there.
+    pub merged: bool,
 }
 
 impl<'a> Grant<'a> {
@@ -311,6 +320,7 @@ macro_rules! kinds {
 
 kinds! {
     bind: Bind,
+    layers: Layers,
     tmpfs: Tmpfs,
     proc: Proc,
     dev: Dev,

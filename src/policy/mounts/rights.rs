@@ -118,6 +118,7 @@ impl Reading<'_> {
             Makes::Cover(_)
                 if wider(self.places, path, self.place_of(path), Rights(0)).is_none() => {}
             Makes::FileSystem(_)
+            | Makes::Layers(_)
             | Makes::Devices(_)
             | Makes::Directory(_)
             | Makes::Link(_)

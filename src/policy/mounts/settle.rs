@@ -241,8 +241,8 @@ fn wanted_of(tree: &Tree) -> Vec<String> {
     let mut wanted = vec![];
     for (path, node) in tree {
         wanted.extend(source_of(path, &node.mount).map(str::to_owned));
-        let lower = node.mount.grant(path).map(|grant| grant.lower).unwrap_or_default();
-        wanted.extend(lower.into_iter().map(str::to_owned));
+        let sources = node.mount.grant(path).into_iter().flat_map(Grant::sources);
+        wanted.extend(sources.map(str::to_owned));
         wanted.extend(node.mount.kind().asks(path));
         wanted.extend(behind(tree, path));
         wanted.extend(of_the_kernel(tree, path));

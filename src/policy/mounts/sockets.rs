@@ -106,6 +106,7 @@ pub(crate) fn looked_at<'t>(
     held: bool,
 ) -> impl Iterator<Item = (&'t str, Sockets, Reach)> {
     let grants = tree.iter().filter_map(|(path, node)| node.mount.grant(path));
+    let grants = grants.filter(|grant| !grant.merged);
     let sources = grants.flat_map(|grant| {
         let bind = grant.words;
         grant.sources().map(move |source| (source, bind))

@@ -167,6 +167,69 @@ pub const ROWS: &[Row] = &[
         .against("mounts.\"{P}/excepted/*\" = { bind = \"{P}/excepted/*\" }"),
     ),
     mount(
+        "mounts.layers",
+        act(
+            "mounts.\"/made\" = { layers = [\"{P}/excepted\", \"{P}/data\"] }",
+            "cat /made/f /made/file; touch /made/new && echo written",
+            "f\ndata status 1",
+            "status 1",
+        ),
+    ),
+    mount(
+        "mounts.layers.upper",
+        act(
+            "mounts.\"/made\" = { layers = [\"{P}/data\"], upper = \"discard\" }",
+            "touch /made/{id} && echo written",
+            "written",
+            "status 1",
+        )
+        .against("mounts.\"/made\" = { layers = [\"{P}/data\"] }"),
+    ),
+    mount(
+        "mounts.layers.size",
+        act(
+            "mounts.\"/made\" = { layers = [], upper = \"discard\", size = \"64k\" }",
+            "head -c 1000000 /dev/zero >/made/file; stat -c %s /made/file",
+            "65536",
+            "1000000",
+        )
+        .against("mounts.\"/made\" = { layers = [], upper = \"discard\" }"),
+    ),
+    mount(
+        "mounts.layers.inodes",
+        act(
+            "mounts.\"/made\" = { layers = [], upper = \"discard\", inodes = 8 }",
+            "cd /made; touch 1 2 3 4 5 6 7 8 9; [ -e 9 ] && echo all",
+            "status 1",
+            "all",
+        )
+        .against("mounts.\"/made\" = { layers = [], upper = \"discard\" }"),
+    ),
+    mount(
+        "mounts.layers.exec",
+        act(
+            "mounts.\"/made\" = { layers = [\"{P}/bin\"], exec = false }",
+            "/made/act domainname",
+            "status 126",
+            "(none)",
+        )
+        .against("mounts.\"/made\" = { layers = [\"{P}/bin\"] }"),
+    ),
+    mount(
+        "mounts.layers.owner",
+        act(
+            "mounts.\"/made\" = { layers = [\"{P}/bin\"], upper = \"discard\", owner = \"root\" }",
+            "touch /made/act && echo written",
+            "written",
+            "status 1",
+        )
+        .against("mounts.\"/made\" = { layers = [\"{P}/bin\"], upper = \"discard\" }"),
+    )
+    .user(Own, ROOTS_WORD)
+    .user(Nested, ROOTS_WORD)
+    .user(Listed, ROOTS_WORD)
+    .user(Without, ROOTS_WORD),
+    mount(
         "mounts.tmpfs",
         act(
             "mounts.\"/made\" = { tmpfs = \"64k\" }",

@@ -234,6 +234,12 @@ fn words(entry: &Entry) -> String {
     match &entry.ground {
         Ground::Own(Own::Root) => "the sandbox's own empty root, read-only".into(),
         Ground::Own(Own::Memory { size, .. }) => format!("in memory, {size}, {access}"),
+        Ground::Host(stack) if stack.is_merged() => match stack.upper() {
+            Some((size, _)) => {
+                format!("the host's {}, and what is written stays in memory, {size}", stack.words())
+            }
+            None => format!("the host's {}, {access}", stack.words()),
+        },
         Ground::Host(stack) if stack.topmost().path == "/" => format!("the host's tree, {access}"),
         Ground::Host(stack) => format!("the host's {}, {access}", stack.topmost().path),
         Ground::Kernel(kernel) => kernel.facts().words.into(),

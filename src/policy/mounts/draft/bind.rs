@@ -193,7 +193,7 @@ impl World<'_> {
 
 /// File systems that cannot be idmapped on a kernel (measured on 6.1, 6.12, 6.18 and 7.3; the
 /// network ones by the kernel's source).
-fn file_system_without_idmap(magic: i64, kernel: (u32, u32)) -> Option<&'static str> {
+pub(super) fn file_system_without_idmap(magic: i64, kernel: (u32, u32)) -> Option<&'static str> {
     match magic {
         0x794c_7630 if kernel < (7, 0) => Some("overlayfs"),
         0x0102_1994 if kernel < (6, 3) => Some("tmpfs"),

@@ -6,7 +6,7 @@ use super::elsewhere;
 use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::shape::{Need, Shape, Shaped, Table};
 use crate::language::spelled::Toml;
-use crate::language::value::{Mode, Spelled, Written, bounded, only_true, words};
+use crate::language::value::{Mode, Size, Spelled, Written, bounded, only_true, words};
 use crate::text::problem::suggestion;
 use crate::text::source::At;
 use toml::de::DeValue;
@@ -221,13 +221,46 @@ impl Written for Owner {
     }
 }
 
+/// Where what the target writes goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upper {
+    /// To memory: it is gone at the end.
+    Discard,
+}
+
+impl Written for Upper {
+    const WHAT: &'static str = "the word \"discard\"";
+
+    fn from_text(text: &str) -> Result<Upper, Why> {
+        match text {
+            "discard" => Ok(Upper::Discard),
+            path if path.starts_with('/') => Err(Why::of(
+                "an upper that is kept, such as ",
+                path.to_owned(),
+                ", is not built yet",
+            )
+            .not_yet()),
+            other => Err(Why::not(other, "` is no upper")
+                .help("write upper = \"discard\": what the target writes is thrown away")),
+        }
+    }
+
+    fn write(&self) -> Spelled {
+        Spelled::Text("discard".into())
+    }
+
+    fn looks() -> Shape {
+        Shape::words(&["discard"], &["To memory: it is gone at the end."])
+    }
+}
+
 bounded! {
     /// How many files and directories: to the kernel 0 is no limit at all (tmpfs(5)).
     Inodes(u64) = 1..=i64::MAX, "a number from 1 on"
 }
 
 /// Keys of the language that are not built yet.
-pub(crate) const LATER: &[&str] = &["layers", "image", "cgroup", "upper"];
+pub(crate) const LATER: &[&str] = &["image", "cgroup"];
 
 /// The further keys: their fields, their parser and their shapes.
 macro_rules! further {
@@ -308,9 +341,13 @@ further! {
     /// Whether sockets may be below it, for a read-only mount does not stop connect(2); `"hide"`
     /// covers those that are found at the start; default: `false`, the run stops if there are any.
     sockets: Sockets,
-    /// Lets a writable bind be the host root's when root started the sandbox.
+    /// Lets a writable bind, or layers, be the host root's when root started the sandbox.
     owner: Owner,
-    /// How many files and directories a tmpfs has room for; default: 65536.
+    /// Where goes what the target writes on top of layers; without it they are read-only.
+    upper: Upper,
+    /// How much of that there can be in memory; default: 64M.
+    size: Size,
+    /// How many files and directories a tmpfs, or an upper in memory, has room for; default: 65536.
     inodes: Inodes,
     /// The mode of its top; default: 0755 for a tmpfs (1777 for /tmp, /var/tmp and /dev/shm), 0644
     /// for a file, 0400 for one of `fd` or `env`, the mode on the host for one of `file`.

@@ -53,6 +53,7 @@ pub(super) fn places<'a>(tree: &'a Tree, host: &'a Host) -> Places<'a> {
             }
             // A socket has no files below it; the others grant nothing of the host's.
             Makes::Socket(_)
+            | Makes::Layers(_)
             | Makes::FileSystem(_)
             | Makes::Directory(_)
             | Makes::Link(_)

@@ -1,0 +1,131 @@
+//! Directories of the host that overlayfs merges, and what the target writes on top.
+//!
+//! Each of them, and the upper, gets a name beside the new root, its slot's number, and overlayfs is
+//! mounted by these names: no path of the host is looked up again, and none needs quoting. Like the
+//! rest between clone and exec this is raw system calls and nothing else (see [`super::child`]).
+
+use super::digits::decimal;
+use super::fresh::configured;
+use super::prepare::Prepared;
+use crate::kernel::attrs::Attrs;
+use crate::language::value::{Mode, Size};
+use crate::step::Slot;
+use crate::step::file_system::tmpfs;
+use crate::sys::{self, Errno, Result};
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+/// The name of a slot.
+fn name(slot: Slot, digits: &mut [u8; 24]) -> &CStr {
+    decimal(digits, slot.0 as u64)
+}
+
+/// A directory beside the root.
+fn place(prepared: &Prepared, slot: Slot) -> Result {
+    sys::mkdirat(prepared.backstage, name(slot, &mut [0; 24]), 0o755)
+}
+
+/// Attaches an opened source there. Its descriptor stays open: it says how the mount may be used.
+pub(super) fn lay(prepared: &Prepared, slot: Slot) -> Result {
+    place(prepared, slot)?;
+    sys::move_mount(prepared.slots[slot.0], prepared.backstage, name(slot, &mut [0; 24]))
+}
+
+/// Makes an empty directory there.
+pub(super) fn empty(prepared: &Prepared, slot: Slot) -> Result {
+    place(prepared, slot)
+}
+
+const UPPER: &CStr = c"upper";
+const WORK: &CStr = c"work";
+
+/// Attaches a tmpfs there, with the two directories that overlayfs needs in one file system.
+pub(super) fn upper(
+    prepared: &mut Prepared,
+    slot: Slot,
+    limits: (Size, u64),
+    mode: Mode,
+) -> Result {
+    let context = configured(tmpfs(Some(limits), Mode(0o700)))?;
+    let mount = sys::fsmount(context, (Attrs::NO_SUID.and(Attrs::NO_DEV)).0)?;
+    prepared.done_with(context)?;
+    place(prepared, slot)?;
+    sys::move_mount(mount, prepared.backstage, name(slot, &mut [0; 24]))?;
+    sys::mkdirat(mount, UPPER, mode.0)?;
+    sys::mkdirat(mount, WORK, 0o700)?;
+    prepared.slots[slot.0] = mount;
+    Ok(())
+}
+
+/// Where the merged tree is until it is attached.
+const MERGED: &CStr = c"merged";
+
+/// The longest text of options that mount(2) takes: a page, with the NUL.
+const LONGEST: usize = 4096;
+
+/// The options of a mount, put together without an allocation.
+struct Options {
+    text: [u8; LONGEST],
+    length: usize,
+}
+
+impl Options {
+    fn add(&mut self, text: &[u8]) -> Result {
+        let end = self.length + text.len();
+        // The last byte stays NUL.
+        let room = self.text[..LONGEST - 1].get_mut(self.length..end).ok_or(Errno(libc::E2BIG))?;
+        room.copy_from_slice(text);
+        self.length = end;
+        Ok(())
+    }
+
+    fn add_slot(&mut self, slot: Slot) -> Result {
+        self.add(name(slot, &mut [0; 24]).to_bytes())
+    }
+}
+
+/// Mounts overlayfs over the layers, the topmost first, and gives its mount. The attributes of a file
+/// that it needs are `user.overlay.*`: a user's mount knows no others, and of root's own a layer
+/// could bring some that lead elsewhere (`trusted.overlay.redirect`).
+pub(super) fn merge(
+    prepared: &Prepared,
+    layers: &[Slot],
+    upper: Option<Slot>,
+    attrs: Attrs,
+) -> Result<RawFd> {
+    let mut options = Options { text: [0; LONGEST], length: 0 };
+    options.add(b"userxattr,lowerdir=")?;
+    for (nth, layer) in layers.iter().enumerate() {
+        options.add(if nth == 0 { b"" } else { b":" })?;
+        options.add_slot(*layer)?;
+    }
+    if let Some(upper) = upper {
+        for (key, directory) in [(&b",upperdir="[..], UPPER), (b",workdir=", WORK)] {
+            options.add(key)?;
+            options.add_slot(upper)?;
+            options.add(b"/")?;
+            options.add(directory.to_bytes())?;
+        }
+    }
+    let options = CStr::from_bytes_until_nul(&options.text).map_err(|_| Errno(libc::E2BIG))?;
+    sys::fchdir(prepared.backstage)?;
+    // The flags of a layer's mount do not pass to what overlayfs shows of it.
+    let mut attrs = attrs;
+    for layer in layers {
+        let fd = prepared.slots[layer.0];
+        if fd >= 0 && sys::mount_flags(fd)? & libc::ST_NOEXEC != 0 {
+            attrs = attrs.and(Attrs::NO_EXEC);
+        }
+    }
+    match sys::mkdirat(prepared.backstage, MERGED, 0o700) {
+        Ok(()) | Err(Errno(libc::EEXIST)) => {}
+        Err(errno) => return Err(errno),
+    }
+    let mount = sys::mount_overlay(MERGED, options)?;
+    // Without its working directory overlayfs mounts read-only, and says so in the kernel's log alone.
+    if upper.is_some() && sys::mount_flags(mount)? & libc::ST_RDONLY != 0 {
+        return Err(Errno(libc::EROFS));
+    }
+    sys::set_mount_attrs(mount, attrs.0)?;
+    Ok(mount)
+}

@@ -1,0 +1,184 @@
+//! What is merged: the layers that are there, their owners where root starts the sandbox, and the
+//! tmpfs for what the target writes.
+
+use super::super::checks;
+use super::super::kinds::{Layers, Mount};
+use super::super::written;
+use super::bind::file_system_without_idmap;
+use super::{PLAIN, World};
+use crate::host::{Fact, File, FileKind};
+use crate::kernel::attrs::Attrs;
+use crate::kernel::name::Name;
+use crate::language::value::{Mode, below, join};
+use crate::step::{OutsideOp, Slot, TreeOp};
+use crate::text::problem::{Note, Problem, errno_words};
+use crate::text::shell::shell_word;
+use crate::text::source::Span;
+
+impl World<'_> {
+    pub(super) fn layers(&mut self, path: &str, layers: &Layers, at: Span) {
+        let before = self.draft.problems.iter().count();
+        let sources = layers.sources(path);
+        let found: Vec<(&str, File)> = sources
+            .into_iter()
+            .filter_map(|source| Some((source, self.layer(path, layers, source, at)?)))
+            .collect();
+        self.check_upper(path, layers, at);
+        self.check_writers(path, &found, at);
+        if self.draft.problems.iter().count() > before {
+            return;
+        }
+        let Some(site) = self.site(path, true, at) else { return };
+        let attrs = PLAIN.and(Attrs::READ_ONLY);
+        let mut slots = vec![];
+        for (source, file) in &found {
+            let slot = self.open(source, file, false, attrs, at);
+            self.map_layer(slot, source, file, layers, at);
+            self.step(TreeOp::Lay { slot, source: Name::new(source) }, at);
+            slots.insert(0, slot);
+        }
+        // One more, the lowest: without an upper overlayfs takes no single one.
+        let empty = self.draft.slot();
+        self.step(TreeOp::EmptyLayer { slot: empty }, at);
+        slots.push(empty);
+        let mode = found.last().map_or(Mode(0o755), |(_, file)| Mode(file.mode & 0o7777));
+        let upper = layers.room().map(|(size, inodes)| {
+            let slot = self.draft.slot();
+            self.step(TreeOp::Upper { slot, size, inodes, mode }, at);
+            slot
+        });
+        let attrs = layers.attrs();
+        if upper.is_some() && layers.words.exec {
+            self.out.executable.push((Name::new(path), at));
+        }
+        let rights = layers.rights().within(self.ruled);
+        let op = TreeOp::Merge {
+            path: Name::new(path),
+            layers: slots,
+            upper,
+            attrs,
+            ground: site.ground,
+            rights,
+        };
+        self.step(op, at);
+    }
+
+    /// A layer that is there and may be one.
+    fn layer(&mut self, path: &str, layers: &Layers, source: &str, at: Span) -> Option<File> {
+        let refuse = |why: String, help: Option<String>| {
+            let message = format!("cannot take {source} as a layer: {why}");
+            Problem::new("mounts::layers", at, message).help_maybe(help)
+        };
+        let file = match self.host.at(source) {
+            Fact::Present(file) => file.clone(),
+            Fact::Absent(errno) if layers.may_miss(source) => {
+                let note = Note::new(at, format!("the layer {source} of {path} is left out"));
+                self.draft.notes.push(note.because(&errno_words(*errno)));
+                return None;
+            }
+            Fact::Absent(errno) => {
+                let skip = written::line(path, &Mount::Layers(layers.without(source)));
+                let help = (*errno == libc::ENOENT).then(|| {
+                    format!("make it first: mkdir -p {}; or say so: {skip}", shell_word(source))
+                });
+                self.draft.problem(refuse(errno_words(*errno), help));
+                return None;
+            }
+        };
+        if file.kind != FileKind::Directory {
+            let help = match &file.kind {
+                FileKind::Link(_) => "name the directory that the link leads to",
+                _ => "a layer is a directory",
+            };
+            self.draft.problem(refuse(format!("it is {}", file.kind.word()), Some(help.into())));
+            return None;
+        }
+        if let Some(refused) = checks::check(path, source, &layers.words, &file, self.around()) {
+            self.draft.problem(refused.problem(at));
+            return None;
+        }
+        let place = file.real.as_ref().map_or(source, |(real, _)| real);
+        let within = |mount: &&String| below(mount, place).is_some_and(|tail| !tail.is_empty());
+        if let Some(mount) = self.host.mount_points.iter().flatten().find(within) {
+            let why = format!("{mount} is mounted in it, and no layer has mounts below it");
+            let help = "name a directory that has none, or bind it";
+            self.draft.problem(refuse(why, Some(help.into())));
+            return None;
+        }
+        Some(file)
+    }
+
+    /// overlayfs keeps attributes of its own on what a target wrote; a tmpfs has them for a user since
+    /// Linux 6.6. Before, a directory of a layer that is removed comes to EIO.
+    fn check_upper(&mut self, path: &str, layers: &Layers, at: Span) {
+        let (major, minor) = self.host.kernel;
+        if layers.upper.is_some() && self.host.kernel < (6, 6) {
+            let message = format!(
+                "cannot keep in memory what is written: that needs Linux 6.6, and this is \
+                 {major}.{minor}"
+            );
+            let line = written::line(path, &Mount::Layers(layers.read_only()));
+            let help = format!("let the layers be read-only: {line}");
+            self.draft.problem(Problem::new("mounts::upper", at, message).help(help));
+        }
+    }
+
+    /// What changes a layer while it is merged makes the merged tree undefined (overlayfs of the
+    /// kernel), so the target itself may not, but by the same path inside.
+    fn check_writers(&mut self, path: &str, found: &[(&str, File)], at: Span) {
+        for (other, node) in self.tree {
+            let Some(written) = node.mount.grant(other).and_then(|grant| grant.written) else {
+                continue;
+            };
+            for (source, _) in found {
+                let covered = below(written, source).is_some_and(|tail| *other == join(path, tail));
+                let meets = below(written, source).is_some() || below(source, written).is_some();
+                if meets && !covered {
+                    let message = format!(
+                        "cannot take {source} as a layer of {path}: the target can write to \
+                         {written}, and so to a layer that is in use"
+                    );
+                    let problem = Problem::new("mounts::layers", at, message)
+                        .also(node.at, "it is granted for writing here")
+                        .help("grant it read-only, or name another directory as the layer");
+                    self.draft.problem(problem);
+                }
+            }
+        }
+    }
+
+    /// Started by root, a layer is mapped for one pair of ids, as a writable bind is: the owner of its
+    /// top, and the target. One of root's is read as others may read it, unless the entry says the
+    /// word.
+    fn map_layer(&mut self, slot: Slot, source: &str, file: &File, layers: &Layers, at: Span) {
+        if !self.ids.needs_idmap {
+            return;
+        }
+        if file.uid == 0 && !layers.words.owner_root {
+            if layers.upper.is_some() {
+                let why =
+                    "it belongs to the host's root, and the entry does not say owner = \"root\"";
+                self.draft.note_less(at, format!("what {source} brings cannot be changed"), why);
+            }
+            return;
+        }
+        let name = match file_system_without_idmap(file.fs, self.host.kernel) {
+            None if self.host.kernel < (5, 19) => Some("overlayfs"),
+            name => name,
+        };
+        if let Some(name) = name {
+            let (major, minor) = self.host.kernel;
+            let message = format!(
+                "cannot map the owner of {source}: {name} has no idmapped mounts on Linux \
+                 {major}.{minor}"
+            );
+            let help = "set identity.host = true, or give uid-map and gid-map the owner's ids";
+            return self.draft.problem(Problem::new("mounts::idmap", at, message).help(help));
+        }
+        let disk = (file.uid, file.gid);
+        // The target stands for that owner where it reads; nothing that it makes is that owner's.
+        let ids = (self.ids.host_user, self.ids.host_group);
+        let op = OutsideOp::IdMapMount { slot, source: Name::new(source), disk, ids };
+        self.draft.outside(op, at);
+    }
+}

@@ -1,0 +1,248 @@
+//! Directories of the host, merged as overlayfs merges them, and what the target writes on top.
+
+use super::super::names::{ONE_LINE, PLACE};
+use super::further::{Access, Further, Sockets, Upper};
+use super::{Bind, Form, Grant, Kind, Makes, Mount, PLAIN, Tmpfs, Word, form, said};
+use crate::kernel::attrs::Attrs;
+use crate::kernel::rights::Rights;
+use crate::language::fill::Fill;
+use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
+use crate::language::shape::{Shape, Shaped};
+use crate::language::spelled::Toml;
+use crate::language::table::table;
+use crate::language::value::{AbsolutePath, Size, words};
+use crate::tree::{Ground, Own, Source, Stack};
+use toml::de::DeValue;
+
+pub(super) const WORDS: &[Word] = &[Word {
+    word: "overlay",
+    doc: "What the host has at the same path, writable: what the target changes is thrown away.",
+    meant: &["overlayfs", "cow", "copy-on-write", "scratch"],
+    make: || Mount::Layers(Layers { upper: Some(Upper::Discard), ..Layers::of(None) }),
+}];
+
+pub(super) const FORMS: &[Form] = &[form! {
+    /// Directories of the host, merged as overlayfs merges them, the lowest first: up to 500. They
+    /// stay as they are; without `upper` the target cannot write there.
+    "layers": Vec<Layer> = Fill { keys: &[("path", PLACE)], other: Some(&ONE_LINE), ..PLACE }
+        => |layers| Mount::Layers(Layers::of(Some(layers))),
+        ["upper", "size", "inodes", "exec", "owner"]
+}];
+
+/// The most that a mount of overlayfs takes (`OVL_MAX_STACK` of the kernel).
+const MOST: usize = 500;
+
+/// Directories of the host, merged, and what the target writes on top.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layers {
+    /// The directories, the lowest first; none: the host's at the same path.
+    pub layers: Option<Vec<Layer>>,
+    /// Where goes what the target writes; none: it cannot write.
+    pub upper: Option<Upper>,
+    /// How much of that there can be in memory; default: 64M.
+    pub size: Option<Size>,
+    /// How many files and directories; default: 65536.
+    pub inodes: Option<u64>,
+    /// How the directories are granted, in the words of a bind.
+    pub words: Bind,
+}
+
+impl Layers {
+    fn of(layers: Option<Vec<Layer>>) -> Layers {
+        // A socket of the host's refuses every connection through overlayfs.
+        let words =
+            Bind { recursive: false, sockets: Sockets::Allow, ..Bind::new(None, Access::ReadOnly) };
+        Layers { layers, upper: None, size: None, inodes: None, words }
+    }
+
+    /// The host's paths, the lowest first, for an entry at this path.
+    pub(crate) fn sources<'a>(&'a self, path: &'a str) -> Vec<&'a str> {
+        match &self.layers {
+            None => vec![path],
+            Some(layers) => layers.iter().map(|layer| &*layer.path).collect(),
+        }
+    }
+
+    /// Whether one of them is left out where it is absent.
+    pub(crate) fn may_miss(&self, source: &str) -> bool {
+        let layers = self.layers.as_deref().unwrap_or_default();
+        layers.iter().any(|layer| &*layer.path == source && layer.missing.is_some())
+    }
+
+    /// The same, where this layer is left out if it is absent.
+    pub(crate) fn without(&self, source: &str) -> Layers {
+        let mut more = self.clone();
+        let layers = more.layers.iter_mut().flatten();
+        layers
+            .filter(|layer| &*layer.path == source)
+            .for_each(|layer| layer.missing = Some(Skip::Skip));
+        more
+    }
+
+    /// The same without what the target writes.
+    pub(crate) fn read_only(&self) -> Layers {
+        Layers { upper: None, size: None, inodes: None, ..self.clone() }
+    }
+
+    /// How much the target can write, and how many files and directories, where it can.
+    pub(crate) fn room(&self) -> Option<(Size, u64)> {
+        let Tmpfs { size, inodes, .. } = Tmpfs::PLAIN;
+        let Upper::Discard = self.upper.as_ref()?;
+        Some((self.size.unwrap_or(size), self.inodes.unwrap_or(inodes)))
+    }
+
+    /// How the merged tree may be used. A device node of a layer is never opened.
+    pub(crate) fn attrs(&self) -> Attrs {
+        PLAIN
+            .and_if(self.upper.is_none(), Attrs::READ_ONLY)
+            .and_if(!self.words.exec, Attrs::NO_EXEC)
+    }
+
+    /// What Landlock allows below it.
+    pub(crate) fn rights(&self) -> Rights {
+        let written = Rights::WRITE.and(Rights::CHANGE).and(Rights::CONNECT);
+        Rights::READ.and_if(self.words.exec, Rights::EXECUTE).and_if(self.upper.is_some(), written)
+    }
+
+    /// What it grants of the host's trees; nothing where it has no layer.
+    pub(super) fn grant<'a>(&'a self, path: &'a str) -> Option<Grant<'a>> {
+        let mut lower = self.sources(path);
+        lower.reverse();
+        let topmost = (!lower.is_empty()).then(|| lower.remove(0))?;
+        Some(Grant { topmost, lower, written: None, words: &self.words, merged: true })
+    }
+}
+
+/// One of the merged directories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// Where it is on the host.
+    pub path: AbsolutePath,
+    /// Whether it is left out where it is absent.
+    pub missing: Option<Skip>,
+}
+
+words! {
+    /// What happens where a layer is absent.
+    Skip {
+        /// It is left out, and that is reported.
+        Skip = "skip",
+    }
+}
+
+table! {
+    /// A layer with what goes with it.
+    struct LayerTable {
+        /// The directory on the host.
+        path: AbsolutePath,
+        /// What happens where it is absent; default: the run stops.
+        missing: Option<Skip>,
+    }
+}
+
+impl Shaped for Layer {
+    fn shape() -> Shape {
+        Shape::either(&[AbsolutePath::shape, LayerTable::shape])
+    }
+}
+
+impl Read for Layer {
+    const FILL: Fill = Fill { keys: &[("path", PLACE)], other: Some(&ONE_LINE), ..PLACE };
+
+    fn read(node: &Node<'_>) -> Result<Layer, Wrongs> {
+        match node.get_ref() {
+            DeValue::Table(_) => {
+                let LayerTable { path, missing } = LayerTable::read(node)?;
+                Ok(Layer { path, missing })
+            }
+            DeValue::String(_) => Ok(Layer { path: AbsolutePath::read(node)?, missing: None }),
+            _ => Err(mismatch(node, "an absolute path, or { path = .., missing = \"skip\" }")),
+        }
+    }
+
+    fn spell(&self) -> Toml {
+        match self.missing {
+            None => self.path.spell(),
+            Some(missing) => {
+                said([("path", Some(self.path.spell())), ("missing", Some(missing.spell()))])
+            }
+        }
+    }
+}
+
+impl Kind for Layers {
+    fn take(&mut self, further: &Further) -> Result<(), Why> {
+        self.upper = further.upper.or(self.upper);
+        self.size = further.size.or(self.size);
+        self.inodes = further.inodes.map(|inodes| inodes.0).or(self.inodes);
+        self.words.exec = further.exec.unwrap_or(self.words.exec);
+        self.words.owner_root |= further.owner.is_some();
+        let count = self.layers.as_ref().map_or(1, Vec::len);
+        if count > MOST {
+            return Err(Why::new(format!("{count} layers are too many: the kernel merges {MOST}")));
+        }
+        match self.upper {
+            None if count == 0 => {
+                Err(Why::new("without layers and without an upper there is nothing")
+                    .help("let the target write there: upper = \"discard\""))
+            }
+            None if self.size.is_some() || self.inodes.is_some() => Err(Why::new(
+                "nothing is written without an upper, so `size` and `inodes` limit nothing",
+            )
+            .help("let the target write there: upper = \"discard\"")),
+            // To the kernel 0 is no limit at all (tmpfs(5)).
+            Some(_) if self.size == Some(Size(0)) => {
+                Err(Why::new("an upper of size 0 would have no limit")
+                    .help("write how much it may hold, such as size = \"64M\""))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn spell(&self) -> Toml {
+        if *self == (Layers { upper: Some(Upper::Discard), ..Layers::of(None) }) {
+            return Toml::word("overlay");
+        }
+        let Layers { layers, upper, size, inodes, words } = self;
+        said([
+            ("layers", layers.as_ref().map(Read::spell)),
+            ("upper", upper.as_ref().map(Read::spell)),
+            ("size", size.map(|size| size.spell())),
+            ("inodes", inodes.map(|inodes| inodes.spell())),
+            ("exec", (!words.exec).then(|| words.exec.spell())),
+            ("owner", words.owner_root.then(|| Toml::word("root"))),
+        ])
+    }
+
+    /// One of the host's tree at its own path has a word, or names that.
+    fn spell_at(&self, path: &str) -> Toml {
+        if *self == (Layers { upper: Some(Upper::Discard), ..Layers::of(None) }) {
+            return self.spell();
+        }
+        let here = || vec![Layer { path: AbsolutePath(path.to_owned()), missing: None }];
+        let layers = Some(self.layers.clone().unwrap_or_else(here));
+        Layers { layers, ..self.clone() }.spell()
+    }
+
+    fn ground(&self, path: &str) -> Ground {
+        let source = |path: &str| Source { recursive: false, ..Source::new(path) };
+        let layers = self.sources(path).into_iter().map(source).collect();
+        let memory = || {
+            let (size, inodes) = self.room().unwrap_or((Size(0), 0));
+            Ground::Own(Own::Memory { size, inodes })
+        };
+        Stack::merged(layers, self.room()).map_or_else(memory, Ground::Host)
+    }
+
+    fn makes<'a>(&'a self, _: &'a str) -> Makes<'a> {
+        Makes::Layers(self)
+    }
+
+    fn form(&self) -> &'static str {
+        "layers"
+    }
+
+    fn what(&self) -> &'static str {
+        "merged layers"
+    }
+}

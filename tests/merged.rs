@@ -1,0 +1,286 @@
+//! `layers`: directories of the host, merged, and what the target writes on top of them.
+
+use crate::support::{As, Place, errors, kernel, said, skip, system, text, unwrapped};
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+/// Whether a user's overlayfs can have an upper in memory here: a tmpfs has its attributes since
+/// Linux 6.6.
+fn has_upper() -> bool {
+    let has = kernel() >= (6, 6);
+    if !has {
+        skip("an upper in memory needs Linux 6.6");
+    }
+    has
+}
+
+/// Two layers, as a user makes them: names that both have, a directory that both have, and one name
+/// with the characters that separate names elsewhere.
+fn two(place: &Place, who: As) -> [String; 2] {
+    let all = ["low", "high: a,b\\c"].map(|name| {
+        let top = place.folder(name, who);
+        for directory in ["", "both"] {
+            place.folder(&format!("{name}/{directory}"), who);
+            place.file(&format!("{name}/{directory}/{name}"), &format!("{name}\n"));
+            place.file(&format!("{name}/{directory}/same"), &format!("{name}\n"));
+        }
+        own(&top, who);
+        top.display().to_string()
+    });
+    all.map(|path| path.replace('\\', "\\\\"))
+}
+
+/// Gives a tree to a user.
+fn own(top: &Path, who: As) {
+    let Some(id) = who.id() else { return };
+    for path in walk(top) {
+        std::os::unix::fs::lchown(path, Some(id), Some(id)).unwrap();
+    }
+}
+
+fn walk(top: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = vec![top.to_owned()];
+    if std::fs::symlink_metadata(top).unwrap().is_dir() {
+        for entry in std::fs::read_dir(top).unwrap() {
+            found.extend(walk(&entry.unwrap().path()));
+        }
+    }
+    found
+}
+
+/// What a tree is: kind, mode, owner, links, times and bytes of each file.
+fn state(top: &Path) -> BTreeMap<String, String> {
+    let of = |path: std::path::PathBuf| {
+        let meta = std::fs::symlink_metadata(&path).unwrap();
+        let bytes = if meta.is_file() { std::fs::read(&path).unwrap() } else { vec![] };
+        let times = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
+        let what = format!(
+            "{:o} {}:{} {} {times:?} {bytes:?}",
+            meta.mode(),
+            meta.uid(),
+            meta.gid(),
+            meta.nlink()
+        );
+        (path.display().to_string(), what)
+    };
+    walk(top).into_iter().map(of).collect()
+}
+
+#[test]
+fn directories_are_merged_the_lowest_first() {
+    for who in As::all() {
+        let place = Place::new();
+        let [low, high] = two(&place, *who);
+        let profile = system(&format!("\"/m\" = {{ layers = [\"{low}\", \"{high}\"] }}"));
+        let line = "cd /m; ls; cat same low both/low both/high* both/same; touch new || rm low || \
+                    echo kept";
+        let out = place.sh(*who, &profile, &format!("({line}) 2>/dev/null"));
+        let high = "high: a,b\\c";
+        let seen = format!("both\n{high}\nlow\nsame\n{high}\nlow\nlow\n{high}\n{high}\nkept");
+        assert_eq!(out, seen, "{who:?}");
+    }
+}
+
+#[test]
+fn what_is_written_is_thrown_away_and_the_layers_stay() {
+    if !has_upper() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let [low, high] = two(&place, *who);
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        let entry = |upper: &str| {
+            system(&format!("\"/m\" = {{ layers = [\"{low}\", \"{high}\"]{upper} }}"))
+        };
+        let before = state(&place.path.join("low"));
+        let line = "cd /m && echo new > same && rm low && rm -r both && mkdir both && ls both && \
+                    chmod 700 . && ln same link && mv link moved && cat moved && stat -c %a .";
+        let profile = entry(&format!(", upper = \"discard\"{owner}"));
+        assert_eq!(place.sh(*who, &profile, line), "new\n700", "{who:?}");
+        assert!(state(&place.path.join("low")) == before, "{who:?}: a layer has changed");
+        // The next run begins anew; and without an upper nothing of it can be done.
+        assert_eq!(place.sh(*who, &profile, "cat /m/both/low"), "low", "{who:?}");
+        let output = place.run(*who, &entry(""), &["/bin/sh", "-c", line]);
+        assert!(!output.status.success(), "{who:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn what_is_written_has_a_bound() {
+    if !has_upper() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let [low, _] = two(&place, *who);
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        let profile = |bound: &str| {
+            system(&format!(
+                "\"/m\" = {{ layers = [\"{low}\"], upper = \"discard\"{owner}{bound} }}"
+            ))
+        };
+        let fill = "head -c 1000000 /dev/zero > /m/big; stat -c %s /m/big";
+        assert_eq!(
+            place.sh(*who, &profile(", size = \"64k\""), &format!("({fill}) 2>/dev/null")),
+            "65536"
+        );
+        assert_eq!(place.sh(*who, &profile(""), fill), "1000000");
+        let make = "cd /m; for i in 1 2 3 4 5 6 7 8 9; do mkdir $i; done; [ -e 9 ] && echo all || echo some";
+        assert_eq!(
+            place.sh(*who, &profile(", inodes = 8"), &format!("({make}) 2>/dev/null")),
+            "some"
+        );
+        assert_eq!(place.sh(*who, &profile(""), make), "all");
+    }
+}
+
+#[test]
+fn the_word_overlay_is_the_hosts_tree_at_its_own_path() {
+    if !has_upper() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let [low, _] = two(&place, *who);
+        let entry = match who {
+            As::Root => format!(
+                "\"{low}\" = {{ layers = [\"{low}\"], upper = \"discard\", owner = \"root\" }}"
+            ),
+            As::User => format!("\"{low}\" = \"overlay\""),
+        };
+        let line = format!("rm {low}/same && echo x > {low}/new && ls {low}");
+        let before = state(Path::new(&low));
+        assert_eq!(place.sh(*who, &system(&entry), &line), "both\nlow\nnew", "{who:?}");
+        assert!(state(Path::new(&low)) == before, "{who:?}");
+    }
+}
+
+#[test]
+fn a_hundred_layers_are_merged() {
+    for who in As::all() {
+        let place = Place::new();
+        let layers: Vec<String> = (0..100)
+            .map(|nth| {
+                let path = place.folder(&format!("l{nth}"), *who);
+                place.file(&format!("l{nth}/f{nth}"), "");
+                place.file(&format!("l{nth}/top"), &nth.to_string());
+                format!("\"{}\"", path.display())
+            })
+            .collect();
+        let profile = system(&format!("\"/m\" = {{ layers = [{}] }}", layers.join(", ")));
+        assert_eq!(place.sh(*who, &profile, "cat /m/top; ls /m | wc -l"), "99101", "{who:?}");
+    }
+}
+
+/// A layer may be anybody's: what it brings has no privilege inside.
+#[test]
+fn set_id_files_and_programs_of_a_layer_gain_nothing() {
+    for who in As::all() {
+        let place = Place::new();
+        let top = place.folder("l", *who);
+        let id = top.join("id");
+        std::fs::copy("/usr/bin/id", &id).unwrap();
+        std::fs::set_permissions(&id, PermissionsExt::from_mode(0o4755)).unwrap();
+        let layer = top.display();
+        let profile = system(&format!("\"/m\" = {{ layers = [\"{layer}\"] }}"));
+        let same = place.sh(*who, &profile, "[ $(/m/id -u) = $(id -u) ] && echo same");
+        assert_eq!(same, "same", "{who:?}");
+        let profile = system(&format!("\"/m\" = {{ layers = [\"{layer}\"], exec = false }}"));
+        let output = place.run(*who, &profile, &["/m/id"]);
+        assert_eq!(output.status.code(), Some(126), "{who:?}: {}", said(&output));
+    }
+}
+
+/// Entries below are mounted in the merged tree, whichever layer has the place.
+#[test]
+fn entries_below_hide_and_cover_in_the_merged_tree() {
+    if !has_upper() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let [low, high] = two(&place, *who);
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        let profile = system(&format!(
+            "\"/m\" = {{ layers = [\"{low}\", \"{high}\"], upper = \"discard\"{owner} }}\n\
+             \"/m/both/low\" = \"hide\"\n\"/m/low\" = {{ text = \"profile\\n\" }}"
+        ));
+        // What is above a mount stays where it is: a directory of a layer is not renamed (EXDEV),
+        // and not removed.
+        let line = "cd /m; cat both/low; echo x > both/low; cat same low; mv both away; rm -r both; mv \
+                    low gone; [ -e both/low ] && echo there";
+        let out = place.sh(*who, &profile, &format!("({line}) 2>/dev/null"));
+        assert_eq!(out, "high: a,b\\c\nprofile\nthere", "{who:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_a_layer_is_told_at_its_line() {
+    let place = Place::new();
+    let who = *As::all().last().unwrap();
+    let [low, high] = two(&place, who);
+    place.file("file", "");
+    let at = place.path.display().to_string();
+    let check = |mounts: &str| {
+        let path = place.file("profile.toml", &system(mounts));
+        let output = place.stockade(who).arg("check").arg(path).arg("/bin/true").output().unwrap();
+        (output.status.success(), errors(&output) + &unwrapped(&text(&output.stdout)))
+    };
+    for (layers, why) in [
+        (format!("[\"{low}\", \"{at}/absent\"]"), "no such file or directory"),
+        (format!("[\"{at}/file\"]"), "it is a file"),
+        ("[\"/\"]".into(), "is mounted in it"),
+        ("[\"/proc\"]".into(), "/proc"),
+    ] {
+        let (good, said) = check(&format!("\"/m\" = {{ layers = {layers} }}"));
+        assert!(!good && said.contains(why), "{layers}: {said}");
+    }
+    let skip = format!("[\"{low}\", {{ path = \"{at}/absent\", missing = \"skip\" }}]");
+    let (good, said) = check(&format!("\"/m\" = {{ layers = {skip} }}"));
+    assert!(good && said.contains("is left out"), "{said}");
+    // A layer that the target can write to by another name.
+    let also = |inside: &str| {
+        check(&format!(
+            "\"/m\" = {{ layers = [\"{low}\", \"{high}\"] }}\n\"{inside}\" = {{ bind = \"{low}/both\", \
+             access = \"rw\" }}"
+        ))
+    };
+    let (good, said) = also("/m/both");
+    assert!(good, "{said}");
+    let (good, said) = also("/other");
+    assert!(!good && said.contains("is granted for writing here"), "{said}");
+}
+
+/// What `why` says of a change is what comes of it.
+#[test]
+fn why_says_what_can_be_changed() {
+    if !has_upper() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let [low, _] = two(&place, *who);
+        // Another user's.
+        let foreign = place.file("low/foreign", "");
+        std::fs::set_permissions(&foreign, PermissionsExt::from_mode(0o666)).unwrap();
+        if crate::support::is_root() {
+            std::os::unix::fs::chown(&foreign, Some(4321), Some(4321)).unwrap();
+        }
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        for upper in [format!(", upper = \"discard\"{owner}"), String::new()] {
+            let profile = system(&format!("\"/m\" = {{ layers = [\"{low}\"]{upper} }}"));
+            let path = place.file("profile.toml", &profile);
+            for name in ["same", "foreign", "both/low", "new", "both/new"] {
+                let question = format!("write:/m/{name}");
+                let output =
+                    place.stockade(*who).arg("why").arg(&path).arg(&question).output().unwrap();
+                let says = text(&output.stdout).starts_with("allowed");
+                let line = format!(": >> /m/{name}");
+                let does = place.run(*who, &profile, &["/bin/sh", "-c", &line]).status.success();
+                assert_eq!(says, does, "{who:?} {upper} {name}: {}", said(&output));
+            }
+        }
+    }
+}
