@@ -1253,7 +1253,7 @@ fn the_host_s_kernel_trees_are_not_bound() {
             ("\"/d\" = { bind = \"/dev/null\" }", "mounts::device"),
             ("\"/r\" = { bind = \"/run\" }", "mounts::sockets"),
             ("\"/e\" = { bind = \"/usr\", access = \"rw\" }", "mounts::broad"),
-            ("\"/e\" = { bind = \"/\", access = \"rw\" }", "mounts::broad"),
+            ("\"/e\" = { bind = \"/\", access = \"rw\", sockets = true }", "mounts::broad"),
         ] {
             let output = place.run(*who, &system(entry), &["/bin/true"]);
             assert!(
