@@ -216,6 +216,30 @@ fn entries_below_hide_and_cover_in_the_merged_tree() {
     }
 }
 
+/// A mount point that no layer has is made in one of stockade's own, and nothing on the host.
+#[test]
+fn mount_points_that_no_layer_has_are_made() {
+    for who in As::all() {
+        let place = Place::new();
+        let [low, _] = two(&place, *who);
+        let before = state(Path::new(&low));
+        let uppers = if kernel() >= (6, 6) { &["", ", upper = \"discard\""][..] } else { &[""] };
+        for upper in uppers {
+            let profile = system(&format!(
+                "\"/m\" = {{ layers = [\"{low}\"]{upper} }}\n\"/m/new/a\" = \"tmpfs\"\n\"/m/new/b\" = {{ \
+                 text = \"made\" }}\n\"/m/both/c\" = {{ bind = \"/usr/share\" }}\n\"/m/both/low\" = {{ text \
+                 = \"over\" }}"
+            ));
+            let line = "cd /m && echo x > new/a/x && cat new/b both/low && ls new && ls both && [ -d \
+                        both/c/doc ] && (mv new/b away || mv new away || rm -r both || echo kept) \
+                        2>/dev/null";
+            let seen = "madeovera\nb\nc\nlow\nsame\nkept";
+            assert_eq!(place.sh(*who, &profile, line), seen, "{who:?} {upper}");
+        }
+        assert!(state(Path::new(&low)) == before, "{who:?}");
+    }
+}
+
 #[test]
 fn what_cannot_be_a_layer_is_told_at_its_line() {
     let place = Place::new();

@@ -327,7 +327,8 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
         TreeOp::LandlockRule { .. }
         | TreeOp::MountPoint { .. }
         | TreeOp::Lay { .. }
-        | TreeOp::EmptyLayer { .. }
+        | TreeOp::OwnLayer { .. }
+        | TreeOp::InLayer { .. }
         | TreeOp::PrivateMounts
         | TreeOp::Pivot => {}
     }

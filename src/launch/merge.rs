@@ -31,9 +31,13 @@ pub(super) fn lay(prepared: &Prepared, slot: Slot) -> Result {
     sys::move_mount(prepared.slots[slot.0], prepared.backstage, name(slot, &mut [0; 24]))
 }
 
-/// Makes an empty directory there.
-pub(super) fn empty(prepared: &Prepared, slot: Slot) -> Result {
-    place(prepared, slot)
+/// Makes a directory there, and opens it.
+pub(super) fn own(prepared: &mut Prepared, slot: Slot) -> Result {
+    place(prepared, slot)?;
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let mut digits = [0; 24];
+    prepared.slots[slot.0] = sys::openat(prepared.backstage, name(slot, &mut digits), flags, 0)?;
+    Ok(())
 }
 
 const UPPER: &CStr = c"upper";
@@ -111,9 +115,10 @@ pub(super) fn merge(
     sys::fchdir(prepared.backstage)?;
     // The flags of a layer's mount do not pass to what overlayfs shows of it.
     let mut attrs = attrs;
-    for layer in layers {
-        let fd = prepared.slots[layer.0];
-        if fd >= 0 && sys::mount_flags(fd)? & libc::ST_NOEXEC != 0 {
+    // The lowest is ours.
+    let [opened @ .., _] = layers else { return Err(Errno(libc::EINVAL)) };
+    for layer in opened {
+        if sys::mount_flags(prepared.slots[layer.0])? & libc::ST_NOEXEC != 0 {
             attrs = attrs.and(Attrs::NO_EXEC);
         }
     }

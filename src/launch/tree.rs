@@ -69,7 +69,14 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
             attach(prepared, mount, path, *ground, *rights)
         }
         TreeOp::Lay { slot, .. } => merge::lay(prepared, *slot),
-        TreeOp::EmptyLayer { slot } => merge::empty(prepared, *slot),
+        TreeOp::OwnLayer { slot } => merge::own(prepared, *slot),
+        TreeOp::InLayer { slot, path, directory } => {
+            let layer = prepared.slots[slot.0];
+            match directory {
+                true => sys::mkdirat(layer, path.relative(), 0o755),
+                false => sys::mkfile(layer, path.relative(), 0),
+            }
+        }
         TreeOp::Upper { slot, size, inodes, mode } => {
             merge::upper(prepared, *slot, (*size, *inodes), *mode)
         }

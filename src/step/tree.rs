@@ -109,8 +109,17 @@ pub enum TreeOp {
         /// The host's path.
         source: Name,
     },
-    /// A layer without anything in it, the lowest: overlayfs takes no single one without an upper.
-    EmptyLayer { slot: Slot },
+    /// A layer of stockade's, the lowest: it has the mount points that no other has, and overlayfs
+    /// takes no single one without an upper.
+    OwnLayer { slot: Slot },
+    /// A mount point in it, or a directory above one.
+    InLayer {
+        slot: Slot,
+        /// The path below the layer's top.
+        path: Name,
+        /// Whether it is a directory.
+        directory: bool,
+    },
     /// A tmpfs for what the target writes on top of layers.
     Upper {
         slot: Slot,
@@ -229,7 +238,8 @@ macro_rules! plain {
             | TreeOp::Symlink { .. }
             | TreeOp::MountPoint { .. }
             | TreeOp::Lay { .. }
-            | TreeOp::EmptyLayer { .. }
+            | TreeOp::OwnLayer { .. }
+            | TreeOp::InLayer { .. }
             | TreeOp::Upper { .. }
             | TreeOp::Pin { .. }
             | TreeOp::HoldLink { .. }
@@ -331,7 +341,8 @@ impl TreeOp {
             | TreeOp::HostDirectory { .. }
             | TreeOp::OpenMade { .. }
             | TreeOp::Lay { .. }
-            | TreeOp::EmptyLayer { .. }
+            | TreeOp::OwnLayer { .. }
+            | TreeOp::InLayer { .. }
             | TreeOp::Upper { .. }
             | TreeOp::PrivateMounts
             | TreeOp::Root { .. }
@@ -379,7 +390,8 @@ impl fmt::Display for TreeOp {
                 show_rights(*rights, f)
             }
             TreeOp::Lay { source, .. } => write!(f, "lay {source} out as a layer"),
-            TreeOp::EmptyLayer { .. } => f.write_str("make an empty layer"),
+            TreeOp::OwnLayer { .. } => f.write_str("make the lowest layer"),
+            TreeOp::InLayer { path, .. } => write!(f, "make mount point {path} in it"),
             TreeOp::Upper { size, inodes, mode, .. } => {
                 write!(f, "mount tmpfs for what is written: {size}, {inodes} inodes, {mode}")
             }

@@ -42,7 +42,8 @@ fn act(op: &Op) -> Act<'_> {
         | TreeOp::HostDirectory { .. }
         | TreeOp::OpenMade { .. }
         | TreeOp::Lay { .. }
-        | TreeOp::EmptyLayer { .. }
+        | TreeOp::OwnLayer { .. }
+        | TreeOp::InLayer { .. }
         | TreeOp::Upper { .. }
         | TreeOp::PrivateMounts
         | TreeOp::Root { .. }
@@ -247,10 +248,12 @@ fn sources(plan: &Plan, name: &str) {
             }
             Shown::Raw(Op::Tree(TreeOp::OpenTree { slot, .. }))
             | Shown::Raw(Op::Process(ProcessOp::OpenLimit { slot, .. })) => goes(*slot, 0, 1, &op),
-            Shown::Raw(Op::Tree(TreeOp::EmptyLayer { slot } | TreeOp::Upper { slot, .. })) => {
+            Shown::Raw(Op::Tree(TreeOp::OwnLayer { slot } | TreeOp::Upper { slot, .. })) => {
                 goes(*slot, 0, 1, &op)
             }
-            Shown::Raw(Op::Tree(TreeOp::Lay { slot, .. })) => goes(*slot, 1, 1, &op),
+            Shown::Raw(Op::Tree(TreeOp::Lay { slot, .. } | TreeOp::InLayer { slot, .. })) => {
+                goes(*slot, 1, 1, &op)
+            }
             Shown::Raw(Op::Tree(TreeOp::Merge { layers, upper, .. })) => {
                 layers.iter().chain(upper).for_each(|slot| goes(*slot, 1, 2, &op))
             }

@@ -181,8 +181,8 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             ),
             _ => None,
         },
-        TreeOp::OpenMade { .. } | TreeOp::EmptyLayer { .. } | TreeOp::Upper { .. } => None,
-        TreeOp::Lay { .. } => None,
+        TreeOp::OpenMade { .. } | TreeOp::Lay { .. } | TreeOp::Upper { .. } => None,
+        TreeOp::OwnLayer { .. } | TreeOp::InLayer { .. } => None,
         TreeOp::Merge { upper, .. } => match errno {
             libc::ENODEV => Some("load overlayfs as root: modprobe overlay".into()),
             // The kernel says why in its own log alone.

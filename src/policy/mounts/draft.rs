@@ -57,6 +57,7 @@ pub(crate) fn draft(
         made: BTreeSet::new(),
         to_make: create::to_make(tree, host),
         made_on_host: BTreeMap::new(),
+        in_layers: BTreeSet::new(),
         pinned: BTreeMap::new(),
         seals: vec![],
         current: None,
@@ -105,6 +106,8 @@ struct World<'a> {
     to_make: BTreeSet<String>,
     /// Those of them that steps make so far, with their descriptors.
     made_on_host: BTreeMap<String, Slot>,
+    /// The mount points that the lowest layers of merged trees have.
+    in_layers: BTreeSet<String>,
     /// The pinned directories, with the lines that they are pinned for.
     pinned: BTreeMap<String, Span>,
     seals: Vec<(String, Attrs, Span)>,

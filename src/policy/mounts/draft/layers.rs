@@ -2,18 +2,20 @@
 //! tmpfs for what the target writes.
 
 use super::super::checks;
-use super::super::kinds::{Layers, Mount};
+use super::super::kinds::{Layers, Makes, Missing, Mount};
+use super::super::tree::Node;
 use super::super::written;
 use super::bind::file_system_without_idmap;
 use super::{PLAIN, World};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::Name;
-use crate::language::value::{Mode, below, join};
+use crate::language::value::{Mode, ancestors, below, join, parent};
 use crate::step::{OutsideOp, Slot, TreeOp};
 use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
+use std::collections::BTreeMap;
 
 impl World<'_> {
     pub(super) fn layers(&mut self, path: &str, layers: &Layers, at: Span) {
@@ -37,10 +39,13 @@ impl World<'_> {
             self.step(TreeOp::Lay { slot, source: Name::new(source) }, at);
             slots.insert(0, slot);
         }
-        // One more, the lowest: without an upper overlayfs takes no single one.
-        let empty = self.draft.slot();
-        self.step(TreeOp::EmptyLayer { slot: empty }, at);
-        slots.push(empty);
+        let own = self.draft.slot();
+        self.step(TreeOp::OwnLayer { slot: own }, at);
+        for (below, directory, at) in self.mount_points(path, &found) {
+            self.step(TreeOp::InLayer { slot: own, path: Name::new(&below), directory }, at);
+            self.in_layers.insert(join(path, &below));
+        }
+        slots.push(own);
         let mode = found.last().map_or(Mode(0o755), |(_, file)| Mode(file.mode & 0o7777));
         let upper = layers.room().map(|(size, inodes)| {
             let slot = self.draft.slot();
@@ -61,6 +66,47 @@ impl World<'_> {
             rights,
         };
         self.step(op, at);
+    }
+
+    /// The mount points of entries below, where no layer has them, and the directories above them: the
+    /// path below the merged tree's top, whether it is a directory, and the entry's line.
+    fn mount_points(&self, path: &str, found: &[(&str, File)]) -> Vec<(String, bool, Span)> {
+        let is_there = |tail: &str| {
+            let mut places = found.iter().map(|(source, _)| join(source, tail));
+            places.any(|place| !matches!(self.host.at(&place), Fact::Absent(libc::ENOENT)))
+        };
+        let mut made = BTreeMap::new();
+        for (inside, node) in self.tree {
+            let lies_here = self.tree.over(parent(inside)).0 == path && inside != path;
+            let Some(tail) = below(inside, path).filter(|_| lies_here) else { continue };
+            let Some(directory) = self.mounts_directory(inside, node) else { continue };
+            if is_there(tail) {
+                continue;
+            }
+            made.insert(tail.to_owned(), (directory, node.at));
+            let above = ancestors(parent(tail)).filter(|above| !is_there(above));
+            for above in above {
+                made.entry(above.to_owned()).or_insert((true, node.at));
+            }
+        }
+        made.into_iter().map(|(tail, (directory, at))| (tail, directory, at)).collect()
+    }
+
+    /// Whether an entry mounts a directory; none: it mounts nothing, or only over what is there.
+    fn mounts_directory(&self, inside: &str, node: &Node) -> Option<bool> {
+        match node.mount.kind().makes(inside) {
+            Makes::FileSystem(_) | Makes::Layers(_) | Makes::Devices(_) => Some(true),
+            Makes::File(_) | Makes::Socket(_) => Some(false),
+            Makes::Bind(bind) => match self.host.at(bind.source_at(inside)) {
+                Fact::Present(file) => Some(file.kind == FileKind::Directory),
+                Fact::Absent(_) => (bind.missing == Missing::Create).then_some(true),
+            },
+            Makes::Device(source) => match self.host.at(source) {
+                Fact::Present(file) => Some(file.kind == FileKind::Directory),
+                Fact::Absent(_) => None,
+            },
+            Makes::Directory(_) | Makes::Link(_) | Makes::Cover(_) => None,
+        }
     }
 
     /// A layer that is there and may be one.

@@ -121,6 +121,10 @@ impl World<'_> {
             );
             None
         };
+        // A layer of stockade's has it.
+        if self.in_layers.contains(path) {
+            return Some(Site { ground: Ground::Bound });
+        }
         let file = match self.host.at(source) {
             Fact::Present(file) => file,
             // Steps that come first make it.
