@@ -27,6 +27,7 @@ pub use process::ProcessOp;
 pub(crate) use process::{FileStream, Made};
 use serde::{Serialize, Serializer};
 use std::fmt;
+pub(crate) use tree::InLayer;
 pub use tree::TreeOp;
 
 /// One thing to do, when, and which text asked for it.

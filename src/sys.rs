@@ -955,6 +955,11 @@ pub(crate) fn make_private() -> Result {
     ))
 }
 
+/// mknodat(2) of a character device 0:0, which a user namespace may make, as it opens none.
+pub(crate) fn make_whiteout(dir: RawFd, path: &CStr) -> Result {
+    done(call!(libc::SYS_mknodat, dir, path.as_ptr(), libc::S_IFCHR, 0))
+}
+
 /// mount(2) of overlayfs on a directory, by a name in the current one; its mount is opened. What the
 /// kernel reads of the options ends with their NUL.
 pub(crate) fn mount_overlay(place: &CStr, options: &CStr) -> Result<RawFd> {

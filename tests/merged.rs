@@ -193,26 +193,61 @@ fn set_id_files_and_programs_of_a_layer_gain_nothing() {
     }
 }
 
-/// Entries below are mounted in the merged tree, whichever layer has the place.
+/// Entries below cover in the merged tree, whichever layer has the place; and what they hide is
+/// absent, whatever becomes of it on the host.
 #[test]
 fn entries_below_hide_and_cover_in_the_merged_tree() {
-    if !has_upper() {
-        return;
-    }
     for who in As::all() {
         let place = Place::new();
         let [low, high] = two(&place, *who);
         let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
-        let profile = system(&format!(
-            "\"/m\" = {{ layers = [\"{low}\", \"{high}\"], upper = \"discard\"{owner} }}\n\
-             \"/m/both/low\" = \"hide\"\n\"/m/low\" = {{ text = \"profile\\n\" }}"
-        ));
-        // What is above a mount stays where it is: a directory of a layer is not renamed (EXDEV),
-        // and not removed.
-        let line = "cd /m; cat both/low; echo x > both/low; cat same low; mv both away; rm -r both; mv \
-                    low gone; [ -e both/low ] && echo there";
-        let out = place.sh(*who, &profile, &format!("({line}) 2>/dev/null"));
-        assert_eq!(out, "high: a,b\\c\nprofile\nthere", "{who:?}");
+        let profile = |upper: &str| {
+            system(&format!(
+                "\"/m\" = {{ layers = [\"{low}\", \"{high}\"]{upper} }}\n\"/m/both/low\" = \"hide\"\n\
+                 \"/m/both/high: a,b\\\\c\" = \"hide\"\n\"/m/low\" = {{ text = \"profile\\n\" }}"
+            ))
+        };
+        let line =
+            "cd /m; cat both/low || echo absent; ls both; cat same low; mv low gone || echo kept";
+        let seen = "absent\nsame\nhigh: a,b\\c\nprofile\nkept";
+        let quiet = |line: &str| format!("({line}) 2>/dev/null");
+        assert_eq!(place.sh(*who, &profile(""), &quiet(line)), seen, "{who:?}");
+        if !has_upper() {
+            continue;
+        }
+        let upper = format!(", upper = \"discard\"{owner}");
+        // The target may make its own, and what was hidden does not come back with its end.
+        let own =
+            "cd /m; echo own > both/low && cat both/low; rm both/low; cat both/low || echo absent";
+        assert_eq!(place.sh(*who, &profile(&upper), &quiet(line)), seen, "{who:?}");
+        assert_eq!(place.sh(*who, &profile(&upper), &quiet(own)), "own\nabsent", "{who:?}");
+        // Its name counts, whichever file has it: the host exchanges it while the target runs.
+        let exchange = "cat /m/both/low || echo absent; echo go > /go/now; while [ -e /go/now ]; do sleep \
+                        0.1; done; cat /m/both/low || echo absent; ls /m/both";
+        let go = place.folder("go", *who);
+        let with_go = format!(
+            "{}\n\"/go\" = {{ bind = \"{}\", access = \"rw\"{owner} }}",
+            profile(&upper).trim_end(),
+            go.display()
+        );
+        let path = place.file("exchange.toml", &with_go);
+        let child = place
+            .stockade(*who)
+            .arg("run")
+            .arg(path)
+            .args(["/bin/sh", "-c", &quiet(exchange)])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        while !go.join("now").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        place.file("low/both/other", "other\n");
+        std::fs::rename(place.path.join("low/both/other"), place.path.join("low/both/low"))
+            .unwrap();
+        std::fs::remove_file(go.join("now")).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(text(&output.stdout), "absent\nabsent\nsame\n", "{who:?}: {}", said(&output));
     }
 }
 
@@ -294,9 +329,14 @@ fn why_says_what_can_be_changed() {
         }
         let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
         for upper in [format!(", upper = \"discard\"{owner}"), String::new()] {
-            let profile = system(&format!("\"/m\" = {{ layers = [\"{low}\"]{upper} }}"));
+            let profile = system(&format!(
+                "\"/m\" = {{ layers = [\"{low}\"]{upper} }}\n\"/m/both/low\" = \"hide\""
+            ));
             let path = place.file("profile.toml", &profile);
-            for name in ["same", "foreign", "both/low", "new", "both/new"] {
+            let read = place.stockade(*who).arg("why").arg(&path).arg("read:/m/both/low").output();
+            let read = text(&read.unwrap().stdout);
+            assert!(read.starts_with("denied") && read.contains("\"hide\""), "{who:?}: {read}");
+            for name in ["same", "foreign", "both/low", "both/same", "new", "both/new"] {
                 let question = format!("write:/m/{name}");
                 let output =
                     place.stockade(*who).arg("why").arg(&path).arg(&question).output().unwrap();

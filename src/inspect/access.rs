@@ -16,14 +16,14 @@ pub(crate) mod why;
 
 use crate::kernel::attrs::Attrs;
 use crate::kernel::capability::{Capability, CapabilitySet};
-use crate::kernel::name::Inode;
+use crate::kernel::name::{Inode, Name};
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
-use crate::language::value::{Mode, Size, ancestors, below};
+use crate::language::value::{Mode, Size, ancestors, below, join};
 use crate::plan::Plan;
 use crate::policy::namespaces::Namespace;
 use crate::profile::Profile;
-use crate::step::{Cover, OutsideOp, Slot, TreeOp};
+use crate::step::{Cover, InLayer, OutsideOp, Slot, TreeOp};
 use crate::text::source::Span;
 use crate::tree::ancestry::Ancestry;
 use crate::tree::{Ground, HasGround, Own, Source, Stack, Tree};
@@ -208,6 +208,9 @@ struct Sources {
     /// How much memory there is for what is written on top of layers, and how many files and
     /// directories.
     uppers: BTreeMap<usize, (Size, u64)>,
+    /// The names that a layer of stockade's hides in those below it, with the lines that ask for
+    /// that.
+    hidden: BTreeMap<usize, Vec<(Name, Span)>>,
 }
 
 /// The owner on disk of what is in a slot, and the host ids that it is mapped to.
@@ -282,7 +285,10 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
         TreeOp::Upper { slot, size, inodes, .. } => {
             sources.uppers.insert(slot.0, (*size, *inodes));
         }
-        TreeOp::Merge { path, layers, upper, attrs, .. } => {
+        TreeOp::InLayer { slot, path, what: InLayer::Whiteout } => {
+            sources.hidden.entry(slot.0).or_default().push((path.clone(), at));
+        }
+        TreeOp::Merge { path, mask, layers, upper, attrs, .. } => {
             let found = layers.iter().rev().filter_map(|slot| sources.opened.get(&slot.0));
             let found: Vec<Source> = found.map(|(source, _)| source.clone()).collect();
             let room = upper.and_then(|slot| sources.uppers.get(&slot.0).copied());
@@ -290,6 +296,12 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
             let empty = || Ground::Own(Own::Memory { size, inodes });
             let ground = Stack::merged(found, room).map_or_else(empty, Ground::Host);
             put(path.text(), ground, None, Some(*attrs));
+            let hidden = mask.and_then(|slot| sources.hidden.get(&slot.0)).into_iter().flatten();
+            for (tail, at) in hidden {
+                let whiteout = Ground::Own(Own::Whiteout);
+                let entry = Entry { ground: whiteout, ..same(Attrs(0), false, *at) };
+                tree.insert(join(path.text(), tail.text()), entry);
+            }
         }
         TreeOp::Pin { path } | TreeOp::HoldLink { path, .. } => {
             let attrs = mount_attrs(tree, path.text());
@@ -328,7 +340,7 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
         | TreeOp::MountPoint { .. }
         | TreeOp::Lay { .. }
         | TreeOp::OwnLayer { .. }
-        | TreeOp::InLayer { .. }
+        | TreeOp::InLayer { what: InLayer::Directory(_) | InLayer::File, .. }
         | TreeOp::PrivateMounts
         | TreeOp::Pivot => {}
     }

@@ -20,20 +20,23 @@ fn name(slot: Slot, digits: &mut [u8; 24]) -> &CStr {
     decimal(digits, slot.0 as u64)
 }
 
+/// The mode of what is mounted over.
+const MOUNTED_OVER: Mode = Mode(0o700);
+
 /// A directory beside the root.
-fn place(prepared: &Prepared, slot: Slot) -> Result {
-    sys::mkdirat(prepared.backstage, name(slot, &mut [0; 24]), 0o755)
+fn place(prepared: &Prepared, slot: Slot, mode: Mode) -> Result {
+    sys::mkdirat(prepared.backstage, name(slot, &mut [0; 24]), mode.0)
 }
 
 /// Attaches an opened source there. Its descriptor stays open: it says how the mount may be used.
 pub(super) fn lay(prepared: &Prepared, slot: Slot) -> Result {
-    place(prepared, slot)?;
+    place(prepared, slot, MOUNTED_OVER)?;
     sys::move_mount(prepared.slots[slot.0], prepared.backstage, name(slot, &mut [0; 24]))
 }
 
 /// Makes a directory there, and opens it.
-pub(super) fn own(prepared: &mut Prepared, slot: Slot) -> Result {
-    place(prepared, slot)?;
+pub(super) fn own(prepared: &mut Prepared, slot: Slot, mode: Mode) -> Result {
+    place(prepared, slot, mode)?;
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
     let mut digits = [0; 24];
     prepared.slots[slot.0] = sys::openat(prepared.backstage, name(slot, &mut digits), flags, 0)?;
@@ -53,7 +56,7 @@ pub(super) fn upper(
     let context = configured(tmpfs(Some(limits), Mode(0o700)))?;
     let mount = sys::fsmount(context, (Attrs::NO_SUID.and(Attrs::NO_DEV)).0)?;
     prepared.done_with(context)?;
-    place(prepared, slot)?;
+    place(prepared, slot, MOUNTED_OVER)?;
     sys::move_mount(mount, prepared.backstage, name(slot, &mut [0; 24]))?;
     sys::mkdirat(mount, UPPER, mode.0)?;
     sys::mkdirat(mount, WORK, 0o700)?;
@@ -88,21 +91,22 @@ impl Options {
     }
 }
 
-/// Mounts overlayfs over the layers, the topmost first, and gives its mount. The attributes of a file
+/// Mounts overlayfs over the layers, the topmost first between those of ours, and gives its mount. The attributes of a file
 /// that it needs are `user.overlay.*`: a user's mount knows no others, and of root's own a layer
 /// could bring some that lead elsewhere (`trusted.overlay.redirect`).
 pub(super) fn merge(
     prepared: &Prepared,
-    layers: &[Slot],
+    (mask, layers, lowest): (Option<Slot>, &[Slot], Slot),
     upper: Option<Slot>,
     attrs: Attrs,
 ) -> Result<RawFd> {
     let mut options = Options { text: [0; LONGEST], length: 0 };
     options.add(b"userxattr,lowerdir=")?;
-    for (nth, layer) in layers.iter().enumerate() {
-        options.add(if nth == 0 { b"" } else { b":" })?;
+    for layer in mask.iter().chain(layers) {
         options.add_slot(*layer)?;
+        options.add(b":")?;
     }
+    options.add_slot(lowest)?;
     if let Some(upper) = upper {
         for (key, directory) in [(&b",upperdir="[..], UPPER), (b",workdir=", WORK)] {
             options.add(key)?;
@@ -115,9 +119,7 @@ pub(super) fn merge(
     sys::fchdir(prepared.backstage)?;
     // The flags of a layer's mount do not pass to what overlayfs shows of it.
     let mut attrs = attrs;
-    // The lowest is ours.
-    let [opened @ .., _] = layers else { return Err(Errno(libc::EINVAL)) };
-    for layer in opened {
+    for layer in layers {
         if sys::mount_flags(prepared.slots[layer.0])? & libc::ST_NOEXEC != 0 {
             attrs = attrs.and(Attrs::NO_EXEC);
         }

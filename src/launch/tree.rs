@@ -13,7 +13,7 @@ use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
 use crate::language::value::Size;
 use crate::step::file_system::{TMPFS_MODE, tmpfs};
-use crate::step::{Cover, Ground, TreeOp};
+use crate::step::{Cover, Ground, InLayer, TreeOp};
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -69,19 +69,20 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
             attach(prepared, mount, path, *ground, *rights)
         }
         TreeOp::Lay { slot, .. } => merge::lay(prepared, *slot),
-        TreeOp::OwnLayer { slot } => merge::own(prepared, *slot),
-        TreeOp::InLayer { slot, path, directory } => {
-            let layer = prepared.slots[slot.0];
-            match directory {
-                true => sys::mkdirat(layer, path.relative(), 0o755),
-                false => sys::mkfile(layer, path.relative(), 0),
+        TreeOp::OwnLayer { slot, mode } => merge::own(prepared, *slot, *mode),
+        TreeOp::InLayer { slot, path, what } => {
+            let (layer, path) = (prepared.slots[slot.0], path.relative());
+            match what {
+                InLayer::Directory(mode) => sys::mkdirat(layer, path, mode.0),
+                InLayer::File => sys::mkfile(layer, path, 0),
+                InLayer::Whiteout => sys::make_whiteout(layer, path),
             }
         }
         TreeOp::Upper { slot, size, inodes, mode } => {
             merge::upper(prepared, *slot, (*size, *inodes), *mode)
         }
-        TreeOp::Merge { path, layers, upper, attrs, ground, rights } => {
-            let mount = merge::merge(prepared, layers, *upper, *attrs)?;
+        TreeOp::Merge { path, mask, layers, lowest, upper, attrs, ground, rights } => {
+            let mount = merge::merge(prepared, (*mask, layers, *lowest), *upper, *attrs)?;
             attach(prepared, mount, path, *ground, *rights)
         }
         TreeOp::Pin { path } => {

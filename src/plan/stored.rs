@@ -35,8 +35,8 @@ use crate::policy::seccomp::{
     Case, Compare, Filter, Notifications, Rule, Source, Table, Test, Verdict, Width,
 };
 use crate::step::{
-    Content, Cover, Directory, FileSystem, Ground, GroupOp, Kernel, Made, Op, OutsideOp, ProcessOp,
-    Slot, Stage, Step, TreeOp,
+    Content, Cover, Directory, FileSystem, Ground, GroupOp, InLayer, Kernel, Made, Op, OutsideOp,
+    ProcessOp, Slot, Stage, Step, TreeOp,
 };
 use crate::text::problem::Note;
 use crate::text::source::Span;
@@ -394,6 +394,11 @@ stored! {
         WatchMemory { slot },
         CpuAccount { slot, version },
     }
+    choice InLayer {
+        Directory(mode),
+        File,
+        Whiteout,
+    }
     choice OutsideOp {
         IdMapMount { slot, source, disk, ids },
         Watch,
@@ -416,10 +421,10 @@ stored! {
         Mount { fs, path, attrs, ground, rights },
         Attach { slot, path, ground, rights },
         Lay { slot, source },
-        OwnLayer { slot },
-        InLayer { slot, path, directory },
+        OwnLayer { slot, mode },
+        InLayer { slot, path, what },
         Upper { slot, size, inodes, mode },
-        Merge { path, layers, upper, attrs, ground, rights },
+        Merge { path, mask, layers, lowest, upper, attrs, ground, rights },
         Pin { path },
         HoldLink { path, text },
         ReadOnly { path, ground, if_present },

@@ -172,7 +172,8 @@ pub(super) enum Never {}
 fn has_bare_ground(own: &Own) -> bool {
     match own {
         Own::Root | Own::Memory { .. } | Own::Directory => true,
-        Own::Devices(_) | Own::Link(_) | Own::File(_) | Own::Hidden(_) => false,
+        Own::Devices(_) | Own::Link(_) | Own::File(_) => false,
+        Own::Hidden(_) | Own::Whiteout => false,
     }
 }
 

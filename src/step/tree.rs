@@ -109,16 +109,19 @@ pub enum TreeOp {
         /// The host's path.
         source: Name,
     },
-    /// A layer of stockade's, the lowest: it has the mount points that no other has, and overlayfs
-    /// takes no single one without an upper.
-    OwnLayer { slot: Slot },
-    /// A mount point in it, or a directory above one.
+    /// A layer of stockade's, which has what [`TreeOp::InLayer`] makes there.
+    OwnLayer {
+        slot: Slot,
+        /// The mode of its top.
+        mode: Mode,
+    },
+    /// A mount point in such a layer, a name that it hides in those below it, or a directory above
+    /// one.
     InLayer {
         slot: Slot,
         /// The path below the layer's top.
         path: Name,
-        /// Whether it is a directory.
-        directory: bool,
+        what: InLayer,
     },
     /// A tmpfs for what the target writes on top of layers.
     Upper {
@@ -135,8 +138,13 @@ pub enum TreeOp {
     /// /proc/PID/mountinfo shows no path of the host.
     Merge {
         path: Name,
+        /// A layer of stockade's above the others, which hides names in them.
+        mask: Option<Slot>,
         /// The layers, the topmost first.
         layers: Vec<Slot>,
+        /// A layer of stockade's below them: it has the mount points that none of them has, and
+        /// overlayfs takes no single one without an upper.
+        lowest: Slot,
         /// Where goes what the target writes.
         upper: Option<Slot>,
         /// How it may be used. What the mount of a layer lets nobody execute is added.
@@ -193,6 +201,19 @@ pub enum TreeOp {
         /// What must be there; zeroes where it is not the host's.
         inode: Inode,
     },
+}
+
+/// What a layer of stockade's has at a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InLayer {
+    /// A directory.
+    Directory(Mode),
+    /// An empty file.
+    File,
+    /// A character device 0:0: nothing is at this name in the layers below (overlayfs of the
+    /// kernel).
+    Whiteout,
 }
 
 /// Properties of an operation for code other than its executor.
@@ -390,14 +411,19 @@ impl fmt::Display for TreeOp {
                 show_rights(*rights, f)
             }
             TreeOp::Lay { source, .. } => write!(f, "lay {source} out as a layer"),
-            TreeOp::OwnLayer { .. } => f.write_str("make the lowest layer"),
-            TreeOp::InLayer { path, .. } => write!(f, "make mount point {path} in it"),
+            TreeOp::OwnLayer { .. } => f.write_str("make a layer"),
+            TreeOp::InLayer { path, what, .. } => match what {
+                InLayer::Directory(mode) => write!(f, "make directory {path} in it ({mode})"),
+                InLayer::File => write!(f, "make mount point {path} in it"),
+                InLayer::Whiteout => write!(f, "hide {path} in it"),
+            },
             TreeOp::Upper { size, inodes, mode, .. } => {
                 write!(f, "mount tmpfs for what is written: {size}, {inodes} inodes, {mode}")
             }
-            TreeOp::Merge { path, layers, upper, attrs, rights, .. } => {
+            TreeOp::Merge { path, mask, layers, upper, attrs, rights, .. } => {
                 let upper = if upper.is_some() { ", with what is written on top" } else { "" };
-                write!(f, "mount overlay on {path} of {} layers{upper} ({attrs})", layers.len())?;
+                let count = layers.len() + 1 + usize::from(mask.is_some());
+                write!(f, "mount overlay on {path} of {count} layers{upper} ({attrs})")?;
                 show_rights(*rights, f)
             }
             TreeOp::Pin { path } => write!(f, "pin {path}"),

@@ -39,6 +39,8 @@ pub enum Own {
     File(Content),
     /// Nothing: an empty cover.
     Hidden(Cover),
+    /// Nothing: a layer of stockade's says so, and what is written there is made anew.
+    Whiteout,
 }
 
 /// The properties that questions ask for.
@@ -60,7 +62,7 @@ impl Ground {
         let plain = Nature::default();
         match self {
             Ground::Own(Own::Memory { size, .. }) => Nature { memory: Some(*size), ..plain },
-            Ground::Own(Own::Hidden(_)) => Nature { hidden: true, ..plain },
+            Ground::Own(Own::Hidden(_) | Own::Whiteout) => Nature { hidden: true, ..plain },
             Ground::Own(
                 Own::Root | Own::Directory | Own::Devices(_) | Own::Link(_) | Own::File(_),
             ) => plain,
@@ -82,7 +84,7 @@ impl Ground {
             },
             Ground::Own(own) => match own {
                 Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) => None,
-                Own::Link(_) | Own::File(_) | Own::Hidden(_) => None,
+                Own::Link(_) | Own::File(_) | Own::Hidden(_) | Own::Whiteout => None,
             },
             Ground::Host(_) | Ground::Kernel(_) | Ground::Same => None,
         }

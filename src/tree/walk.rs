@@ -215,6 +215,7 @@ impl<'t, N: HasGround, F: Facts<N>> Walker<'t, '_, N, F> {
             Ground::Own(Own::File(_) | Own::Hidden(Cover::File)) => {
                 own(self.facts, FileKind::Regular)
             }
+            Ground::Own(Own::Whiteout) => return Err(Halt::Errno(libc::ENOENT)),
             Ground::Own(Own::Hidden(Cover::Directory)) => own(self.facts, FileKind::Directory),
             Ground::Kernel(kernel) => {
                 let (kind, file) = self.facts.kernel(position, kernel)?;
@@ -244,7 +245,7 @@ impl<'t, N: HasGround, F: Facts<N>> Walker<'t, '_, N, F> {
                     Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) => {
                         self.on_own_ground(position, name)?
                     }
-                    Own::Hidden(_) | Own::Link(_) | Own::File(_) => {
+                    Own::Hidden(_) | Own::Whiteout | Own::Link(_) | Own::File(_) => {
                         return Err(Halt::Errno(libc::ENOENT));
                     }
                 };

@@ -248,14 +248,15 @@ fn sources(plan: &Plan, name: &str) {
             }
             Shown::Raw(Op::Tree(TreeOp::OpenTree { slot, .. }))
             | Shown::Raw(Op::Process(ProcessOp::OpenLimit { slot, .. })) => goes(*slot, 0, 1, &op),
-            Shown::Raw(Op::Tree(TreeOp::OwnLayer { slot } | TreeOp::Upper { slot, .. })) => {
+            Shown::Raw(Op::Tree(TreeOp::OwnLayer { slot, .. } | TreeOp::Upper { slot, .. })) => {
                 goes(*slot, 0, 1, &op)
             }
             Shown::Raw(Op::Tree(TreeOp::Lay { slot, .. } | TreeOp::InLayer { slot, .. })) => {
                 goes(*slot, 1, 1, &op)
             }
-            Shown::Raw(Op::Tree(TreeOp::Merge { layers, upper, .. })) => {
-                layers.iter().chain(upper).for_each(|slot| goes(*slot, 1, 2, &op))
+            Shown::Raw(Op::Tree(TreeOp::Merge { mask, layers, lowest, upper, .. })) => {
+                let all = layers.iter().chain(mask).chain([lowest]).chain(upper);
+                all.for_each(|slot| goes(*slot, 1, 2, &op))
             }
             Shown::Raw(Op::Tree(TreeOp::Attach { slot, .. }))
             | Shown::Raw(Op::Process(

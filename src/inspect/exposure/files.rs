@@ -77,7 +77,7 @@ pub(super) fn files(
                     Content::Fd(_) | Content::File(_) => {}
                 },
                 Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) => {}
-                Own::Link(_) | Own::Hidden(_) => {}
+                Own::Link(_) | Own::Hidden(_) | Own::Whiteout => {}
             },
             Ground::Kernel(kernel) => match kernel {
                 Kernel::Sysfs => tally.at(SYSFS, path, "is sysfs", entry.at),

@@ -9,7 +9,9 @@ use crate::language::value::{AbsolutePath, ancestors, below, join};
 use crate::policy::identity;
 use crate::policy::mounts::kinds::{Access, Bind, Dir, File, Hidden, Hide, Missing, Mount, NODES};
 use crate::policy::mounts::settle::Settled;
-use crate::policy::mounts::tree::{Base, Node, Tree, above, base, covered, source_of, with_root};
+use crate::policy::mounts::tree::{
+    Base, Node, Tree, above, base, covered, lies_in_layers, source_of, with_root,
+};
 use crate::policy::mounts::written::line;
 use crate::text::problem::{Problem, Problems};
 use crate::text::shell::shell_word;
@@ -259,6 +261,8 @@ pub(super) fn hidden(scene: &Scene, found: &mut Problems) {
                 let help = "leave it out; where it is inherited, `false` in its place removes it";
                 found.push(Problem::new("mounts::hides-nothing", node.at, text).help(help));
             }
+            // In merged layers the name is hidden, whichever file has it.
+            Base::Host { .. } if own_tree && lies_in_layers(scene.tree, path) => {}
             Base::Host { source, .. } if own_tree => {
                 let Fact::Present(file) = scene.host.at(&source) else { continue };
                 // A profile that says that it is a file knows.

@@ -17,7 +17,7 @@ pub(super) fn no_names(scene: &Scene, found: &mut Problems) {
     }
     let Some(node) = scene.tree.get(RESOLVER) else { return };
     let what = match node.ground() {
-        Ground::Own(Own::Hidden(_)) => "is hidden",
+        Ground::Own(Own::Hidden(_) | Own::Whiteout) => "is hidden",
         Ground::Own(Own::Directory | Own::Memory { .. }) => "is a directory",
         Ground::Own(Own::Root | Own::Devices(_) | Own::Link(_) | Own::File(_)) => return,
         Ground::Host(_) | Ground::Kernel(_) | Ground::Same => return,

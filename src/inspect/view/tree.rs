@@ -70,7 +70,7 @@ fn kind(path: &str, entry: &Entry, profile: &Profile) -> &'static str {
         Ground::Own(Own::Directory | Own::Devices(_)) => "dir",
         Ground::Own(Own::Link(_)) => "symlink",
         Ground::Own(Own::File(_)) => "file",
-        Ground::Own(Own::Hidden(_)) => "hide",
+        Ground::Own(Own::Hidden(_) | Own::Whiteout) => "hide",
         Ground::Same if !entry.mount => "rule",
         Ground::Same if entry.attrs.has(Attrs::READ_ONLY) => "read-only",
         Ground::Same => "pinned",
@@ -99,7 +99,7 @@ fn is_special(path: &str, entry: &Entry, stack: &Stack, profile: &Profile) -> bo
 fn marks(world: &World<'_>, path: &str, entry: &Entry, profile: &Profile) -> String {
     match &entry.ground {
         Ground::Own(Own::Link(_)) => return "   ".into(),
-        Ground::Own(Own::Hidden(_)) => return "---".into(),
+        Ground::Own(Own::Hidden(_) | Own::Whiteout) => return "---".into(),
         Ground::Host(stack) if is_special(path, entry, stack, profile) => return "rw-".into(),
         Ground::Own(
             Own::Root | Own::Memory { .. } | Own::Directory | Own::Devices(_) | Own::File(_),
@@ -167,6 +167,7 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
         Ground::Own(Own::File(content)) => flat(&content.to_string()),
         Ground::Own(Own::Hidden(Cover::Directory)) => "hidden: an empty directory".into(),
         Ground::Own(Own::Hidden(Cover::File)) => "hidden: an empty file".into(),
+        Ground::Own(Own::Whiteout) => "hidden: absent".into(),
         Ground::Same if !entry.mount => format!("Landlock: {}", entry.rights),
         Ground::Same if entry.attrs.has(Attrs::READ_ONLY) => "read-only".into(),
         Ground::Same => "cannot be renamed".into(),
@@ -241,7 +242,7 @@ fn branch<'a>(
             Ground::Host(_)
                 | Ground::Own(Own::Link(_))
                 | Ground::Same
-                | Ground::Own(Own::Hidden(_))
+                | Ground::Own(Own::Hidden(_) | Own::Whiteout)
         );
         brings && kind && along.at == entry.at && !children.contains_key(*child)
     };

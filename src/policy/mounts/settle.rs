@@ -3,10 +3,13 @@
 
 use super::glob::expand;
 use super::kinds::{Access, Bind, Broad, Grant};
-use super::tree::{DATABASES, Node, Tree, behind, of_the_kernel, source_of, tree, with_root};
+use super::tree::{
+    DATABASES, Node, Tree, all_bound_at, behind, lies_in_layers, of_the_kernel, source_of, tree,
+    with_root,
+};
 use super::{Mounts, beside, checks, follow, links, place, sockets};
 use crate::host::{Fact, FileKind, Host};
-use crate::language::value::below;
+use crate::language::value::{ancestors, below, parent};
 use crate::text::problem::Note;
 use crate::text::source::At;
 use crate::tree::HasGround;
@@ -237,6 +240,16 @@ pub fn wanted(tree: &Tree, mounts: &Mounts, root_names: &[String]) -> Vec<String
     wanted
 }
 
+/// The host's paths of the directories above a hidden name in merged layers.
+fn above_hidden(tree: &Tree, path: &str) -> Vec<String> {
+    if !lies_in_layers(tree, path) {
+        return vec![];
+    }
+    let over = tree.over(parent(path)).0;
+    let above = ancestors(parent(path)).take_while(|above| *above != over);
+    above.flat_map(|above| all_bound_at(tree, above)).collect()
+}
+
 fn wanted_of(tree: &Tree) -> Vec<String> {
     let mut wanted = vec![];
     for (path, node) in tree {
@@ -247,6 +260,7 @@ fn wanted_of(tree: &Tree) -> Vec<String> {
         wanted.extend(behind(tree, path));
         wanted.extend(of_the_kernel(tree, path));
         if node.ground().nature().hidden {
+            wanted.extend(above_hidden(tree, path));
             wanted.extend(with_root(tree, path).map(str::to_owned));
         }
     }

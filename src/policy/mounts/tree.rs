@@ -215,6 +215,12 @@ pub(crate) fn above<'a>(tree: &'a Tree, path: &'a str) -> Option<(&'a str, &'a N
     Some(tree.over(parent(path))).filter(|(over, _)| *over != "/")
 }
 
+/// Whether a path lies in merged layers.
+pub(crate) fn lies_in_layers(tree: &Tree, path: &str) -> bool {
+    let (over, node) = tree.over(parent(path));
+    node.mount.grant(over).is_some_and(|grant| grant.merged)
+}
+
 /// What a path lies on. `tree` holds no entry that was skipped.
 pub(crate) fn base(tree: &Tree, host: &Host, path: &str) -> Base {
     let (over, node) = tree.over(parent(path));
@@ -226,7 +232,7 @@ pub(crate) fn base(tree: &Tree, host: &Host, path: &str) -> Base {
             Own::Root | Own::Devices(_) => Base::Own { writable: false },
             Own::Link(_) => nothing("a symbolic link"),
             Own::File(_) => nothing("a file"),
-            Own::Hidden(_) => nothing("hidden"),
+            Own::Hidden(_) | Own::Whiteout => nothing("hidden"),
         },
         // Where the kernel alone makes files there are names to mount on.
         Ground::Kernel(kernel) => match kernel.facts() {

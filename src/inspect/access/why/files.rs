@@ -98,6 +98,14 @@ impl Asked<'_> {
         let missing =
             format!("{}/{}", directory.path.trim_end_matches('/'), walk.missing.join("/"));
         let what = if missing == path { path.to_owned() } else { missing };
+        let first = walk.missing.first().map(String::as_str).unwrap_or_default();
+        let first = format!("{}/{first}", directory.path.trim_end_matches('/'));
+        if let Some(entry) = self.world.tree.get(&first)
+            && entry.ground == Ground::Own(Own::Whiteout)
+        {
+            let words = format!("{first} is {}{from}", words(entry));
+            return Reason::new(Mechanism::Mounts, Decision::Denies, words, entry.at);
+        }
         match (&directory.host, self.world.tree.get(&directory.over)) {
             (Some(host), _) => Reason::new(
                 Mechanism::File,
@@ -249,6 +257,7 @@ fn words(entry: &Entry) -> String {
         Ground::Own(Own::Link(text)) => format!("a link to {text}"),
         Ground::Own(Own::File(_)) => format!("a file of the profile's, {access}"),
         Ground::Own(Own::Hidden(_)) => "hidden behind an empty cover".into(),
+        Ground::Own(Own::Whiteout) => "hidden in the layers".into(),
         Ground::Same => access.into(),
     }
 }

@@ -11,11 +11,14 @@ use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::Name;
 use crate::language::value::{Mode, ancestors, below, join, parent};
-use crate::step::{OutsideOp, Slot, TreeOp};
+use crate::step::{InLayer, OutsideOp, Slot, TreeOp};
 use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
 use std::collections::BTreeMap;
+
+/// What a layer of stockade's has, by the path below its top, with the lines that ask for it.
+type Own = BTreeMap<String, (InLayer, Span)>;
 
 impl World<'_> {
     pub(super) fn layers(&mut self, path: &str, layers: &Layers, at: Span) {
@@ -39,14 +42,27 @@ impl World<'_> {
             self.step(TreeOp::Lay { slot, source: Name::new(source) }, at);
             slots.insert(0, slot);
         }
-        let own = self.draft.slot();
-        self.step(TreeOp::OwnLayer { slot: own }, at);
-        for (below, directory, at) in self.mount_points(path, &found) {
-            self.step(TreeOp::InLayer { slot: own, path: Name::new(&below), directory }, at);
-            self.in_layers.insert(join(path, &below));
+        let lowest = self.draft.slot();
+        let plain = Mode(0o755);
+        self.step(TreeOp::OwnLayer { slot: lowest, mode: plain }, at);
+        for (tail, (what, at)) in self.mount_points(path, &found) {
+            self.step(TreeOp::InLayer { slot: lowest, path: Name::new(&tail), what }, at);
+            self.in_layers.insert(join(path, &tail));
         }
-        slots.push(own);
-        let mode = found.last().map_or(Mode(0o755), |(_, file)| Mode(file.mode & 0o7777));
+        let hidden = self.hidden(path, &found);
+        let mask = (!hidden.is_empty()).then(|| self.draft.slot());
+        // Without an upper its top is that of the merged tree.
+        let mode = found.last().map_or(plain, |(_, file)| Mode(file.mode & 0o7777));
+        if let Some(slot) = mask {
+            self.step(TreeOp::OwnLayer { slot, mode }, at);
+            for (tail, (what, at)) in &hidden {
+                if *what == InLayer::Whiteout {
+                    self.in_layers.insert(join(path, tail));
+                }
+                let (path, what) = (Name::new(tail), *what);
+                self.step(TreeOp::InLayer { slot, path, what }, *at);
+            }
+        }
         let upper = layers.room().map(|(size, inodes)| {
             let slot = self.draft.slot();
             self.step(TreeOp::Upper { slot, size, inodes, mode }, at);
@@ -59,7 +75,9 @@ impl World<'_> {
         let rights = layers.rights().within(self.ruled);
         let op = TreeOp::Merge {
             path: Name::new(path),
+            mask,
             layers: slots,
+            lowest,
             upper,
             attrs,
             ground: site.ground,
@@ -70,26 +88,61 @@ impl World<'_> {
 
     /// The mount points of entries below, where no layer has them, and the directories above them: the
     /// path below the merged tree's top, whether it is a directory, and the entry's line.
-    fn mount_points(&self, path: &str, found: &[(&str, File)]) -> Vec<(String, bool, Span)> {
-        let is_there = |tail: &str| {
-            let mut places = found.iter().map(|(source, _)| join(source, tail));
-            places.any(|place| !matches!(self.host.at(&place), Fact::Absent(libc::ENOENT)))
-        };
-        let mut made = BTreeMap::new();
-        for (inside, node) in self.tree {
-            let lies_here = self.tree.over(parent(inside)).0 == path && inside != path;
-            let Some(tail) = below(inside, path).filter(|_| lies_here) else { continue };
+    fn mount_points(&self, path: &str, found: &[(&str, File)]) -> Own {
+        let mut made = Own::new();
+        for (tail, inside, node) in self.below(path) {
             let Some(directory) = self.mounts_directory(inside, node) else { continue };
-            if is_there(tail) {
+            if self.seen(found, tail).is_some() {
                 continue;
             }
-            made.insert(tail.to_owned(), (directory, node.at));
-            let above = ancestors(parent(tail)).filter(|above| !is_there(above));
-            for above in above {
-                made.entry(above.to_owned()).or_insert((true, node.at));
+            let plain = InLayer::Directory(Mode(0o755));
+            let what = if directory { plain } else { InLayer::File };
+            made.insert(tail.to_owned(), (what, node.at));
+            for above in ancestors(parent(tail)) {
+                if self.seen(found, above).is_none() {
+                    made.entry(above.to_owned()).or_insert((plain, node.at));
+                }
             }
         }
-        made.into_iter().map(|(tail, (directory, at))| (tail, directory, at)).collect()
+        made
+    }
+
+    /// The names that entries hide, and the directories above them, with the modes that these have. A
+    /// name is hidden whether or not a layer has it now.
+    fn hidden(&self, path: &str, found: &[(&str, File)]) -> Own {
+        let mut made = Own::new();
+        for (tail, inside, node) in self.below(path) {
+            let Makes::Cover(_) = node.mount.kind().makes(inside) else { continue };
+            // Without a directory above it there is nothing to hide.
+            let above: Option<Vec<(&str, Mode)>> = ancestors(parent(tail))
+                .map(|above| Some((above, self.seen(found, above)?)))
+                .collect();
+            let Some(above) = above else { continue };
+            for (above, mode) in above {
+                made.entry(above.to_owned()).or_insert((InLayer::Directory(mode), node.at));
+            }
+            made.insert(tail.to_owned(), (InLayer::Whiteout, node.at));
+        }
+        made
+    }
+
+    /// The entries that lie in the merged tree itself: the path below its top, the path, the entry.
+    fn below<'t>(&'t self, path: &'t str) -> impl Iterator<Item = (&'t str, &'t str, &'t Node)> {
+        self.tree.iter().filter_map(move |(inside, node)| {
+            let lies_here = inside != path && self.tree.over(parent(inside)).0 == path;
+            let tail = below(inside, path).filter(|_| lies_here)?;
+            Some((tail, inside.as_str(), node))
+        })
+    }
+
+    /// The mode of what the merged tree has at a path below its top; none: no layer has it.
+    fn seen(&self, found: &[(&str, File)], tail: &str) -> Option<Mode> {
+        let mut places = found.iter().rev().map(|(source, _)| join(source, tail));
+        places.find_map(|place| match self.host.at(&place) {
+            Fact::Present(file) => Some(Mode(file.mode & 0o7777)),
+            Fact::Absent(libc::ENOENT) => None,
+            Fact::Absent(_) => Some(Mode(0)),
+        })
     }
 
     /// Whether an entry mounts a directory; none: it mounts nothing, or only over what is there.

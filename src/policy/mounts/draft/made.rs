@@ -191,6 +191,10 @@ impl World<'_> {
     pub(super) fn hide(&mut self, path: &str, hide: &Hide, at: Span) {
         // Exceptions concern only the pattern.
         let Hide { missing, known, except: _ } = *hide;
+        // A layer of stockade's hides it in the merged tree.
+        if self.in_layers.contains(path) {
+            return;
+        }
         let kind = match base(self.tree, self.host, path) {
             Base::Own { .. } => return self.hide_own(path, at),
             Base::Host { source, .. } => self.host.at(&source).clone(),
