@@ -63,8 +63,8 @@ pub struct Host {
     pub joins: Joins,
     /// What is mounted, where `seccomp.write-execute` is false.
     pub mounted: Option<Mounted>,
-    /// Where something is mounted; read only where layers are merged.
-    pub mount_points: Option<Vec<String>>,
+    /// What is mounted, where layers are merged.
+    pub merged: Option<Mounted>,
     /// Landlock's ABI, where the kernel has it.
     pub landlock: Option<u32>,
     /// Every path that the profile names, by the host's path.

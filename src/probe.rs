@@ -163,7 +163,7 @@ impl Host {
             node.mount.grant(path).is_some_and(|grant| grant.merged)
         };
         if tree.iter().any(is_merged) {
-            self.mount_points = Some(mounted::points());
+            self.merged = Some(Mounted::read(&[], &[]));
         }
         self.read_profiles(&tree, with_fs);
         if caller.uid == 0 && *profile.namespaces.tree() == Namespace::Host {
@@ -376,12 +376,10 @@ pub(crate) fn kind_of(meta: &std::fs::Metadata, path: &str) -> Result<FileKind, 
 }
 
 /// Whether a directory of a layer hides what lower layers have of it, by the mark of an overlay
-/// that was mounted with `userxattr`, or by root's.
+/// that was mounted with `userxattr`, as all of ours are.
 pub(crate) fn is_opaque(path: &str) -> bool {
     let name = crate::kernel::name::Name::new(path);
-    [c"user.overlay.opaque", c"trusted.overlay.opaque"]
-        .into_iter()
-        .any(|mark| sys::has_attribute(name.as_c_str(), mark))
+    sys::attribute_is(name.as_c_str(), c"user.overlay.opaque", b'y')
 }
 
 /// The text of a link. Links of proc can be seen by all and read by few (proc_pid_root(5)).

@@ -649,6 +649,16 @@ pub(crate) fn has_attribute(path: &CStr, name: &CStr) -> bool {
     unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) >= 0 }
 }
 
+/// Whether an attribute of a file is this one byte (getxattr(2)).
+pub(crate) fn attribute_is(path: &CStr, name: &CStr, byte: u8) -> bool {
+    let mut value = [0u8; 2];
+    // SAFETY: both are C strings, and as much is written as there is room for.
+    let length = unsafe {
+        libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len())
+    };
+    length == 1 && value[0] == byte
+}
+
 /// close(2).
 pub(crate) fn close(fd: RawFd) -> Result {
     done(call!(libc::SYS_close, fd))

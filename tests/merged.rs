@@ -158,10 +158,10 @@ fn the_word_overlay_is_the_hosts_tree_at_its_own_path() {
 }
 
 #[test]
-fn a_hundred_layers_are_merged() {
+fn as_many_layers_are_merged_as_the_kernel_takes() {
     for who in As::all() {
         let place = Place::new();
-        let layers: Vec<String> = (0..100)
+        let layers: Vec<String> = (0..500)
             .map(|nth| {
                 let path = place.folder(&format!("l{nth}"), *who);
                 place.file(&format!("l{nth}/f{nth}"), "");
@@ -170,7 +170,7 @@ fn a_hundred_layers_are_merged() {
             })
             .collect();
         let profile = system(&format!("\"/m\" = {{ layers = [{}] }}", layers.join(", ")));
-        assert_eq!(place.sh(*who, &profile, "cat /m/top; ls /m | wc -l"), "99101", "{who:?}");
+        assert_eq!(place.sh(*who, &profile, "cat /m/top; ls /m | wc -l"), "499501", "{who:?}");
     }
 }
 
@@ -308,6 +308,19 @@ fn what_cannot_be_a_layer_is_told_at_its_line() {
     };
     let (good, said) = also("/m/both");
     assert!(good, "{said}");
+    // The writable tree around it shows it at its own path, and the merged tree covers that.
+    let (good, said) = check(&format!(
+        "\"{at}/low\" = {{ bind = \"{low}\", access = \"rw\" }}\n\"{at}/low/both\" = {{ layers = \
+         [\"{low}/both\"] }}"
+    ));
+    assert!(good, "{said}");
+    std::os::unix::fs::symlink(&low, place.path.join("link")).unwrap();
+    for layers in
+        [format!("[\"{low}\", \"{low}\"]"), format!("[\"{low}/both\", \"{high}\", \"{low}\"]")]
+    {
+        let (good, said) = check(&format!("\"/m\" = {{ layers = {layers} }}"));
+        assert!(!good && said.contains("one is in the other"), "{said}");
+    }
     let (good, said) = also("/other");
     assert!(!good && said.contains("is granted for writing here"), "{said}");
 }
@@ -327,6 +340,13 @@ fn why_says_what_can_be_changed() {
         if crate::support::is_root() {
             std::os::unix::fs::chown(&foreign, Some(4321), Some(4321)).unwrap();
         }
+        // Its own file in a directory of another user's.
+        let far = place.file("low/far/own", "");
+        if crate::support::is_root() {
+            std::os::unix::fs::chown(far.parent().unwrap(), Some(4321), Some(4321)).unwrap();
+        }
+        std::fs::set_permissions(far.parent().unwrap(), PermissionsExt::from_mode(0o777)).unwrap();
+        own(&far, *who);
         let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
         for upper in [format!(", upper = \"discard\"{owner}"), String::new()] {
             let profile = system(&format!(
@@ -336,7 +356,7 @@ fn why_says_what_can_be_changed() {
             let read = place.stockade(*who).arg("why").arg(&path).arg("read:/m/both/low").output();
             let read = text(&read.unwrap().stdout);
             assert!(read.starts_with("denied") && read.contains("\"hide\""), "{who:?}: {read}");
-            for name in ["same", "foreign", "both/low", "both/same", "new", "both/new"] {
+            for name in ["same", "foreign", "both/low", "both/same", "new", "both/new", "far/own"] {
                 let question = format!("write:/m/{name}");
                 let output =
                     place.stockade(*who).arg("why").arg(&path).arg(&question).output().unwrap();
@@ -347,4 +367,35 @@ fn why_says_what_can_be_changed() {
             }
         }
     }
+}
+
+/// Started by root, a layer that is only read shows no more than a read-only bind of it; and no more
+/// than its owner could do with it where it is written on top of.
+#[test]
+fn a_layer_gives_a_target_of_roots_no_more_than_a_bind() {
+    if !crate::support::is_root() {
+        return skip("only root gives the target other ids than its own");
+    }
+    let place = Place::new();
+    let [low, _] = two(&place, As::User);
+    let user = As::User.id().unwrap();
+    let secret = place.path.join("low/same");
+    std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+    let reads = |entry: &str, name: &str| {
+        let line = format!("cat /m/{name} >/dev/null 2>&1 && echo read || echo kept");
+        place.sh(As::Root, &system(&format!("\"/m\" = {entry}")), &line)
+    };
+    assert_eq!(reads(&format!("{{ bind = \"{low}\" }}"), "same"), "kept");
+    assert_eq!(reads(&format!("{{ layers = [\"{low}\"] }}"), "same"), "kept");
+    if !has_upper() {
+        return;
+    }
+    let upper = |word: &str| format!("{{ layers = [\"{low}\"], upper = \"discard\"{word} }}");
+    assert_eq!(reads(&upper(""), "same"), "read");
+    // The group is the host root's: its files are not given away with the directory.
+    std::os::unix::fs::chown(&low, Some(user), Some(0)).unwrap();
+    let group = place.file("low/group", "");
+    std::fs::set_permissions(&group, PermissionsExt::from_mode(0o640)).unwrap();
+    assert_eq!(reads(&upper(""), "group"), "kept");
+    assert_eq!(reads(&upper(", owner = \"root\""), "group"), "read");
 }

@@ -96,17 +96,16 @@ impl Options {
 /// could bring some that lead elsewhere (`trusted.overlay.redirect`).
 pub(super) fn merge(
     prepared: &Prepared,
-    (mask, layers, lowest): (Option<Slot>, &[Slot], Slot),
+    (mask, layers, lowest): (Option<Slot>, &[Slot], Option<Slot>),
     upper: Option<Slot>,
     attrs: Attrs,
 ) -> Result<RawFd> {
     let mut options = Options { text: [0; LONGEST], length: 0 };
     options.add(b"userxattr,lowerdir=")?;
-    for layer in mask.iter().chain(layers) {
+    for (nth, layer) in mask.iter().chain(layers).chain(&lowest).enumerate() {
+        options.add(if nth == 0 { b"" } else { b":" })?;
         options.add_slot(*layer)?;
-        options.add(b":")?;
     }
-    options.add_slot(lowest)?;
     if let Some(upper) = upper {
         for (key, directory) in [(&b",upperdir="[..], UPPER), (b",workdir=", WORK)] {
             options.add(key)?;

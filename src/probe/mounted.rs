@@ -26,12 +26,6 @@ impl Mounted {
     }
 }
 
-/// Where something is mounted.
-pub(super) fn points() -> Vec<String> {
-    let table = bytes::text(&std::fs::read("/proc/self/mountinfo").unwrap_or_default());
-    mounts(&table).into_iter().map(|mount| mount.at).collect()
-}
-
 fn written(fd: RawFd) -> Option<Written> {
     let regular = sys::describe(fd).is_ok_and(|file| file.mode & libc::S_IFMT == libc::S_IFREG);
     let access = sys::open_flags(fd).ok()? & libc::O_ACCMODE;

@@ -142,9 +142,9 @@ pub enum TreeOp {
         mask: Option<Slot>,
         /// The layers, the topmost first.
         layers: Vec<Slot>,
-        /// A layer of stockade's below them: it has the mount points that none of them has, and
-        /// overlayfs takes no single one without an upper.
-        lowest: Slot,
+        /// A layer of stockade's below them, where there are mount points that none of them has, or
+        /// where overlayfs would have a single one.
+        lowest: Option<Slot>,
         /// Where goes what the target writes.
         upper: Option<Slot>,
         /// How it may be used. What the mount of a layer lets nobody execute is added.
@@ -420,9 +420,9 @@ impl fmt::Display for TreeOp {
             TreeOp::Upper { size, inodes, mode, .. } => {
                 write!(f, "mount tmpfs for what is written: {size}, {inodes} inodes, {mode}")
             }
-            TreeOp::Merge { path, mask, layers, upper, attrs, rights, .. } => {
+            TreeOp::Merge { path, mask, layers, lowest, upper, attrs, rights, .. } => {
                 let upper = if upper.is_some() { ", with what is written on top" } else { "" };
-                let count = layers.len() + 1 + usize::from(mask.is_some());
+                let count = layers.len() + mask.iter().chain(lowest).count();
                 write!(f, "mount overlay on {path} of {count} layers{upper} ({attrs})")?;
                 show_rights(*rights, f)
             }

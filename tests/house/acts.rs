@@ -20,6 +20,7 @@ const ASKING: &[&str] = &[
     "Sets",
     "Usage",
     "attribute",
+    "attribute_is",
     "attribute_length",
     "boot_ticks",
     "capget",

@@ -255,7 +255,7 @@ fn sources(plan: &Plan, name: &str) {
                 goes(*slot, 1, 1, &op)
             }
             Shown::Raw(Op::Tree(TreeOp::Merge { mask, layers, lowest, upper, .. })) => {
-                let all = layers.iter().chain(mask).chain([lowest]).chain(upper);
+                let all = layers.iter().chain(mask).chain(lowest).chain(upper);
                 all.for_each(|slot| goes(*slot, 1, 2, &op))
             }
             Shown::Raw(Op::Tree(TreeOp::Attach { slot, .. }))

@@ -14,7 +14,7 @@ use crate::kernel::name::Inode;
 use crate::kernel::namespace::Kind;
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
-use crate::language::value::below;
+use crate::language::value::{ancestors, below, join, parent};
 use crate::step::Kernel;
 use crate::text::problem::errno_words;
 use crate::text::source::Span;
@@ -35,6 +35,8 @@ pub(crate) struct ResolvedFile {
     pub attrs: Attrs,
     /// Where it is on the host.
     pub host: Option<String>,
+    /// Whether no copy of it can be made for a change, since a directory above it cannot be copied.
+    pub fixed: bool,
     /// Whether there is an access list beside the mode.
     pub list: bool,
     /// Whether it is an empty cover.
@@ -187,6 +189,7 @@ impl<'a> Walker<'a> {
             mode: entry.mode.map_or(0o777, |mode| mode.0),
             attrs: self.world.mount(position.path).map_or(Attrs(0), |(_, mount)| mount.attrs),
             host: None,
+            fixed: false,
             list: false,
             hidden: false,
             inode: Inode { dev: 0, ino: 0 },
@@ -254,7 +257,7 @@ impl<'a> Walker<'a> {
                 ((uid == disk.0).then_some(ids.0), (gid == disk.1).then_some(ids.1))
             }
         };
-        let mut attrs = attrs;
+        let (mut attrs, mut fixed) = (attrs, false);
         if is_written_on_top(position.node) {
             attrs = Attrs(attrs.0 & !Attrs::READ_ONLY.0);
             // The top is a directory of the sandbox's own. Of the rest a copy is made for a change,
@@ -263,6 +266,7 @@ impl<'a> Walker<'a> {
                 true => thing.owner,
                 false => self.copied(owner),
             };
+            fixed = self.is_below_foreign(position);
         }
         Ok(Some(ResolvedFile {
             kind,
@@ -270,6 +274,7 @@ impl<'a> Walker<'a> {
             mode,
             attrs: thing.attrs.and(attrs),
             host: Some(place.into()),
+            fixed,
             list,
             inode,
             ..thing
@@ -280,6 +285,28 @@ impl<'a> Walker<'a> {
     fn copied(&self, (user, group): (Option<u32>, Option<u32>)) -> (Option<u32>, Option<u32>) {
         let Some(maps) = &self.world.plan.ids.maps else { return (user, group) };
         (user.filter(|id| holds(&maps.uid, *id)), group.filter(|id| holds(&maps.gid, *id)))
+    }
+
+    /// Whether a directory between a path of merged layers and their top has an owner that the user
+    /// namespace lacks: for a change of what is in it a copy of it would be made.
+    fn is_below_foreign(&self, position: Position<'_, Entry>) -> bool {
+        let stack = match &position.node.ground {
+            Ground::Host(stack) => stack,
+            Ground::Own(_) | Ground::Kernel(_) | Ground::Same => return false,
+        };
+        let above = ancestors(parent(position.path)).take_while(|above| *above != position.over);
+        above.filter_map(|above| below(above, position.over)).any(|tail| {
+            let mut seen = stack.topmost_first().filter_map(|source| {
+                let Seen { uid, gid, .. } = (self.host_fs.see)(&join(&source.path, tail)).ok()?;
+                Some(match source.mapped {
+                    None => self.copied((Some(uid), Some(gid))),
+                    Some((disk, _)) => {
+                        ((uid == disk.0).then_some(uid), (gid == disk.1).then_some(gid))
+                    }
+                })
+            });
+            seen.next().is_some_and(|(user, group)| user.is_none() || group.is_none())
+        })
     }
 
     /// What is in a file system of the kernel's.
@@ -368,7 +395,7 @@ impl<'a> Walker<'a> {
             return if thing.mode & all == all { Some(true) } else { None };
         }
         // The owner cannot be written back to a file whose owner the mount's map does not hold.
-        if bits & 2 != 0 && (thing.owner.0.is_none() || thing.owner.1.is_none()) {
+        if bits & 2 != 0 && (thing.fixed || thing.owner.0.is_none() || thing.owner.1.is_none()) {
             return Some(false);
         }
         if thing.owner.0 == Some(plan.ids.host_user) {

@@ -403,7 +403,9 @@ pub(super) fn unreadable(scene: &Scene, found: &mut Problems) {
         return;
     }
     for (path, node) in scene.tree.iter().filter(|(path, _)| *path != "/") {
-        let Some(grant) = node.mount.grant(path).filter(|grant| grant.written.is_none()) else {
+        let Some(grant) =
+            node.mount.grant(path).filter(|grant| grant.written.is_none() && !grant.merged)
+        else {
             continue;
         };
         let Fact::Present(file) = scene.host.at(grant.topmost) else { continue };

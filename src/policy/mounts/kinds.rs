@@ -27,7 +27,7 @@ pub(crate) use file::{Content, File};
 pub use further::{Access, Sockets};
 pub(crate) use further::{Beneath, Broad, Follow, Further, LATER, Missing};
 pub(crate) use hide::{Hidden, Hide};
-pub(crate) use layers::Layers;
+pub(crate) use layers::{Layers, MOST};
 pub(crate) use mqueue::Mqueue;
 #[cfg(not(face_alone))]
 pub use proc::PROC_KEYS;

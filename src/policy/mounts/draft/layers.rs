@@ -2,8 +2,8 @@
 //! tmpfs for what the target writes.
 
 use super::super::checks;
-use super::super::kinds::{Layers, Makes, Missing, Mount};
-use super::super::tree::Node;
+use super::super::kinds::{Layers, MOST, Makes, Missing, Mount};
+use super::super::tree::{Node, real};
 use super::super::written;
 use super::bind::file_system_without_idmap;
 use super::{PLAIN, World};
@@ -28,6 +28,7 @@ impl World<'_> {
             .into_iter()
             .filter_map(|source| Some((source, self.layer(path, layers, source, at)?)))
             .collect();
+        self.check_layers(path, layers, &found, at);
         self.check_upper(path, layers, at);
         self.check_writers(path, &found, at);
         if self.draft.problems.iter().count() > before {
@@ -42,15 +43,29 @@ impl World<'_> {
             self.step(TreeOp::Lay { slot, source: Name::new(source) }, at);
             slots.insert(0, slot);
         }
-        let lowest = self.draft.slot();
         let plain = Mode(0o755);
-        self.step(TreeOp::OwnLayer { slot: lowest, mode: plain }, at);
-        for (tail, (what, at)) in self.mount_points(path, &found) {
-            self.step(TreeOp::InLayer { slot: lowest, path: Name::new(&tail), what }, at);
-            self.in_layers.insert(join(path, &tail));
-        }
-        let hidden = self.hidden(path, &found);
+        let (points, hidden) = (self.mount_points(path, &found), self.hidden(path, &found));
         let mask = (!hidden.is_empty()).then(|| self.draft.slot());
+        // A single one is a layer with an upper alone.
+        let single = if layers.upper.is_some() { 1 } else { 2 };
+        let is_needed = !points.is_empty() || slots.len() + usize::from(mask.is_some()) < single;
+        let lowest = is_needed.then(|| self.draft.slot());
+        let count = slots.len() + mask.iter().chain(&lowest).count();
+        if count > MOST {
+            let message = format!(
+                "cannot merge the layers of {path}: with those for what is hidden and mounted there \
+                 they are {count}, and the kernel merges {MOST}"
+            );
+            let help = "merge some of them into one directory";
+            return self.draft.problem(Problem::new("mounts::layers", at, message).help(help));
+        }
+        if let Some(slot) = lowest {
+            self.step(TreeOp::OwnLayer { slot, mode: plain }, at);
+            for (tail, (what, at)) in points {
+                self.step(TreeOp::InLayer { slot, path: Name::new(&tail), what }, at);
+                self.in_layers.insert(join(path, &tail));
+            }
+        }
         // Without an upper its top is that of the merged tree.
         let mode = found.last().map_or(plain, |(_, file)| Mode(file.mode & 0o7777));
         if let Some(slot) = mask {
@@ -170,16 +185,18 @@ impl World<'_> {
         };
         let file = match self.host.at(source) {
             Fact::Present(file) => file.clone(),
-            Fact::Absent(errno) if layers.may_miss(source) => {
+            Fact::Absent(errno @ libc::ENOENT) if layers.may_miss(source) => {
                 let note = Note::new(at, format!("the layer {source} of {path} is left out"));
                 self.draft.notes.push(note.because(&errno_words(*errno)));
                 return None;
             }
             Fact::Absent(errno) => {
-                let skip = written::line(path, &Mount::Layers(layers.without(source)));
-                let help = (*errno == libc::ENOENT).then(|| {
-                    format!("make it first: mkdir -p {}; or say so: {skip}", shell_word(source))
+                let make = format!("make it first: mkdir -p {}", shell_word(source));
+                let skip = layers.layers.as_ref().map(|_| {
+                    let line = written::line(path, &Mount::Layers(layers.without(source)));
+                    format!("; or say so: {line}")
                 });
+                let help = (*errno == libc::ENOENT).then(|| make + &skip.unwrap_or_default());
                 self.draft.problem(refuse(errno_words(*errno), help));
                 return None;
             }
@@ -193,18 +210,41 @@ impl World<'_> {
             return None;
         }
         if let Some(refused) = checks::check(path, source, &layers.words, &file, self.around()) {
-            self.draft.problem(refused.problem(at));
+            self.draft.problem(refuse(refused.why, Some("name another directory".into())));
             return None;
         }
         let place = file.real.as_ref().map_or(source, |(real, _)| real);
         let within = |mount: &&String| below(mount, place).is_some_and(|tail| !tail.is_empty());
-        if let Some(mount) = self.host.mount_points.iter().flatten().find(within) {
+        let mounts = self.host.merged.iter().flat_map(|mounted| &mounted.mounts);
+        if let Some(mount) = mounts.map(|mount| &mount.at).find(within) {
             let why = format!("{mount} is mounted in it, and no layer has mounts below it");
             let help = "name a directory that has none, or bind it";
             self.draft.problem(refuse(why, Some(help.into())));
             return None;
         }
         Some(file)
+    }
+
+    /// What overlayfs refuses of all of them together (ELOOP, EINVAL).
+    fn check_layers(&mut self, path: &str, layers: &Layers, found: &[(&str, File)], at: Span) {
+        let refuse = |why: String, help: &str| {
+            Problem::new("mounts::layers", at, format!("cannot merge the layers of {path}: {why}"))
+                .help(help)
+        };
+        for (nth, (one, _)) in found.iter().enumerate() {
+            for (other, _) in &found[nth + 1..] {
+                if self.is_one_place(one, other) {
+                    let why =
+                        format!("{one} and {other} are one directory, or one is in the other");
+                    self.draft.problem(refuse(why, "name directories beside one another"));
+                }
+            }
+        }
+        let is_empty = layers.layers.as_ref().is_some_and(Vec::is_empty);
+        if found.is_empty() && !is_empty && layers.upper.is_none() {
+            let why = "none of them is there, and without an upper there is nothing".to_owned();
+            self.draft.problem(refuse(why, "name one that is always there"));
+        }
     }
 
     /// overlayfs keeps attributes of its own on what a target wrote; a tmpfs has them for a user since
@@ -230,9 +270,10 @@ impl World<'_> {
                 continue;
             };
             for (source, _) in found {
-                let covered = below(written, source).is_some_and(|tail| *other == join(path, tail));
-                let meets = below(written, source).is_some() || below(source, written).is_some();
-                if meets && !covered {
+                // The entry is at that very place below it; or the merged tree covers the place.
+                let covered = below(written, source).is_some_and(|tail| *other == join(path, tail))
+                    || below(source, written).is_some_and(|tail| path == join(other, tail));
+                if self.is_one_place(written, source) && !covered {
                     let message = format!(
                         "cannot take {source} as a layer of {path}: the target can write to \
                          {written}, and so to a layer that is in use"
@@ -246,19 +287,26 @@ impl World<'_> {
         }
     }
 
-    /// Started by root, a layer is mapped for one pair of ids, as a writable bind is: the owner of its
-    /// top, and the target. One of root's is read as others may read it, unless the entry says the
-    /// word.
+    /// Whether one of two paths of the host lies in the other, by whichever links and mounts.
+    fn is_one_place(&self, one: &str, other: &str) -> bool {
+        let [one, other] = [one, other].map(|path| real(self.host, path));
+        let by_name = below(one, other).is_some() || below(other, one).is_some();
+        let Some(mounted) = &self.host.merged else { return by_name };
+        let [one, other] = [one, other].map(|path| mounted.regions(path, true));
+        by_name || one.iter().any(|one| other.iter().any(|other| one.meets(other)))
+    }
+
+    /// Started by root, a layer that is written on top of is mapped for one pair of ids, as a writable
+    /// bind is: the owner of its top, and the target. One of root's is read as others may read it,
+    /// unless the entry says the word; and so is one without an upper, as a read-only bind is.
     fn map_layer(&mut self, slot: Slot, source: &str, file: &File, layers: &Layers, at: Span) {
-        if !self.ids.needs_idmap {
+        if !self.ids.needs_idmap || (layers.upper.is_none() && !layers.words.owner_root) {
             return;
         }
-        if file.uid == 0 && !layers.words.owner_root {
-            if layers.upper.is_some() {
-                let why =
-                    "it belongs to the host's root, and the entry does not say owner = \"root\"";
-                self.draft.note_less(at, format!("what {source} brings cannot be changed"), why);
-            }
+        if (file.uid == 0 || file.gid == 0) && !layers.words.owner_root {
+            let why = "its owner or group is the host's root, and the entry does not say owner = \
+                       \"root\"";
+            self.draft.note_less(at, format!("what {source} brings cannot be changed"), why);
             return;
         }
         let name = match file_system_without_idmap(file.fs, self.host.kernel) {

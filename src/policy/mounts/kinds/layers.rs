@@ -30,7 +30,11 @@ pub(super) const FORMS: &[Form] = &[form! {
 }];
 
 /// The most that a mount of overlayfs takes (`OVL_MAX_STACK` of the kernel).
-const MOST: usize = 500;
+pub(crate) const MOST: usize = 500;
+
+/// What an upper is made of before anything is written: its top, its two directories, and two of
+/// overlayfs's in one of these.
+const LEAST_INODES: u64 = 6;
 
 /// Directories of the host, merged, and what the target writes on top.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,7 +183,8 @@ impl Kind for Layers {
         self.words.owner_root |= further.owner.is_some();
         let count = self.layers.as_ref().map_or(1, Vec::len);
         if count > MOST {
-            return Err(Why::new(format!("{count} layers are too many: the kernel merges {MOST}")));
+            return Err(Why::new(format!("{count} layers are too many: the kernel merges {MOST}"))
+                .help("merge some of them into one directory"));
         }
         match self.upper {
             None if count == 0 => {
@@ -190,6 +195,10 @@ impl Kind for Layers {
                 "nothing is written without an upper, so `size` and `inodes` limit nothing",
             )
             .help("let the target write there: upper = \"discard\"")),
+            // Its root, its two directories, and one of overlayfs's.
+            Some(_) if self.inodes.is_some_and(|inodes| inodes < LEAST_INODES) => Err(Why::new(
+                format!("an upper has directories of its own: {LEAST_INODES} inodes at least"),
+            )),
             // To the kernel 0 is no limit at all (tmpfs(5)).
             Some(_) if self.size == Some(Size(0)) => {
                 Err(Why::new("an upper of size 0 would have no limit")
