@@ -251,6 +251,31 @@ fn entries_below_hide_and_cover_in_the_merged_tree() {
     }
 }
 
+/// A whiteout at a link would leave what the link leads to in sight.
+#[test]
+fn a_link_is_not_hidden_in_the_place_of_what_it_leads_to() {
+    let who = *As::all().last().unwrap();
+    let place = Place::new();
+    let [low, _] = two(&place, who);
+    std::os::unix::fs::symlink("both", place.path.join("low/way")).unwrap();
+    std::os::unix::fs::symlink("both/low", place.path.join("low/end")).unwrap();
+    for (name, refused) in [("way/low", true), ("end", true), ("both/low", false)] {
+        let profile =
+            system(&format!("\"/m\" = {{ layers = [\"{low}\"] }}\n\"/m/{name}\" = \"hide\""));
+        let line = "cat /m/both/low 2>/dev/null || echo absent";
+        let output = place.run(who, &profile, &["/bin/sh", "-c", line]);
+        let said = errors(&output);
+        match refused {
+            true => assert!(
+                output.status.code() == Some(125) && said.contains("symbolic link"),
+                "{name}: {}",
+                crate::support::said(&output)
+            ),
+            false => assert_eq!(text(&output.stdout), "absent\n", "{name}: {said}"),
+        }
+    }
+}
+
 /// A mount point that no layer has is made in one of stockade's own, and nothing on the host.
 #[test]
 fn mount_points_that_no_layer_has_are_made() {

@@ -132,6 +132,9 @@ fn of_the_host(
         }
         return;
     }
+    if stack.upper().is_some() && !entry.attrs.has(Attrs::NO_EXEC) {
+        tally.at(PROGRAMS, path, "runs what is written there", at);
+    }
     for source in stack.topmost_first() {
         // What is written on top of layers is not the host's.
         let writable = !entry.attrs.has(Attrs::READ_ONLY)

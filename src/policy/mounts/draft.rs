@@ -106,7 +106,7 @@ struct World<'a> {
     to_make: BTreeSet<String>,
     /// Those of them that steps make so far, with their descriptors.
     made_on_host: BTreeMap<String, Slot>,
-    /// The mount points that the lowest layers of merged trees have.
+    /// What layers of stockade's have in merged trees: mount points, and hidden names.
     in_layers: BTreeSet<String>,
     /// The pinned directories, with the lines that they are pinned for.
     pinned: BTreeMap<String, Span>,

@@ -7,6 +7,7 @@ use super::super::tree::{Node, real};
 use super::super::written;
 use super::bind::file_system_without_idmap;
 use super::{PLAIN, World};
+use crate::host::mounted::Region;
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::Name;
@@ -19,6 +20,26 @@ use std::collections::BTreeMap;
 
 /// What a layer of stockade's has, by the path below its top, with the lines that ask for it.
 type Own = BTreeMap<String, (InLayer, Span)>;
+
+/// The mode of directories of stockade's that are nothing but the way to something.
+const PLAIN_MODE: Mode = Mode(0o755);
+
+/// Where a tree of the host lies.
+struct Place {
+    /// Its path without links.
+    real: String,
+    /// The parts of file systems that it shows.
+    regions: Vec<Region>,
+}
+
+impl Place {
+    /// Whether one of two lies in the other.
+    fn meets(&self, other: &Place) -> bool {
+        let by_name =
+            below(&self.real, &other.real).is_some() || below(&other.real, &self.real).is_some();
+        by_name || self.regions.iter().any(|one| other.regions.iter().any(|other| one.meets(other)))
+    }
+}
 
 impl World<'_> {
     pub(super) fn layers(&mut self, path: &str, layers: &Layers, at: Span) {
@@ -43,41 +64,9 @@ impl World<'_> {
             self.step(TreeOp::Lay { slot, source: Name::new(source) }, at);
             slots.insert(0, slot);
         }
-        let plain = Mode(0o755);
-        let (points, hidden) = (self.mount_points(path, &found), self.hidden(path, &found));
-        let mask = (!hidden.is_empty()).then(|| self.draft.slot());
-        // A single one is a layer with an upper alone.
-        let single = if layers.upper.is_some() { 1 } else { 2 };
-        let is_needed = !points.is_empty() || slots.len() + usize::from(mask.is_some()) < single;
-        let lowest = is_needed.then(|| self.draft.slot());
-        let count = slots.len() + mask.iter().chain(&lowest).count();
-        if count > MOST {
-            let message = format!(
-                "cannot merge the layers of {path}: with those for what is hidden and mounted there \
-                 they are {count}, and the kernel merges {MOST}"
-            );
-            let help = "merge some of them into one directory";
-            return self.draft.problem(Problem::new("mounts::layers", at, message).help(help));
-        }
-        if let Some(slot) = lowest {
-            self.step(TreeOp::OwnLayer { slot, mode: plain }, at);
-            for (tail, (what, at)) in points {
-                self.step(TreeOp::InLayer { slot, path: Name::new(&tail), what }, at);
-                self.in_layers.insert(join(path, &tail));
-            }
-        }
-        // Without an upper its top is that of the merged tree.
-        let mode = found.last().map_or(plain, |(_, file)| Mode(file.mode & 0o7777));
-        if let Some(slot) = mask {
-            self.step(TreeOp::OwnLayer { slot, mode }, at);
-            for (tail, (what, at)) in &hidden {
-                if *what == InLayer::Whiteout {
-                    self.in_layers.insert(join(path, tail));
-                }
-                let (path, what) = (Name::new(tail), *what);
-                self.step(TreeOp::InLayer { slot, path, what }, *at);
-            }
-        }
+        // Without an upper that of the mask is the mode of the merged tree's top.
+        let mode = found.last().map_or(PLAIN_MODE, |(_, file)| Mode(file.mode & 0o7777));
+        let Some((mask, lowest)) = self.own_layers(path, layers, &found, mode, at) else { return };
         let upper = layers.room().map(|(size, inodes)| {
             let slot = self.draft.slot();
             self.step(TreeOp::Upper { slot, size, inodes, mode }, at);
@@ -101,6 +90,51 @@ impl World<'_> {
         self.step(op, at);
     }
 
+    /// The layers of stockade's above and below the others, where there are any.
+    fn own_layers(
+        &mut self,
+        path: &str,
+        layers: &Layers,
+        found: &[(&str, File)],
+        mode: Mode,
+        at: Span,
+    ) -> Option<(Option<Slot>, Option<Slot>)> {
+        let (points, hidden) = (self.mount_points(path, found), self.hidden(path, found));
+        let mask = (!hidden.is_empty()).then(|| self.draft.slot());
+        // A single one is a layer with an upper alone.
+        let single = if layers.upper.is_some() { 1 } else { 2 };
+        let is_needed = !points.is_empty() || found.len() + usize::from(mask.is_some()) < single;
+        let lowest = is_needed.then(|| self.draft.slot());
+        let count = found.len() + mask.iter().chain(&lowest).count();
+        if count > MOST {
+            let message = format!(
+                "cannot merge the layers of {path}: with those for what is hidden and mounted there \
+                 they are {count}, and the kernel merges {MOST}"
+            );
+            let help = "merge some of them into one directory";
+            self.draft.problem(Problem::new("mounts::layers", at, message).help(help));
+            return None;
+        }
+        if let Some(slot) = lowest {
+            self.step(TreeOp::OwnLayer { slot, mode: PLAIN_MODE }, at);
+            for (tail, (what, at)) in points {
+                self.step(TreeOp::InLayer { slot, path: Name::new(&tail), what }, at);
+                self.in_layers.insert(join(path, &tail));
+            }
+        }
+        if let Some(slot) = mask {
+            self.step(TreeOp::OwnLayer { slot, mode }, at);
+            for (tail, (what, at)) in &hidden {
+                if *what == InLayer::Whiteout {
+                    self.in_layers.insert(join(path, tail));
+                }
+                let (path, what) = (Name::new(tail), *what);
+                self.step(TreeOp::InLayer { slot, path, what }, *at);
+            }
+        }
+        Some((mask, lowest))
+    }
+
     /// The mount points of entries below, where no layer has them, and the directories above them: the
     /// path below the merged tree's top, whether it is a directory, and the entry's line.
     fn mount_points(&self, path: &str, found: &[(&str, File)]) -> Own {
@@ -110,7 +144,7 @@ impl World<'_> {
             if self.seen(found, tail).is_some() {
                 continue;
             }
-            let plain = InLayer::Directory(Mode(0o755));
+            let plain = InLayer::Directory(PLAIN_MODE);
             let what = if directory { plain } else { InLayer::File };
             made.insert(tail.to_owned(), (what, node.at));
             for above in ancestors(parent(tail)) {
@@ -123,15 +157,27 @@ impl World<'_> {
     }
 
     /// The names that entries hide, and the directories above them, with the modes that these have. A
-    /// name is hidden whether or not a layer has it now.
+    /// name is hidden whether or not a layer has it now. One that is a link, or that lies behind one,
+    /// is not: what it leads to would still be seen, and [`World::hide`] refuses the entry.
     fn hidden(&self, path: &str, found: &[(&str, File)]) -> Own {
         let mut made = Own::new();
         for (tail, inside, node) in self.below(path) {
             let Makes::Cover(_) = node.mount.kind().makes(inside) else { continue };
+            let is_link =
+                |file: &File| matches!(file.kind, FileKind::Link(_)) || file.real.is_some();
+            if matches!(self.seen(found, tail), Some(Ok(file)) if is_link(file)) {
+                continue;
+            }
             // Without a directory above it there is nothing to hide.
-            let above: Option<Vec<(&str, Mode)>> = ancestors(parent(tail))
-                .map(|above| Some((above, self.seen(found, above)?)))
-                .collect();
+            let directory = |above| match self.seen(found, above)? {
+                Ok(file) if file.kind == FileKind::Directory && file.real.is_none() => {
+                    Some((above, Mode(file.mode & 0o7777)))
+                }
+                // What the caller may not look at the target may not, either.
+                Err(libc::EACCES) => Some((above, Mode(0))),
+                Ok(_) | Err(_) => None,
+            };
+            let above: Option<Vec<(&str, Mode)>> = ancestors(parent(tail)).map(directory).collect();
             let Some(above) = above else { continue };
             for (above, mode) in above {
                 made.entry(above.to_owned()).or_insert((InLayer::Directory(mode), node.at));
@@ -150,13 +196,14 @@ impl World<'_> {
         })
     }
 
-    /// The mode of what the merged tree has at a path below its top; none: no layer has it.
-    fn seen(&self, found: &[(&str, File)], tail: &str) -> Option<Mode> {
+    /// What the merged tree has at a path below its top, or why that is not known; none: no layer has
+    /// it.
+    fn seen(&self, found: &[(&str, File)], tail: &str) -> Option<Result<&File, i32>> {
         let mut places = found.iter().rev().map(|(source, _)| join(source, tail));
         places.find_map(|place| match self.host.at(&place) {
-            Fact::Present(file) => Some(Mode(file.mode & 0o7777)),
+            Fact::Present(file) => Some(Ok(file)),
             Fact::Absent(libc::ENOENT) => None,
-            Fact::Absent(_) => Some(Mode(0)),
+            Fact::Absent(errno) => Some(Err(*errno)),
         })
     }
 
@@ -231,9 +278,11 @@ impl World<'_> {
             Problem::new("mounts::layers", at, format!("cannot merge the layers of {path}: {why}"))
                 .help(help)
         };
-        for (nth, (one, _)) in found.iter().enumerate() {
-            for (other, _) in &found[nth + 1..] {
-                if self.is_one_place(one, other) {
+        let places: Vec<(&str, Place)> =
+            found.iter().map(|(source, _)| (*source, self.place(source))).collect();
+        for (nth, (one, place)) in places.iter().enumerate() {
+            for (other, another) in &places[nth + 1..] {
+                if place.meets(another) {
                     let why =
                         format!("{one} and {other} are one directory, or one is in the other");
                     self.draft.problem(refuse(why, "name directories beside one another"));
@@ -269,11 +318,12 @@ impl World<'_> {
             let Some(written) = node.mount.grant(other).and_then(|grant| grant.written) else {
                 continue;
             };
+            let written_place = self.place(written);
             for (source, _) in found {
                 // The entry is at that very place below it; or the merged tree covers the place.
                 let covered = below(written, source).is_some_and(|tail| *other == join(path, tail))
                     || below(source, written).is_some_and(|tail| path == join(other, tail));
-                if self.is_one_place(written, source) && !covered {
+                if !covered && written_place.meets(&self.place(source)) {
                     let message = format!(
                         "cannot take {source} as a layer of {path}: the target can write to \
                          {written}, and so to a layer that is in use"
@@ -287,13 +337,11 @@ impl World<'_> {
         }
     }
 
-    /// Whether one of two paths of the host lies in the other, by whichever links and mounts.
-    fn is_one_place(&self, one: &str, other: &str) -> bool {
-        let [one, other] = [one, other].map(|path| real(self.host, path));
-        let by_name = below(one, other).is_some() || below(other, one).is_some();
-        let Some(mounted) = &self.host.merged else { return by_name };
-        let [one, other] = [one, other].map(|path| mounted.regions(path, true));
-        by_name || one.iter().any(|one| other.iter().any(|other| one.meets(other)))
+    /// Where a path of the host lies, by whichever links and mounts.
+    fn place(&self, path: &str) -> Place {
+        let real = real(self.host, path);
+        let regions = self.host.merged.iter().flat_map(|mounted| mounted.regions(real, true));
+        Place { real: real.to_owned(), regions: regions.collect() }
     }
 
     /// Started by root, a layer that is written on top of is mapped for one pair of ids, as a writable
