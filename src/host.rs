@@ -15,6 +15,7 @@ pub(crate) mod questions;
 pub(crate) mod streams;
 pub(crate) mod systemd;
 pub(crate) mod trail;
+pub(crate) mod upper;
 
 use crate::kernel::name::Inode;
 use crate::text::problem::Problem;

@@ -42,6 +42,9 @@ pub mod host {
     pub mod trail {
         pub use crate::host::trail::{Link, Trail};
     }
+    pub mod upper {
+        pub use crate::host::upper::{LARGEST, RECORD, UPPER, Upper, WORK};
+    }
 }
 pub mod inspect {
     pub mod exposure {

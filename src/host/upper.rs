@@ -1,0 +1,100 @@
+//! The record of a kept upper: the file `stockade` of its directory, which marks the directory as
+//! one of stockade's own and says what lies below it. Plain data; launch writes it, and whoever
+//! reads an upper believes it as far as it has the right form.
+//!
+//! ```text
+//! DIR/            0700, of the caller
+//! DIR/upper/      overlayfs's upper, attributes user.overlay.*
+//! DIR/work/       overlayfs's
+//! DIR/stockade    this record, one line of JSON; flock(2) is held on it while the upper is used
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+/// The file of the record.
+pub const RECORD: &str = "stockade";
+/// The directory of what a target changed.
+pub const UPPER: &str = "upper";
+/// The directory that overlayfs works in.
+pub const WORK: &str = "work";
+/// The one format that is there.
+pub const FORMAT: u32 = 1;
+/// More than any record has: 500 layers of the longest paths (PATH_MAX), each byte escaped.
+pub const LARGEST: u64 = 16 << 20;
+
+/// What is known of a kept upper. Paths are texts as [`crate::text::bytes`] has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upper {
+    pub format: u32,
+    /// The entry's path inside.
+    pub path: String,
+    /// The host's paths of its layers, the lowest first.
+    pub layers: Vec<String>,
+    /// The launcher that holds it; 0 where none does. The lock says whether it lives.
+    pub pid: i32,
+    /// When the first sandbox with it began, in seconds since 1970: what a layer's file shows as
+    /// changed since (ctime) was not what the target saw.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub begun: u64,
+    /// Paths inside of other entries at or below `path`: mount points there are of stockade's
+    /// making, and nothing at, below or over them is applied to a layer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<String>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Upper {
+    /// The line of the file.
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    /// The record that a file holds, if it is one of this format.
+    pub fn parse(file: &[u8]) -> Option<Upper> {
+        let record: Upper = serde_json::from_slice(file).ok()?;
+        let plain = |path: &String| path.starts_with('/') && !path.contains('\0');
+        let known = record.format == FORMAT && record.pid >= 0;
+        let paths = record.layers.iter().chain(&record.mounts).all(plain);
+        (known && paths && plain(&record.path)).then_some(record)
+    }
+
+    /// Whether what a target changed can be put where its layer is: the one layer is the host's
+    /// tree at the entry's own path.
+    pub fn is_of_the_host(&self) -> bool {
+        matches!(&self.layers[..], [only] if *only == self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_reads_as_it_was_written_and_nothing_else_is_one() {
+        let text = r#"{"format":1,"path":"/work","layers":["/srv/base","/srv/python"],"pid":1234}"#;
+        let record = Upper::parse(text.as_bytes()).unwrap();
+        assert_eq!(record.line(), format!("{text}\n"));
+        assert_eq!(Upper::parse(record.line().as_bytes()), Some(record.clone()));
+        assert!(!record.is_of_the_host());
+        let own = Upper { layers: vec!["/work".into()], begun: 7, ..record };
+        assert!(own.is_of_the_host());
+        assert_eq!(Upper::parse(own.line().as_bytes()), Some(own));
+        for other in [
+            "",
+            "{}",
+            r#"{"format":2,"path":"/w","layers":[],"pid":0}"#,
+            r#"{"format":1,"path":"w","layers":[],"pid":0}"#,
+            r#"{"format":1,"path":"/w","layers":["b"],"pid":0}"#,
+            r#"{"format":1,"path":"/w","layers":["/b\u0000"],"pid":0}"#,
+            r#"{"format":1,"path":"/w","layers":[],"pid":-1}"#,
+            r#"{"format":1,"path":"/w","layers":[],"pid":0,"more":1}"#,
+            r#"{"format":1,"path":"/w","layers":[],"pid":0} {}"#,
+        ] {
+            assert_eq!(Upper::parse(other.as_bytes()), None, "{other}");
+        }
+    }
+}
