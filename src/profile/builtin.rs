@@ -7,5 +7,6 @@ pub const BUILTIN: &[(&str, &str)] = &[
     ("default", include_str!("../../profiles/default.toml")),
     ("landlock", include_str!("../../profiles/landlock.toml")),
     ("landlock-base", include_str!("../../profiles/landlock-base.toml")),
+    ("minimal", include_str!("../../profiles/minimal.toml")),
     ("strict", include_str!("../../profiles/strict.toml")),
 ];
