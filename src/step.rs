@@ -27,8 +27,8 @@ pub use process::ProcessOp;
 pub(crate) use process::{FileStream, Made};
 use serde::{Serialize, Serializer};
 use std::fmt;
-pub(crate) use tree::InLayer;
 pub use tree::TreeOp;
+pub(crate) use tree::{InLayer, UpperPlace};
 
 /// One thing to do, when, and which text asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]

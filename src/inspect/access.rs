@@ -282,7 +282,7 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
                 put(path.text(), Ground::Host(Stack::one(source.clone())), None, Some(*attrs));
             }
         }
-        TreeOp::Upper { slot, size, inodes, .. } => {
+        TreeOp::Upper { slot, size, inodes } => {
             sources.uppers.insert(slot.0, (*size, *inodes));
         }
         TreeOp::InLayer { slot, path, what: InLayer::Whiteout } => {
@@ -291,7 +291,7 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
         TreeOp::Merge { path, mask, layers, upper, attrs, .. } => {
             let found = layers.iter().rev().filter_map(|slot| sources.opened.get(&slot.0));
             let found: Vec<Source> = found.map(|(source, _)| source.clone()).collect();
-            let room = upper.and_then(|slot| sources.uppers.get(&slot.0).copied());
+            let room = upper.as_ref().and_then(|upper| sources.uppers.get(&upper.slot.0).copied());
             let (size, inodes) = room.unwrap_or((Size(0), 0));
             let empty = || Ground::Own(Own::Memory { size, inodes });
             let ground = Stack::merged(found, room).map_or_else(empty, Ground::Host);
@@ -340,6 +340,7 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
         | TreeOp::MountPoint { .. }
         | TreeOp::Lay { .. }
         | TreeOp::OwnLayer { .. }
+        | TreeOp::UpperDirectories { .. }
         | TreeOp::InLayer { what: InLayer::Directory(_) | InLayer::File, .. }
         | TreeOp::PrivateMounts
         | TreeOp::Pivot => {}

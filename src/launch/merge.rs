@@ -9,8 +9,8 @@ use super::fresh::configured;
 use super::prepare::Prepared;
 use crate::kernel::attrs::Attrs;
 use crate::language::value::{Mode, Size};
-use crate::step::Slot;
 use crate::step::file_system::tmpfs;
+use crate::step::{Slot, UpperPlace};
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -43,25 +43,22 @@ pub(super) fn own(prepared: &mut Prepared, slot: Slot, mode: Mode) -> Result {
     Ok(())
 }
 
-const UPPER: &CStr = c"upper";
-const WORK: &CStr = c"work";
-
-/// Attaches a tmpfs there, with the two directories that overlayfs needs in one file system.
-pub(super) fn upper(
-    prepared: &mut Prepared,
-    slot: Slot,
-    limits: (Size, u64),
-    mode: Mode,
-) -> Result {
+/// Attaches a tmpfs there.
+pub(super) fn upper(prepared: &mut Prepared, slot: Slot, limits: (Size, u64)) -> Result {
     let context = configured(tmpfs(Some(limits), Mode(0o700)))?;
     let mount = sys::fsmount(context, (Attrs::NO_SUID.and(Attrs::NO_DEV)).0)?;
     prepared.done_with(context)?;
     place(prepared, slot, MOUNTED_OVER)?;
     sys::move_mount(mount, prepared.backstage, name(slot, &mut [0; 24]))?;
-    sys::mkdirat(mount, UPPER, mode.0)?;
-    sys::mkdirat(mount, WORK, 0o700)?;
     prepared.slots[slot.0] = mount;
     Ok(())
+}
+
+/// Makes the two directories that overlayfs needs in one file system.
+pub(super) fn directories(prepared: &Prepared, upper: &UpperPlace, mode: Mode) -> Result {
+    let above = prepared.slots[upper.slot.0];
+    sys::mkdirat(above, upper.upper.as_c_str(), mode.0)?;
+    sys::mkdirat(above, upper.work.as_c_str(), 0o700)
 }
 
 /// Where the merged tree is until it is attached.
@@ -97,7 +94,7 @@ impl Options {
 pub(super) fn merge(
     prepared: &Prepared,
     (mask, layers, lowest): (Option<Slot>, &[Slot], Option<Slot>),
-    upper: Option<Slot>,
+    upper: Option<&UpperPlace>,
     attrs: Attrs,
 ) -> Result<RawFd> {
     let mut options = Options { text: [0; LONGEST], length: 0 };
@@ -107,11 +104,11 @@ pub(super) fn merge(
         options.add_slot(*layer)?;
     }
     if let Some(upper) = upper {
-        for (key, directory) in [(&b",upperdir="[..], UPPER), (b",workdir=", WORK)] {
+        for (key, name) in [(&b",upperdir="[..], &upper.upper), (b",workdir=", &upper.work)] {
             options.add(key)?;
-            options.add_slot(upper)?;
+            options.add_slot(upper.slot)?;
             options.add(b"/")?;
-            options.add(directory.to_bytes())?;
+            options.add(name.as_c_str().to_bytes())?;
         }
     }
     let options = CStr::from_bytes_until_nul(&options.text).map_err(|_| Errno(libc::E2BIG))?;

@@ -78,11 +78,10 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
                 InLayer::Whiteout => sys::make_whiteout(layer, path),
             }
         }
-        TreeOp::Upper { slot, size, inodes, mode } => {
-            merge::upper(prepared, *slot, (*size, *inodes), *mode)
-        }
+        TreeOp::Upper { slot, size, inodes } => merge::upper(prepared, *slot, (*size, *inodes)),
+        TreeOp::UpperDirectories { upper, mode } => merge::directories(prepared, upper, *mode),
         TreeOp::Merge { path, mask, layers, lowest, upper, attrs, ground, rights } => {
-            let mount = merge::merge(prepared, (*mask, layers, *lowest), *upper, *attrs)?;
+            let mount = merge::merge(prepared, (*mask, layers, *lowest), upper.as_ref(), *attrs)?;
             attach(prepared, mount, path, *ground, *rights)
         }
         TreeOp::Pin { path } => {

@@ -36,7 +36,7 @@ use crate::policy::seccomp::{
 };
 use crate::step::{
     Content, Cover, Directory, FileSystem, Ground, GroupOp, InLayer, Kernel, Made, Op, OutsideOp,
-    ProcessOp, Slot, Stage, Step, TreeOp,
+    ProcessOp, Slot, Stage, Step, TreeOp, UpperPlace,
 };
 use crate::text::problem::Note;
 use crate::text::source::Span;
@@ -345,6 +345,7 @@ stored! {
     structure Span { start, end }
     structure Made { mode, append }
     structure Inode { dev, ino }
+    structure UpperPlace { slot, upper, work }
     structure Node { block, major, minor }
     number AbsolutePath { path }
     number Attrs { bits }
@@ -423,7 +424,8 @@ stored! {
         Lay { slot, source },
         OwnLayer { slot, mode },
         InLayer { slot, path, what },
-        Upper { slot, size, inodes, mode },
+        Upper { slot, size, inodes },
+        UpperDirectories { upper, mode },
         Merge { path, mask, layers, lowest, upper, attrs, ground, rights },
         Pin { path },
         HoldLink { path, text },

@@ -130,6 +130,10 @@ pub enum TreeOp {
         size: Size,
         /// How many files and directories.
         inodes: u64,
+    },
+    /// The two directories that overlayfs needs for one merged tree, in such a tmpfs.
+    UpperDirectories {
+        upper: UpperPlace,
         /// The mode of the merged tree's top.
         mode: Mode,
     },
@@ -146,7 +150,7 @@ pub enum TreeOp {
         /// where overlayfs would have a single one.
         lowest: Option<Slot>,
         /// Where goes what the target writes.
-        upper: Option<Slot>,
+        upper: Option<UpperPlace>,
         /// How it may be used. What the mount of a layer lets nobody execute is added.
         attrs: Attrs,
         /// Whose tree the mount point lies in.
@@ -201,6 +205,26 @@ pub enum TreeOp {
         /// What must be there; zeroes where it is not the host's.
         inode: Inode,
     },
+}
+
+/// Where what the target writes in one merged tree goes: two directories of one file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct UpperPlace {
+    /// Where the descriptor of the directory that has both is.
+    pub slot: Slot,
+    /// The name there of what is written. Neither name has a character that an option of a mount
+    /// would have to quote.
+    pub upper: Name,
+    /// The name there of what overlayfs works with.
+    pub work: Name,
+}
+
+impl UpperPlace {
+    /// The place of an upper that one merged tree has for itself.
+    pub(crate) fn alone(slot: Slot) -> UpperPlace {
+        UpperPlace { slot, upper: Name::new("upper"), work: Name::new("work") }
+    }
 }
 
 /// What a layer of stockade's has at a name.
@@ -262,6 +286,7 @@ macro_rules! plain {
             | TreeOp::OwnLayer { .. }
             | TreeOp::InLayer { .. }
             | TreeOp::Upper { .. }
+            | TreeOp::UpperDirectories { .. }
             | TreeOp::Pin { .. }
             | TreeOp::HoldLink { .. }
             | TreeOp::ReadOnly { .. }
@@ -365,6 +390,7 @@ impl TreeOp {
             | TreeOp::OwnLayer { .. }
             | TreeOp::InLayer { .. }
             | TreeOp::Upper { .. }
+            | TreeOp::UpperDirectories { .. }
             | TreeOp::PrivateMounts
             | TreeOp::Root { .. }
             | TreeOp::SealRoot
@@ -417,8 +443,11 @@ impl fmt::Display for TreeOp {
                 InLayer::File => write!(f, "make mount point {path} in it"),
                 InLayer::Whiteout => write!(f, "hide {path} in it"),
             },
-            TreeOp::Upper { size, inodes, mode, .. } => {
-                write!(f, "mount tmpfs for what is written: {size}, {inodes} inodes, {mode}")
+            TreeOp::Upper { size, inodes, .. } => {
+                write!(f, "mount tmpfs for what is written: {size}, {inodes} inodes")
+            }
+            TreeOp::UpperDirectories { upper, mode } => {
+                write!(f, "make directory {} in it ({mode})", upper.upper)
             }
             TreeOp::Merge { path, mask, layers, lowest, upper, attrs, rights, .. } => {
                 let upper = if upper.is_some() { ", with what is written on top" } else { "" };

@@ -45,6 +45,7 @@ fn act(op: &Op) -> Act<'_> {
         | TreeOp::OwnLayer { .. }
         | TreeOp::InLayer { .. }
         | TreeOp::Upper { .. }
+        | TreeOp::UpperDirectories { .. }
         | TreeOp::PrivateMounts
         | TreeOp::Root { .. }
         | TreeOp::Pivot
@@ -254,7 +255,11 @@ fn sources(plan: &Plan, name: &str) {
             Shown::Raw(Op::Tree(TreeOp::Lay { slot, .. } | TreeOp::InLayer { slot, .. })) => {
                 goes(*slot, 1, 1, &op)
             }
+            Shown::Raw(Op::Tree(TreeOp::UpperDirectories { upper, .. })) => {
+                goes(upper.slot, 1, 1, &op)
+            }
             Shown::Raw(Op::Tree(TreeOp::Merge { mask, layers, lowest, upper, .. })) => {
+                let upper = upper.iter().map(|upper| &upper.slot);
                 let all = layers.iter().chain(mask).chain(lowest).chain(upper);
                 all.for_each(|slot| goes(*slot, 1, 2, &op))
             }

@@ -12,7 +12,7 @@ use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::Name;
 use crate::language::value::{Mode, ancestors, below, join, parent};
-use crate::step::{InLayer, OutsideOp, Slot, TreeOp};
+use crate::step::{InLayer, OutsideOp, Slot, TreeOp, UpperPlace};
 use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
@@ -69,8 +69,10 @@ impl World<'_> {
         let Some((mask, lowest)) = self.own_layers(path, layers, &found, mode, at) else { return };
         let upper = layers.room().map(|(size, inodes)| {
             let slot = self.draft.slot();
-            self.step(TreeOp::Upper { slot, size, inodes, mode }, at);
-            slot
+            self.step(TreeOp::Upper { slot, size, inodes }, at);
+            let upper = UpperPlace::alone(slot);
+            self.step(TreeOp::UpperDirectories { upper: upper.clone(), mode }, at);
+            upper
         });
         let attrs = layers.attrs();
         if upper.is_some() && layers.words.exec {
