@@ -40,6 +40,9 @@ pub struct Host {
     pub caller: Caller,
     /// The launcher's process id; read only for root.
     pub pid: u32,
+    /// The first of 65,536 host ids that no other sandbox has, or why there are none; read only for
+    /// root, where layers are merged.
+    pub free_ids: Option<Result<u32, String>>,
     /// The NIS domain name (uname(2)).
     pub domain: String,
     /// The host name (uname(2)).

@@ -240,7 +240,8 @@ fn run<'t>(
         Ok(0) => child::run(plan, &mut prepared, pipes),
         Ok(pid) => {
             helpers.leave_the_sockets();
-            let mut outside = Outside { pid, pidfd, pipes, plan, groups, held, helpers };
+            let made = idmap::Made::default();
+            let mut outside = Outside { pid, pidfd, pipes, plan, groups, held, helpers, made };
             let started =
                 plan.outside.iter().try_for_each(|step| outside.apply(step, &prepared.slots));
             if started.is_err() {

@@ -8,6 +8,7 @@ mod bounds;
 mod caller;
 pub(crate) mod elf;
 pub(crate) mod groups;
+mod ids;
 mod inside;
 mod joined;
 mod loader;
@@ -40,12 +41,13 @@ use crate::policy::mounts::tree::Tree;
 use crate::policy::namespaces::Namespace;
 use crate::policy::network::names::{HOSTS, RESOLVER};
 use crate::policy::programs::implied;
-use crate::policy::{mounts, privilege};
+use crate::policy::{identity, mounts, privilege};
 use crate::profile::{Profile, read_import, way};
 use crate::sys;
 use crate::text::bytes;
 use crate::text::source::Sources;
 use crate::tree::walk::{Last, meant};
+pub(crate) use ids::LOCKS;
 use nix::unistd::AccessFlags;
 pub(crate) use privileged::given;
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,6 +166,12 @@ impl Host {
         };
         if tree.iter().any(is_merged) {
             self.merged = Some(Mounted::read(&[], &[]));
+        }
+        if identity::is_mapped(&profile.identity, caller)
+            && profile.identity.host_ids.get().is_none()
+            && mounts::tree::merges(&tree)
+        {
+            self.free_ids = Some(ids::free(&caller.registry(), self.pid, &self.taken));
         }
         self.read_profiles(&tree, with_fs);
         if caller.uid == 0 && *profile.namespaces.tree() == Namespace::Host {

@@ -1139,6 +1139,20 @@ pub(crate) fn is_locked_by_process(fd: RawFd) -> Result<bool> {
     Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
 }
 
+/// A lock of the open file on one byte of it, exclusive, at once or not at all (fcntl(2),
+/// F_OFD_SETLK). It ends with the last copy of the descriptor, which must be open for writing.
+pub(crate) fn lock_byte(fd: RawFd, at: u64) -> Result {
+    let lock = libc::flock { l_start: at as i64, l_len: 1, ..whole_file(libc::F_WRLCK) };
+    done(call!(libc::SYS_fcntl, fd, libc::F_OFD_SETLK, &raw const lock))
+}
+
+/// Whether another open file has a lock on this byte.
+pub(crate) fn is_byte_locked(fd: RawFd, at: u64) -> Result<bool> {
+    let mut lock = libc::flock { l_start: at as i64, l_len: 1, ..whole_file(libc::F_WRLCK) };
+    done(call!(libc::SYS_fcntl, fd, libc::F_OFD_GETLK, &raw mut lock))?;
+    Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
+}
+
 fn whole_file(kind: c_int) -> libc::flock {
     libc::flock {
         l_type: kind as libc::c_short,

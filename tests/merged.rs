@@ -424,3 +424,129 @@ fn a_layer_gives_a_target_of_roots_no_more_than_a_bind() {
     assert_eq!(reads(&upper(""), "group"), "kept");
     assert_eq!(reads(&upper(", owner = \"root\""), "group"), "read");
 }
+
+/// Started by root, each owner in a layer has its own id inside, and the owner of its top and the target
+/// have changed places.
+#[test]
+fn owners_of_a_layer_are_the_sandboxs_own_ids() {
+    if !crate::support::is_root() {
+        return skip("only root gives the target other ids than its own");
+    }
+    let place = Place::new();
+    let owned = |name: &str, id: u32, mode: u32| {
+        let path = place.file(&format!("low/{name}"), name);
+        std::os::unix::fs::chown(&path, Some(id), Some(id)).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    for (name, id, mode) in
+        [("root", 0, 0o600), ("top", 2000, 0o600), ("target", 1000, 0o600), ("other", 3000, 0o644)]
+    {
+        owned(name, id, mode);
+    }
+    owned("far", 100_000, 0o644);
+    let low = place.path.join("low");
+    std::os::unix::fs::chown(&low, Some(2000), Some(2000)).unwrap();
+    let shown = |words: &str, more: &str| {
+        let entry = format!("\"/m\" = {{ layers = [\"{}\"]{words} }}", low.display());
+        let line = "cd /m; for f in . root top target other far; do stat -c %u:%g $f; [ -d $f ] || cat $f \
+                    >/dev/null 2>&1 && echo read || echo kept; done | paste -sd' '";
+        place.run(As::Root, &(system(&entry) + more), &["/bin/sh", "-c", line])
+    };
+    let seen = |words: &str, more: &str| {
+        let output = shown(words, more);
+        assert!(output.status.success(), "{}", said(&output));
+        text(&output.stdout).trim_end().to_owned()
+    };
+    // The mount shows root's files as root's, and the target's id on disk as nobody's.
+    let read_only = seen("", "");
+    let nobody = "65534:65534";
+    assert_eq!(
+        read_only,
+        format!(
+            "2000:2000 read 0:0 kept 2000:2000 kept {nobody} kept 3000:3000 read {nobody} read"
+        )
+    );
+    let swapped = format!(
+        "1000:1000 read 0:0 kept 1000:1000 read 2000:2000 kept 3000:3000 read {nobody} read"
+    );
+    let uppers: &[&str] = match kernel() >= (6, 6) {
+        true => &[", owner = \"root\"", ", upper = \"discard\""],
+        false => &[", owner = \"root\""],
+    };
+    for words in uppers {
+        assert_eq!(seen(words, ""), swapped, "{words}");
+    }
+    // As root inside it is root of the layer where the entry says so; with capabilities over files it
+    // would read them all.
+    let root = "[identity]\nuser = 0\ngroup = 0\n";
+    let keep = format!("{root}[capabilities]\nkeep = [\"chown\", \"dac-override\"]\n");
+    let others = "3000:3000 read";
+    let as_root = seen("", root);
+    assert!(as_root.starts_with(&format!("2000:2000 read {nobody} kept")), "{as_root}");
+    if !has_upper() {
+        return;
+    }
+    let upper = ", upper = \"discard\"";
+    let swapped = format!("0:0 read 2000:2000 kept 0:0 read 1000:1000 kept {others} {nobody} read");
+    assert_eq!(seen(upper, root), swapped);
+    let output = shown(upper, &keep);
+    let why = errors(&output);
+    assert!(output.status.code() == Some(125) && why.contains("capability over files"), "{why}");
+    let said = format!("{upper}, owner = \"root\"");
+    assert_eq!(seen(&said, &keep), swapped.replace("kept", "read"));
+    // What is changed is a copy with the owner that it had.
+    let entry = format!("\"/m\" = {{ layers = [\"{}\"]{said} }}", low.display());
+    let line = "cd /m && echo x >> other && chown 3000:4000 top && stat -c %u:%g other top";
+    assert_eq!(place.sh(As::Root, &(system(&entry) + &keep), line), "3000:3000\n3000:4000");
+}
+
+/// No two sandboxes have the same ids of the host at a time.
+#[test]
+fn host_ids_are_held_while_a_sandbox_runs() {
+    if !crate::support::is_root() {
+        return skip("only root gives the target other ids than its own");
+    }
+    let place = Place::new();
+    let [low, _] = two(&place, As::User);
+    let profile = system(&format!("\"/m\" = {{ layers = [\"{low}\"] }}"));
+    let path = place.file("profile.toml", &profile);
+    let begun = |words: &[&str]| {
+        place
+            .stockade(As::Root)
+            .arg("run")
+            .arg(&path)
+            .args(words)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let mut all: Vec<_> =
+        (0..2).map(|_| begun(&["/bin/sh", "-c", "cat /proc/self/uid_map; cat"])).collect();
+    let maps: Vec<String> = all
+        .iter_mut()
+        .map(|child| {
+            let mut line = String::new();
+            let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+            std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    let first = |map: &str| map.split(' ').nth(1).unwrap().parse::<u32>().unwrap();
+    assert!(maps.iter().all(|map| map.starts_with("0 ") && map.ends_with(" 65536")), "{maps:?}");
+    assert!(first(&maps[0]).abs_diff(first(&maps[1])) >= 65_536, "{maps:?}");
+    // One that is to take the ids of another, by a process id that begins at its place, looks on.
+    let locked = std::fs::read_to_string("/proc/locks").unwrap();
+    let locks = std::fs::metadata("/run/stockade/host-ids").unwrap().ino().to_string();
+    let held = |first: u32| {
+        let byte = (first - 0x8_0000) / 65_536;
+        locked.lines().any(|line| {
+            line.contains("OFDLCK") && line.contains(&format!(":{locks} {byte} {byte}"))
+        })
+    };
+    assert!(maps.iter().all(|map| held(first(map))), "{maps:?}\n{locked}");
+    for mut child in all {
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+    }
+}

@@ -218,6 +218,9 @@ fn identity(ids: &Ids) -> Vec<String> {
         host_group,
         maps,
         needs_idmap,
+        // What is mapped by them is listed with the steps.
+        reads_all: _,
+        held: _,
         single: _,
         groups_stay: _,
         home: _,

@@ -16,6 +16,7 @@ pub(crate) mod why;
 
 use crate::kernel::attrs::Attrs;
 use crate::kernel::capability::{Capability, CapabilitySet};
+use crate::kernel::idmap::MountMap;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
@@ -213,11 +214,12 @@ struct Sources {
     hidden: BTreeMap<usize, Vec<(Name, Span)>>,
 }
 
-/// The owner on disk of what is in a slot, and the host ids that it is mapped to.
-fn mapped(plan: &Plan, of: Slot) -> Option<((u32, u32), (u32, u32))> {
+/// How the owners on disk of what is in a slot are shown, where they are mapped.
+fn mapped(plan: &Plan, of: Slot) -> Option<MountMap> {
     plan.outside.iter().find_map(|step| match &step.op {
-        OutsideOp::IdMapMount { slot, disk, ids, .. } => (*slot == of).then_some((*disk, *ids)),
+        OutsideOp::IdMapMount { slot, map, .. } => (*slot == of).then(|| map.clone()),
         OutsideOp::Watch
+        | OutsideOp::HoldIds { .. }
         | OutsideOp::EnterName { .. }
         | OutsideOp::MapIds(_)
         | OutsideOp::Undumpable

@@ -1,13 +1,37 @@
-//! Idmapped mounts for one pair of ids: the owner on disk, and the target (mount_setattr(2),
-//! MOUNT_ATTR_IDMAP).
+//! Idmapped mounts: how owners on disk are shown (mount_setattr(2), MOUNT_ATTR_IDMAP).
 
+use crate::kernel::idmap::{Extent, MountMap};
 use crate::kernel::name::Name;
 use crate::sys::{self, Result};
 use std::os::fd::RawFd;
 
-/// Maps a detached mount. The pair lives in a user namespace that a helper process holds while it
-/// is used.
-pub(crate) fn map(mount: RawFd, disk: (u32, u32), ids: (u32, u32)) -> Result {
+/// Maps that were made, each by its user namespace: many layers have one map.
+#[derive(Default)]
+pub(crate) struct Made(Vec<(MountMap, RawFd)>);
+
+impl Made {
+    /// Maps a detached mount.
+    pub(crate) fn map(&mut self, mount: RawFd, map: &MountMap) -> Result {
+        let userns = match self.0.iter().find(|(made, _)| made == map) {
+            Some((_, userns)) => *userns,
+            None => {
+                let userns = make(map)?;
+                self.0.push((map.clone(), userns));
+                userns
+            }
+        };
+        sys::idmap_mount(mount, userns)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(|(_, userns)| sys::regardless(sys::close(userns)));
+    }
+}
+
+/// A user namespace with a map. A helper process is in it until it is opened.
+fn make(map: &MountMap) -> Result<RawFd> {
     let (wait, go) = sys::pipe()?;
     let mut pidfd = -1;
     let pid = sys::clone_process(libc::CLONE_NEWUSER as u64, &mut pidfd, None)?;
@@ -16,33 +40,28 @@ pub(crate) fn map(mount: RawFd, disk: (u32, u32), ids: (u32, u32)) -> Result {
         let ended = sys::close(go).and_then(|()| sys::read(wait, &mut [0]));
         sys::exit(i32::from(ended.is_err()));
     }
-    let mapped = map_with(mount, pid, disk, ids);
+    let made = written(pid, map);
     // Ended outright: were it to end by our closing the pipe, a close that fails would leave both
     // waiting.
     sys::signal_pidfd(pidfd, libc::SIGKILL)?;
     sys::wait_for(pid)?;
-    mapped.and(sys::close(go)).and(sys::close(wait)).and(sys::close(pidfd))
+    let closed = sys::close(go).and(sys::close(wait)).and(sys::close(pidfd));
+    closed.and(made)
 }
 
-fn map_with(mount: RawFd, pid: i32, disk: (u32, u32), ids: (u32, u32)) -> Result {
-    for (file, inside, outside) in [("uid_map", disk.0, ids.0), ("gid_map", disk.1, ids.1)] {
-        let fd = sys::openat(
-            libc::AT_FDCWD,
-            Name::new(&format!("/proc/{pid}/{file}")).as_c_str(),
-            libc::O_WRONLY,
-            0,
-        )?;
-        let written = sys::write_all(fd, format!("{inside} {outside} 1\n").as_bytes());
+fn written(pid: i32, map: &MountMap) -> Result<RawFd> {
+    for (file, extents) in [("uid_map", &map.uid), ("gid_map", &map.gid)] {
+        let path = Name::new(&format!("/proc/{pid}/{file}"));
+        let fd = sys::openat(libc::AT_FDCWD, path.as_c_str(), libc::O_WRONLY, 0)?;
+        let written = sys::write_all(fd, lines(extents).as_bytes());
         sys::close(fd)?;
         written?;
     }
-    let userns = sys::openat(
-        libc::AT_FDCWD,
-        Name::new(&format!("/proc/{pid}/ns/user")).as_c_str(),
-        libc::O_RDONLY,
-        0,
-    )?;
-    let mapped = sys::idmap_mount(mount, userns);
-    sys::close(userns)?;
-    mapped
+    let path = Name::new(&format!("/proc/{pid}/ns/user"));
+    sys::openat(libc::AT_FDCWD, path.as_c_str(), libc::O_RDONLY, 0)
+}
+
+/// A map as the kernel takes it.
+pub(super) fn lines(extents: &[Extent]) -> String {
+    extents.iter().map(|extent| format!("{extent}\n")).collect()
 }

@@ -1,5 +1,6 @@
 //! The id maps of the new user namespace, written from outside (user_namespaces(7)).
 
+use super::idmap::lines;
 use super::{Failure, own};
 use crate::kernel::idmap::{Extent, Maps};
 use crate::kernel::name::Name;
@@ -23,10 +24,6 @@ pub(crate) fn write(maps: &Maps, pid: i32) -> Result<(), Failure> {
     }
     put(pid, "uid_map", &lines(&maps.uid))?;
     put(pid, "gid_map", &lines(&maps.gid))
-}
-
-fn lines(extents: &[Extent]) -> String {
-    extents.iter().map(|extent| format!("{extent}\n")).collect()
 }
 
 fn put(pid: i32, file: &str, text: &str) -> Result<(), Failure> {

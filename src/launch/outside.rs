@@ -6,7 +6,10 @@ use super::helper::watcher::Watcher;
 use super::leftover::{self, Leftover};
 use super::registry::{Entry, LockedEntry, Registry};
 use super::{Failure, Pipes, idmap, maps, message, own, why};
+use crate::kernel::name::Name;
 use crate::plan::Plan;
+use crate::policy::identity::block_of;
+use crate::probe::LOCKS;
 use crate::step::{OutsideOp, Step};
 use crate::sys::{self, Errno};
 use std::os::fd::RawFd;
@@ -25,13 +28,20 @@ pub(super) struct Outside<'a, 't> {
     /// The name, once it is entered.
     pub held: &'a mut Option<LockedEntry>,
     pub helpers: &'a mut Helpers<'t>,
+    /// The maps of mounts.
+    pub made: idmap::Made,
 }
 
 impl<'t> Outside<'_, 't> {
     pub(super) fn apply(&mut self, step: &Step<OutsideOp>, slots: &[RawFd]) -> Result<(), Failure> {
         match &step.op {
-            OutsideOp::IdMapMount { slot, disk, ids, .. } => idmap::map(slots[slot.0], *disk, *ids)
+            OutsideOp::IdMapMount { slot, map, .. } => self
+                .made
+                .map(slots[slot.0], map)
                 .map_err(|errno| why::mount_not_mapped(step, errno).into()),
+            OutsideOp::HoldIds { first, directory } => {
+                hold_ids(*first, directory).map_err(|errno| why::ids_not_held(step, errno).into())
+            }
             OutsideOp::Watch => {
                 let watcher = Watcher { life: self.pipes.life.0, target: self.pidfd };
                 self.helpers.start(Box::new(watcher))
@@ -74,4 +84,16 @@ impl<'t> Outside<'_, 't> {
             .and_then(|registry| registry.enter(name, entry, self.plan))
             .map_err(|refused| why::not_named(name, directory, step.at, &refused).into())
     }
+}
+
+/// The descriptor stays open: the lock is held as long as the launcher lives.
+fn hold_ids(first: u32, directory: &str) -> sys::Result {
+    match sys::mkdirat(libc::AT_FDCWD, Name::new(directory).as_c_str(), 0o700) {
+        Ok(()) | Err(Errno(libc::EEXIST)) => {}
+        Err(errno) => return Err(errno),
+    }
+    let path = Name::new(&format!("{directory}/{LOCKS}"));
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW;
+    let file = sys::openat(libc::AT_FDCWD, path.as_c_str(), flags, 0o600)?;
+    sys::lock_byte(file, block_of(first))
 }

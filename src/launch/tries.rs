@@ -12,7 +12,7 @@
 use super::prepare::Prepared;
 use super::{child, idmap, maps};
 use crate::kernel::attrs::Attrs;
-use crate::kernel::idmap::{Extent, Maps};
+use crate::kernel::idmap::{Extent, Maps, MountMap};
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
 use crate::kernel::proc::HidePid;
@@ -247,11 +247,9 @@ pub(crate) fn subordinate(
 pub(crate) fn idmap(path: &str) -> Tried {
     let mapped =
         sys::open_tree(libc::AT_FDCWD, Name::new(path).as_c_str(), false).and_then(|mount| {
-            let mapped = idmap::map(
-                mount,
-                (0, 0),
-                (unused_host_id(std::process::id()), unused_host_id(std::process::id())),
-            );
+            let first = unused_host_id(std::process::id());
+            let map = MountMap::pair((0, 0), (first, first));
+            let mapped = idmap::Made::default().map(mount, &map);
             sys::close(mount).and(mapped)
         });
     mapped.into()

@@ -416,6 +416,10 @@ pub(super) fn begin(
     }
     name::draft(&profile.name, host, draft);
     if let Some(maps) = &ids.maps {
+        if let (true, [block]) = (ids.held, maps.uid.as_slice()) {
+            let directory = host.caller.registry();
+            draft.outside(OutsideOp::HoldIds { first: block.outside, directory }, Span::NOWHERE);
+        }
         draft.outside(OutsideOp::MapIds(maps.clone()), Span::NOWHERE);
     }
     if grouped.group {

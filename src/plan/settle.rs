@@ -37,7 +37,12 @@ impl<'a> Settled<'a> {
         let net = network::namespace(&profile.network);
         let choice = Choice::new(&profile.namespaces, net, profile.network.mode.at());
         let user = (choice.of(Kind::User), choice.at(Kind::User));
-        let mut ids = identity::draft(&profile.identity, user, host, draft);
+        let mut ids = identity::draft(&profile.identity, user, mounts.merges(), host, draft);
+        ids.reads_all = capabilities::over_files(&profile.capabilities);
+        ids.held = host.caller.uid == 0
+            && mounts.merges()
+            && ids.needs_idmap
+            && profile.identity.host_ids.get().is_none();
         let settings = env::draft(&profile.env, host, draft);
         ids.home = env::home(&settings);
         let at = choice.at(Kind::Mount);

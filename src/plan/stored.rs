@@ -17,7 +17,7 @@ use crate::kernel::attrs::Attrs;
 use crate::kernel::capability::CapabilitySet;
 use crate::kernel::controller::{Controller, Version};
 use crate::kernel::device::Node;
-use crate::kernel::idmap::{Extent, Maps};
+use crate::kernel::idmap::{Extent, Maps, MountMap};
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::namespace::Kind;
 use crate::kernel::proc::HidePid;
@@ -329,10 +329,11 @@ stored! {
         closed_streams, slots, notes, private,
     }
     structure Ids {
-        user, group, groups, host_user, host_group, maps, needs_idmap, single, groups_stay, home, at,
+        user, group, groups, host_user, host_group, maps, needs_idmap, reads_all, held, single, groups_stay, home, at,
     }
     structure Maps { uid, gid, helpers, deny_setgroups }
     structure Extent { inside, outside, count }
+    structure MountMap { uid, gid }
     structure Ruleset { abi, handled, ports, scoped }
     structure Filter { native, others }
     structure Rule { cases, otherwise }
@@ -401,7 +402,8 @@ stored! {
         Whiteout,
     }
     choice OutsideOp {
-        IdMapMount { slot, source, disk, ids },
+        IdMapMount { slot, source, map },
+        HoldIds { first, directory },
         Watch,
         EnterName { name, directory, profile },
         MapIds(maps),

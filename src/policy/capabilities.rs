@@ -75,6 +75,15 @@ pub(crate) enum Power {
     None,
 }
 
+/// Capabilities by which a process reads files that are not its own, where its user namespace has
+/// their owners: chown, dac-override, dac-read-search, fowner, setgid, setuid (capabilities(7)).
+const OVER_FILES: [u8; 6] = [0, 1, 2, 3, 6, 7];
+
+/// Whether the target keeps one of these.
+pub(crate) fn over_files(capabilities: &Capabilities) -> bool {
+    capabilities.named().any(|cap| OVER_FILES.contains(&cap.0))
+}
+
 /// Asks what the kernel knows, where a capability is newer than every kernel is sure to.
 pub(crate) fn ask(capabilities: &Capabilities, asks: &mut Questions) {
     asks.last_capability = capabilities.named().any(|cap| cap.0 > LAST_SURE);

@@ -13,7 +13,7 @@ use crate::language::spelled::Toml;
 use crate::language::value::{Spelled, Written, words};
 use crate::text::source::Span;
 pub(crate) use draft::{UNSAID_FOR_ROOT, become_owner, draft};
-pub(crate) use maps::unused_host_id;
+pub(crate) use maps::{block_of, blocks, unused_host_id};
 use std::fmt;
 use toml::de::DeValue;
 
@@ -236,6 +236,11 @@ pub struct Ids {
     /// Whether writable binds must be mapped, since root started the sandbox and the target has no
     /// host id of its own.
     pub needs_idmap: bool,
+    /// Whether the target has capabilities by which files of others are its own, where a mount shows
+    /// their owners.
+    pub reads_all: bool,
+    /// Whether the host ids are held by a lock, as no other sandbox may have them meanwhile.
+    pub held: bool,
     /// Whether one user and one group are all that is mapped.
     pub single: bool,
     /// Whether supplementary groups of the caller's stay with the target.
@@ -257,6 +262,8 @@ impl PartialEq for Ids {
             host_group,
             maps,
             needs_idmap,
+            reads_all,
+            held,
             single,
             groups_stay,
             home,
@@ -270,8 +277,8 @@ impl PartialEq for Ids {
             &other.host_user,
             &other.host_group,
             &other.maps,
-        ) && (needs_idmap, single, groups_stay, home)
-            == (&other.needs_idmap, &other.single, &other.groups_stay, &other.home)
+        ) && (needs_idmap, reads_all, held) == (&other.needs_idmap, &other.reads_all, &other.held)
+            && (single, groups_stay, home) == (&other.single, &other.groups_stay, &other.home)
     }
 }
 

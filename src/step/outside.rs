@@ -1,7 +1,7 @@
 //! What the launcher does after the clone, while pid 1 waits, and what it lets continue then.
 
 use super::Slot;
-use crate::kernel::idmap::{Extent, Maps};
+use crate::kernel::idmap::{Extent, MANY_IDS, Maps, MountMap};
 use crate::kernel::name::Name;
 use serde::Serialize;
 use std::fmt;
@@ -10,15 +10,20 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 pub enum OutsideOp {
-    /// mount_setattr(2) with MOUNT_ATTR_IDMAP for one pair of ids.
+    /// mount_setattr(2) with MOUNT_ATTR_IDMAP.
     IdMapMount {
         slot: Slot,
         /// The path, for people.
         source: Name,
-        /// The owner on disk.
-        disk: (u32, u32),
-        /// The host ids that the target has.
-        ids: (u32, u32),
+        /// How owners on disk are shown.
+        map: MountMap,
+    },
+    /// 65,536 host ids become this sandbox's, by a lock that ends with the launcher (F_OFD_SETLK).
+    HoldIds {
+        /// The first.
+        first: u32,
+        /// Where the file of the locks is.
+        directory: String,
     },
     /// A process that ends the sandbox when the launcher is gone: the target is pid 1, and would
     /// not.
@@ -48,12 +53,24 @@ pub enum OutsideOp {
 impl fmt::Display for OutsideOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OutsideOp::IdMapMount { source, disk, ids, .. } => {
-                write!(
+            OutsideOp::IdMapMount { source, map, .. } => match map.as_pair() {
+                Some((disk, ids)) => write!(
                     f,
                     "map owner {}:{} of {source} to host ids {}:{}",
                     disk.0, disk.1, ids.0, ids.1
-                )
+                ),
+                None if map.uid == map.gid => {
+                    write!(f, "map the owners of {source}: {}", extents(&map.uid))
+                }
+                None => write!(
+                    f,
+                    "map the owners of {source}: users {}; groups {}",
+                    extents(&map.uid),
+                    extents(&map.gid)
+                ),
+            },
+            OutsideOp::HoldIds { first, .. } => {
+                write!(f, "hold the host ids {first} to {}", first + (MANY_IDS - 1))
             }
             OutsideOp::Watch => {
                 f.write_str("start a process that ends the sandbox with the launcher")

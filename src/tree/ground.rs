@@ -1,6 +1,7 @@
 //! What can be at a path inside. It is data: how it is made is the plan's, and what it means for
 //! a path the walker's.
 
+use crate::kernel::idmap::MountMap;
 use crate::language::value::Size;
 use crate::step::{Content, Cover, FileSystem, Kernel};
 use std::collections::BTreeMap;
@@ -124,8 +125,8 @@ pub struct Source {
     pub path: String,
     /// Whether mounts below it come along.
     pub recursive: bool,
-    /// The owner on disk, and the host ids that it is mapped to.
-    pub mapped: Option<((u32, u32), (u32, u32))>,
+    /// How owners on disk are shown; none: as they are.
+    pub mapped: Option<MountMap>,
     /// Whether stockade makes the directory first.
     pub made: bool,
 }
@@ -134,6 +135,11 @@ impl Source {
     /// The host's tree at a path, as it is there.
     pub fn new(path: impl Into<String>) -> Source {
         Source { path: path.into(), recursive: true, mapped: None, made: false }
+    }
+
+    /// The user and the group of the host that an owner on disk is shown as.
+    pub fn shows(&self, (user, group): (u32, u32)) -> (Option<u32>, Option<u32>) {
+        self.mapped.as_ref().map_or((Some(user), Some(group)), |map| map.shows((user, group)))
     }
 }
 

@@ -37,6 +37,7 @@ const ASKING: &[&str] = &[
     "has_peer",
     "ids_at_start",
     "is_bound",
+    "is_byte_locked",
     "is_privileged",
     "is_terminal",
     "landlock_abi",

@@ -2,9 +2,9 @@
 //! every one of this kernel.
 
 use crate::host::FileKind;
-use crate::inspect::access::path::{ResolvedFile, Walker, outside};
+use crate::inspect::access::path::{ResolvedFile, Walker};
 use crate::inspect::access::query::{Decision, Mechanism, Reason};
-use crate::kernel::idmap::Extent;
+use crate::kernel::idmap::{Extent, outside};
 use crate::kernel::namespace::Kind;
 use crate::kernel::proc::HidePid;
 use crate::text::source::Span;

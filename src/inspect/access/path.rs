@@ -9,7 +9,7 @@ use crate::inspect::access::facts::{HostFs, Seen};
 use crate::inspect::access::query::{Decision, Mechanism, Reason};
 use crate::inspect::access::{Entry, World, tail};
 use crate::kernel::attrs::Attrs;
-use crate::kernel::idmap::{Extent, Maps};
+use crate::kernel::idmap::{Extent, Maps, outside};
 use crate::kernel::name::Inode;
 use crate::kernel::namespace::Kind;
 use crate::kernel::proc::HidePid;
@@ -251,12 +251,7 @@ impl<'a> Walker<'a> {
             }
         };
         let Seen { kind, inode, uid, gid, mode, attrs, list } = seen;
-        let mut owner = match source.mapped {
-            None => (Some(uid), Some(gid)),
-            Some((disk, ids)) => {
-                ((uid == disk.0).then_some(ids.0), (gid == disk.1).then_some(ids.1))
-            }
-        };
+        let mut owner = source.shows((uid, gid));
         let (mut attrs, mut fixed) = (attrs, false);
         if is_written_on_top(position.node) {
             attrs = Attrs(attrs.0 & !Attrs::READ_ONLY.0);
@@ -298,12 +293,7 @@ impl<'a> Walker<'a> {
         above.filter_map(|above| below(above, position.over)).any(|tail| {
             let mut seen = stack.topmost_first().filter_map(|source| {
                 let Seen { uid, gid, .. } = (self.host_fs.see)(&join(&source.path, tail)).ok()?;
-                Some(match source.mapped {
-                    None => self.copied((Some(uid), Some(gid))),
-                    Some((disk, _)) => {
-                        ((uid == disk.0).then_some(uid), (gid == disk.1).then_some(gid))
-                    }
-                })
+                Some(self.copied(source.shows((uid, gid))))
             });
             seen.next().is_some_and(|(user, group)| user.is_none() || group.is_none())
         })
@@ -443,14 +433,6 @@ fn is_written_on_top(entry: &Entry) -> bool {
         Ground::Host(stack) => stack.upper().is_some(),
         Ground::Own(_) | Ground::Kernel(_) | Ground::Same => false,
     }
-}
-
-/// The host's id behind one inside.
-pub(crate) fn outside(extents: &[Extent], id: u32) -> Option<u32> {
-    extents
-        .iter()
-        .find(|extent| id >= extent.inside && id - extent.inside < extent.count)
-        .map(|extent| extent.outside + (id - extent.inside))
 }
 
 /// The file, or ENOENT.

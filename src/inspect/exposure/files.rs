@@ -13,6 +13,7 @@ use crate::kernel::attrs::Attrs;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
 use crate::language::value::{ancestors, below, join, parent};
+use crate::policy::identity::Ids;
 use crate::policy::mounts::checks::why_broad;
 use crate::policy::mounts::kinds::{Makes, NODES, Sockets};
 use crate::policy::mounts::settle::Settled;
@@ -250,13 +251,14 @@ fn is_written(target: &str, inside: &str, host: &Host, world: &World<'_>) -> boo
 /// the host, or everybody may.
 fn opens(key: &Key, source: &str, entry: &Entry, host: &Host, world: &World<'_>) -> bool {
     let Some(file) = host.present(&key.path) else { return false };
+    let Ids { host_user: user, reads_all, .. } = world.plan.ids;
     let mapped = match &entry.ground {
-        Ground::Host(stack) => stack
-            .topmost_first()
-            .any(|source| source.mapped.is_some_and(|((owner, _), _)| owner == file.uid)),
+        Ground::Host(stack) => stack.topmost_first().any(|source| {
+            let shown = source.mapped.as_ref().and_then(|map| map.shows((file.uid, file.gid)).0);
+            shown.is_some_and(|shown| shown == user || reads_all)
+        }),
         Ground::Own(_) | Ground::Kernel(_) | Ground::Same => false,
     };
-    let user = world.plan.ids.host_user;
     mapped || key.holds(source) || user == 0 || user == file.uid || file.mode & 0o004 != 0
 }
 

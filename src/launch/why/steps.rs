@@ -108,6 +108,18 @@ pub(crate) fn mount_not_mapped(step: &Step<OutsideOp>, Errno(errno): Errno) -> P
         .help_maybe(help)
 }
 
+/// Other sandboxes have the host ids, or nothing says that they have not.
+pub(crate) fn ids_not_held(step: &Step<OutsideOp>, Errno(errno): Errno) -> Problem {
+    let (why, help) = match errno {
+        libc::EAGAIN | libc::EACCES => (
+            "another sandbox has taken them meanwhile".to_owned(),
+            "start it again: it looks for others",
+        ),
+        errno => (errno_words(errno), "choose ids: identity.host-ids = FIRST"),
+    };
+    Problem::new("launch::step", step.at, format!("cannot {}: {why}", step.op)).help(help)
+}
+
 /// A step of raw system calls failed: the one at this place in the plan.
 pub(crate) fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Problem {
     let Some(step) = plan.steps.get(index) else {

@@ -2,7 +2,7 @@
 
 use super::{Id, Identity, Ids, is_mapped, maps};
 use crate::host::Host;
-use crate::kernel::idmap::{Extent, Maps};
+use crate::kernel::idmap::{Maps, outside};
 use crate::kernel::namespace::Kind;
 use crate::policy::namespaces::{Choice, Namespace};
 use crate::step::draft::Draft;
@@ -14,10 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The user, and the group, of a sandbox that root starts, where the profile says none.
 pub(crate) const UNSAID_FOR_ROOT: u32 = 1000;
 
-/// Settles ids and maps. The user namespace comes with the line that chose it.
+/// Settles ids and maps. The user namespace comes with the line that chose it. `many` is whether the
+/// target sees trees of many owners, which root's sandbox needs ids for.
 pub(crate) fn draft(
     identity: &Identity,
     (user_ns, user_ns_at): (&Namespace, Span),
+    many: bool,
     host: &Host,
     draft: &mut Draft,
 ) -> Ids {
@@ -46,7 +48,7 @@ pub(crate) fn draft(
         return ids;
     }
     let maps = if root {
-        maps::for_root(identity, &ids, real.is_some(), host, draft)
+        maps::for_root(identity, &ids, real.is_some(), many, host, draft)
     } else {
         maps::for_user(identity, &ids, host, draft)
     };
@@ -159,12 +161,6 @@ fn in_another(
     if *user_ns == Namespace::Host && !root {
         keep_own_ids(identity, ids, host, (user_ns_at, places), draft);
     }
-}
-
-/// The id of the host that a map has for one inside.
-fn outside(extents: &[Extent], id: u32) -> Option<u32> {
-    let holds = |extent: &&Extent| id >= extent.inside && id - extent.inside < extent.count;
-    extents.iter().find(holds).map(|extent| extent.outside + (id - extent.inside))
 }
 
 /// Every id that the target has must be in the map.

@@ -2,7 +2,7 @@
 
 use super::{IdMap, Identity, Ids};
 use crate::host::Host;
-use crate::kernel::idmap::{Extent, Maps};
+use crate::kernel::idmap::{Extent, MANY_IDS, Maps};
 use crate::language::section::Key;
 use crate::step::draft::Draft;
 use crate::text::problem::Problem;
@@ -21,14 +21,32 @@ pub(crate) fn unused_host_id(launcher: u32) -> u32 {
     FIRST_HOST_ID + launcher.wrapping_mul(IDS_PER_LAUNCHER) % 0x0FFD_0000
 }
 
+/// The last of the host ids that a sandbox with [`MANY_IDS`] of them may have.
+const LAST_OF_MANY: u32 = 0x6FFF_FFFF;
+
+/// The blocks of [`MANY_IDS`] host ids that sandboxes can have, by the first id of each.
+pub(crate) fn blocks() -> std::iter::StepBy<std::ops::RangeInclusive<u32>> {
+    (LEAST_HOST_ID..=LAST_OF_MANY - (MANY_IDS - 1)).step_by(MANY_IDS as usize)
+}
+
+/// The place of the block that begins with this id.
+pub(crate) fn block_of(first: u32) -> u64 {
+    u64::from(first.saturating_sub(LEAST_HOST_ID) / MANY_IDS)
+}
+
 /// The first host id that no system user, container's `nobody` or service of systemd's has
 /// (UIDS-GIDS.md of systemd).
 const LEAST_HOST_ID: u32 = 0x8_0000;
 
-/// Why a sandbox that root starts cannot have these host ids, if it cannot. `unused` is whether
-/// they are mapped at all.
-fn cannot_take(identity: &Identity, base: u32, unused: bool, host: &Host) -> Option<Problem> {
-    let (at, end) = (identity.host_ids.at(), base.saturating_add(IDS_PER_LAUNCHER - 1));
+/// Why a sandbox that root starts cannot have so many host ids from this on, if it cannot. `unused`
+/// is whether they are mapped at all.
+fn cannot_take(
+    identity: &Identity,
+    (base, count): (u32, u32),
+    unused: bool,
+    host: &Host,
+) -> Option<Problem> {
+    let (at, end) = (identity.host_ids.at(), base.saturating_add(count - 1));
     let refuse = |why: &str, help: &str| {
         Some(
             Problem::new(
@@ -43,7 +61,7 @@ fn cannot_take(identity: &Identity, base: u32, unused: bool, host: &Host) -> Opt
     if is_chosen && !unused {
         return refuse("`uid-map` or `host` says which ids the target has", "leave `host-ids` out");
     }
-    if is_chosen && (base < LEAST_HOST_ID || end - base < IDS_PER_LAUNCHER - 1 || end == u32::MAX) {
+    if is_chosen && (base < LEAST_HOST_ID || end - base < count - 1 || end == u32::MAX) {
         return refuse("users of the system may have them", "begin at 524288 or later");
     }
     let taken = host
@@ -62,16 +80,31 @@ pub(super) fn for_root(
     identity: &Identity,
     ids: &Ids,
     real: bool,
+    many: bool,
     host: &Host,
     draft: &mut Draft,
 ) -> Maps {
-    let base =
-        identity.host_ids.get().map_or_else(|| unused_host_id(host.pid), |first| first.value);
+    let count = if many { MANY_IDS } else { IDS_PER_LAUNCHER };
+    let base = identity.host_ids.get().map_or_else(
+        || match (many, &host.free_ids) {
+            (true, Some(Ok(first))) => *first,
+            (true, Some(Err(why))) => {
+                let message =
+                    format!("cannot have {MANY_IDS} host ids for the owners of layers: {why}");
+                let problem = Problem::new("identity::range", identity.host_ids.at(), message);
+                draft.problem(problem.help("choose them: identity.host-ids = FIRST"));
+                LEAST_HOST_ID
+            }
+            (true, None) => LEAST_HOST_ID,
+            (false, _) => unused_host_id(host.pid),
+        },
+        |first| first.value,
+    );
     let unused = identity.uid_map.get().is_none() && !real;
-    if let Some(problem) = cannot_take(identity, base, unused, host) {
+    if let Some(problem) = cannot_take(identity, (base, count), unused, host) {
         draft.problem(problem);
     }
-    if ids.groups.len() >= IDS_PER_LAUNCHER as usize && unused {
+    if ids.groups.len() >= IDS_PER_LAUNCHER as usize && unused && !many {
         draft.problem(
             Problem::new(
                 "identity::groups",
@@ -82,7 +115,7 @@ pub(super) fn for_root(
         );
     }
     if unused && identity.gid_map.get().is_none() {
-        let end = base.saturating_add(IDS_PER_LAUNCHER - 1);
+        let end = base.saturating_add(count - 1);
         let how = match identity.host_ids.get() {
             Some(_) => "sandboxes with the same `identity.host-ids` share them",
             None => "identity.host-ids = FIRST chooses others",
@@ -98,12 +131,15 @@ pub(super) fn for_root(
         outside: if real { inside } else { base + nth },
         count: 1,
     };
+    let block = || (many && unused).then(|| vec![Extent { inside: 0, outside: base, count }]);
     let mut all_groups = vec![ids.group];
     all_groups.extend(ids.groups.iter().filter(|group| **group != ids.group));
     let uid = chosen(&identity.uid_map, &host.subuid, ids.user, None, draft)
+        .or_else(block)
         .unwrap_or_else(|| vec![one(ids.user, 0)]);
-    let gid =
-        chosen(&identity.gid_map, &host.subgid, ids.group, None, draft).unwrap_or_else(|| {
+    let gid = chosen(&identity.gid_map, &host.subgid, ids.group, None, draft)
+        .or_else(block)
+        .unwrap_or_else(|| {
             all_groups.iter().zip(0..).map(|(group, nth)| one(*group, nth)).collect()
         });
     Maps { uid, gid, helpers: false, deny_setgroups: false }

@@ -74,6 +74,11 @@ impl Settled {
         self
     }
 
+    /// Whether there are merged layers, whose files have many owners.
+    pub(crate) fn merges(&self) -> bool {
+        super::tree::merges(&self.tree)
+    }
+
     /// The settled entries and the implied ones.
     pub(crate) fn whole(&self) -> &Tree {
         self.whole.as_ref().unwrap_or(&self.tree)

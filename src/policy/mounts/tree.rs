@@ -2,7 +2,7 @@
 //! is at its path, and the tree what an entry lies on.
 
 use super::Mounts;
-use super::kinds::{Access, Bind, Dir, Follow, Missing, Mount, Tmpfs};
+use super::kinds::{Access, Bind, Dir, Follow, Makes, Missing, Mount, Tmpfs};
 use crate::host::programs::Piece;
 use crate::host::{Fact, File, FileKind, Host};
 use crate::language::value::{AbsolutePath, below, join, parent};
@@ -213,6 +213,11 @@ fn shown<'s>(stack: &'s Stack, over: &str, path: &'s str) -> impl Iterator<Item 
 /// The nearest entry above a path, not counting `/`.
 pub(crate) fn above<'a>(tree: &'a Tree, path: &'a str) -> Option<(&'a str, &'a Node)> {
     Some(tree.over(parent(path))).filter(|(over, _)| *over != "/")
+}
+
+/// Whether there are merged layers.
+pub(crate) fn merges(tree: &Tree) -> bool {
+    tree.iter().any(|(path, node)| matches!(node.mount.kind().makes(path), Makes::Layers(_)))
 }
 
 /// Whether a path lies in merged layers.

@@ -5,6 +5,7 @@ use super::super::{checks, links, place, written};
 use super::{PLAIN, What, World, bind_rights};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
+use crate::kernel::idmap::MountMap;
 use crate::kernel::name::Name;
 use crate::language::value::{ancestors, parent};
 use crate::step::{OutsideOp, Slot};
@@ -186,7 +187,8 @@ impl World<'_> {
             opened.owner = Some((disk, Name::new(source)));
         }
         let ids = (self.ids.host_user, self.ids.host_group);
-        let op = OutsideOp::IdMapMount { slot, source: Name::new(source), disk, ids };
+        let map = MountMap::pair(disk, ids);
+        let op = OutsideOp::IdMapMount { slot, source: Name::new(source), map };
         self.draft.outside(op, at);
     }
 }

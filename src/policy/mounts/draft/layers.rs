@@ -10,8 +10,10 @@ use super::{PLAIN, World};
 use crate::host::mounted::Region;
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
+use crate::kernel::idmap::{MountMap, shifted};
 use crate::kernel::name::Name;
 use crate::language::value::{Mode, ancestors, below, join, parent};
+use crate::policy::identity::Ids;
 use crate::step::{InLayer, OutsideOp, Slot, TreeOp, UpperPlace};
 use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::shell::shell_word;
@@ -60,7 +62,7 @@ impl World<'_> {
         let mut slots = vec![];
         for (source, file) in &found {
             let slot = self.open(source, file, false, attrs, at);
-            self.map_layer(slot, source, file, layers, at);
+            self.map_layer(slot, (path, layers), (source, file), at);
             self.step(TreeOp::Lay { slot, source: Name::new(source) }, at);
             slots.insert(0, slot);
         }
@@ -346,18 +348,30 @@ impl World<'_> {
         Place { real: real.to_owned(), regions: regions.collect() }
     }
 
-    /// Started by root, a layer that is written on top of is mapped for one pair of ids, as a writable
-    /// bind is: the owner of its top, and the target. One of root's is read as others may read it,
-    /// unless the entry says the word; and so is one without an upper, as a read-only bind is.
-    fn map_layer(&mut self, slot: Slot, source: &str, file: &File, layers: &Layers, at: Span) {
-        if !self.ids.needs_idmap || (layers.upper.is_none() && !layers.words.owner_root) {
+    /// Started by root, the owners in a layer are shown as the sandbox's own ids, each as the id that it
+    /// is, and that of its top as the target, where the target may change the tree or the entry says
+    /// that it is root's. Else the target's own id on disk is nobody's: it reads what others may.
+    fn map_layer(
+        &mut self,
+        slot: Slot,
+        (path, layers): (&str, &Layers),
+        (source, file): (&str, &File),
+        at: Span,
+    ) {
+        let Ids { user, group, groups, needs_idmap, reads_all, .. } = self.ids;
+        let (said, written) = (layers.words.owner_root, layers.upper.is_some());
+        let Some(maps) = self.ids.maps.as_ref().filter(|_| *needs_idmap) else { return };
+        if *reads_all && !said {
+            if written {
+                self.refuse_owners(path, layers, source, at);
+            }
             return;
         }
-        if (file.uid == 0 || file.gid == 0) && !layers.words.owner_root {
+        let is_roots = (file.uid == 0 || file.gid == 0) && !said;
+        if is_roots && written {
             let why = "its owner or group is the host's root, and the entry does not say owner = \
                        \"root\"";
             self.draft.note_less(at, format!("what {source} brings cannot be changed"), why);
-            return;
         }
         let name = match file_system_without_idmap(file.fs, self.host.kernel) {
             None if self.host.kernel < (5, 19) => Some("overlayfs"),
@@ -366,16 +380,36 @@ impl World<'_> {
         if let Some(name) = name {
             let (major, minor) = self.host.kernel;
             let message = format!(
-                "cannot map the owner of {source}: {name} has no idmapped mounts on Linux \
+                "cannot map the owners of {source}: {name} has no idmapped mounts on Linux \
                  {major}.{minor}"
             );
             let help = "set identity.host = true, or give uid-map and gid-map the owner's ids";
-            return self.draft.problem(Problem::new("mounts::idmap", at, message).help(help));
+            // What is only read can be read as anybody's.
+            if written || said {
+                let problem = Problem::new("mounts::idmap", at, message).help(help);
+                self.draft.problem(problem);
+            }
+            return;
         }
-        let disk = (file.uid, file.gid);
-        // The target stands for that owner where it reads; nothing that it makes is that owner's.
-        let ids = (self.ids.host_user, self.ids.host_group);
-        let op = OutsideOp::IdMapMount { slot, source: Name::new(source), disk, ids };
-        self.draft.outside(op, at);
+        let stands = !is_roots && (written || said);
+        let own: Vec<u32> = groups.iter().copied().chain([*group]).collect();
+        let map = MountMap {
+            uid: shifted(&maps.uid, &[*user], stands.then_some((file.uid, *user))),
+            gid: shifted(&maps.gid, &own, stands.then_some((file.gid, *group))),
+        };
+        self.draft.outside(OutsideOp::IdMapMount { slot, source: Name::new(source), map }, at);
+    }
+
+    /// By a capability of its own the target would read what others keep to themselves.
+    fn refuse_owners(&mut self, path: &str, layers: &Layers, source: &str, at: Span) {
+        let message = format!(
+            "cannot take {source} as a layer: the target keeps a capability over files or ids, and \
+             would read in it what its owners keep from others"
+        );
+        let mut said = layers.clone();
+        said.words.owner_root = true;
+        let line = written::line(path, &Mount::Layers(said));
+        let problem = Problem::new("mounts::owner", at, message);
+        self.draft.problem(problem.help(format!("say that it may: {line}")));
     }
 }
