@@ -99,6 +99,7 @@ mod propagation;
 // The record of a run reports what happened.
 mod record;
 // The schema, the reference, the manual and the completions agree with the language.
+mod roots;
 mod schema;
 // The filter answers every call as the plan says.
 mod seccomp;

@@ -38,6 +38,8 @@ const WIDER: &[(&str, &str, &[&str])] = &[
     ("mounts::broad", "give this protection up", &[]),
     ("mounts::kept", "skip this with a warning", &["Optional"]),
     ("mounts::link", "means now", &[]),
+    // Less than the line that it takes the place of.
+    ("mounts::mixed", "nothing of the host's system", &["Device", "Kernel", "Variable"]),
     ("mounts::owner", "say so", &[]),
     ("mounts::sockets", "grant what is in it", &["Sockets"]),
     // Calls of System V reach only what is in the sandbox's own ipc namespace then.

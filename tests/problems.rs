@@ -11,7 +11,7 @@ use stockade::internals::host::Host;
 use stockade::internals::host::caller::Caller;
 use stockade::internals::inspect::lint::lint;
 use stockade::internals::plan::{plan, settle};
-use stockade::internals::profile::{Request, load};
+use stockade::internals::profile::{Request, as_written, load};
 use stockade::internals::text::problem::Style;
 use stockade::internals::text::source::Sources;
 
@@ -34,7 +34,7 @@ fn check(name: &str) -> String {
     });
     match found {
         Ok(()) => "nothing is wrong\n".into(),
-        Err(problems) => problems.render(&sources, Style::Plain),
+        Err(problems) => as_written(problems, &caller, &sources).render(&sources, Style::Plain),
     }
 }
 

@@ -79,7 +79,16 @@ fn tree_or_rules(settled: &Settled<'_>, ruled: Rights, draft: &mut Draft) -> Dra
     if *choice.of(Kind::Net) == Namespace::Host && choice.is_new(Kind::User) {
         mounts::checks::refuse_sysfs(&entries.tree, choice.at(Kind::Net), draft);
     }
-    programs::draft(&profile.programs, &profile.process, host, draft);
+    let tree = match mounts::mixed::foreign(&entries.tree, host) {
+        Some(root) => {
+            programs::refuse_in(&profile.programs, root.at, draft);
+            &entries.tree
+        }
+        None => {
+            programs::draft(&profile.programs, &profile.process, host, draft);
+            entries.whole()
+        }
+    };
     draft.notes.extend(entries.left_out.iter().cloned());
     let undone = mounts::Undone::by(&profile.namespaces, &profile.optional);
     network::names::check(&profile.network, draft);
@@ -88,7 +97,7 @@ fn tree_or_rules(settled: &Settled<'_>, ruled: Rights, draft: &mut Draft) -> Dra
         proc: choice.is_new(Kind::Pid) || !choice.is_new(Kind::User),
         sysfs: *choice.of(Kind::Net) != Namespace::Host || !choice.is_new(Kind::User),
     };
-    let drafted = mounts::draft(entries.whole(), (host, ids, fresh, &names), ruled, undone, draft);
+    let drafted = mounts::draft(tree, (host, ids, fresh, &names), ruled, undone, draft);
     let held = landlock::holds_sockets(&profile.landlock, &profile.namespaces.nested, host);
     draft.notes.extend(mounts::sockets::deeper(&entries.tree, host, held));
     draft.step(Stage::Pivot, TreeOp::Pivot, Span::NOWHERE);

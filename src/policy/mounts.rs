@@ -5,7 +5,7 @@
 //! and [`glob`] are keys with stars, [`tree`] says what lies on what, [`settle`] which of it is
 //! left in the end, [`links`] keeps what an entry at a symbolic link means, [`follow`] finds what
 //! one leads to, [`sockets`] are what a bind says of sockets below it, [`beside`] keeps the profile
-//! itself from the target, [`place`] is for help that names the right line, [`mod@draft`] makes
+//! itself from the target, [`mixed`] keeps the host's system out of another root, [`place`] is for help that names the right line, [`mod@draft`] makes
 //! steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own,
 //! [`checks`] refuses grants that are too wide.
 
@@ -17,6 +17,7 @@ pub(crate) mod follow;
 pub(crate) mod glob;
 pub(crate) mod kinds;
 pub(crate) mod links;
+pub(crate) mod mixed;
 mod names;
 pub(crate) mod pattern;
 pub(crate) mod place;

@@ -21,7 +21,7 @@ use crate::language::shape::Shape;
 use crate::language::value::{PATH_FORM, Spelled, Written, literal, plain_path};
 use crate::step::draft::Draft;
 use crate::text::problem::{Problem, errno_words};
-use crate::text::source::At;
+use crate::text::source::{At, Span};
 use std::fmt;
 pub(crate) use unseen::Unseen;
 pub use unseen::unseen;
@@ -124,6 +124,19 @@ pub(crate) fn draft(programs: &Programs, process: &Process, host: &Host, draft: 
         for lack in &program.lacks {
             draft.problem(refuse(&program.word, lack, item, process));
         }
+    }
+}
+
+/// Refuses the host's programs in a root of another system, of this line: they would find its
+/// libraries, and its programs theirs.
+pub(crate) fn refuse_in(programs: &Programs, root: Span, draft: &mut Draft) {
+    for item in &programs.items {
+        let message = "cannot show programs of the host: the root is not the host's own";
+        draft.problem(
+            Problem::new("programs::mixed", item.at, message)
+                .also(root, "this is the root")
+                .help("take those that the root has, without this key: programs = [\"!*\"]"),
+        );
     }
 }
 

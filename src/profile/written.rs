@@ -23,7 +23,7 @@ const SOURCES: &[&str] = &["bind =", "socket =", "device ="];
 /// of a parameter, another value is the first help: a user of a built-in profile cannot edit it.
 pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Problems {
     let mut out = Problems::default();
-    out.extend(problems.into_iter().map(|problem| {
+    out.extend(mixed(problems, sources).into_iter().map(|problem| {
         let problem = unguessed(problem, sources);
         let param =
             OF_A_PLACE.contains(&problem.code).then(|| whole(problem.at, sources)).flatten();
@@ -47,6 +47,57 @@ pub fn as_written(problems: Problems, caller: &Caller, sources: &Sources) -> Pro
         Problem { help, ..problem }
     }));
     out
+}
+
+/// A built-in profile that brings the host's system to another root is one mistake, of the line that
+/// extends it, whatever each of its entries comes to there.
+fn mixed(problems: Problems, sources: &Sources) -> Problems {
+    const MIXED: &str = "mounts::mixed";
+    let text = |at: Span| sources.source(at).filter(|source| source.is_built_in());
+    let base = |at: Span| text(at).map(|source| source.base);
+    let mixing: Vec<u32> = problems
+        .iter()
+        .filter(|problem| problem.code == MIXED)
+        .filter_map(|problem| base(problem.at))
+        .collect();
+    let (mut out, mut said) = (Problems::default(), vec![]);
+    for problem in problems {
+        match base(problem.at).filter(|base| mixing.contains(base)) {
+            Some(base) if problem.code == MIXED && !said.contains(&base) => {
+                said.push(base);
+                out.push(of_the_system(problem, sources));
+            }
+            // Without that system there are no such entries.
+            Some(_)
+                if [MIXED, "mounts::no-mount-point", "mounts::below"].contains(&problem.code) => {}
+            _ => out.push(problem),
+        }
+    }
+    out
+}
+
+/// The problem of an entry of a built-in profile, for the line that extends that.
+fn of_the_system(problem: Problem, sources: &Sources) -> Problem {
+    let message = "cannot mix two systems: the root has its own, and the host's is inherited";
+    let by = "the host's, by this line";
+    let Some(word) = sources.extended_by(problem.at) else {
+        let help =
+            "name `minimal` in the place of the profile: it brings nothing of the host's system";
+        return Problem { message: message.into(), ..problem }.label(by).help(help);
+    };
+    // The other words of that list stay.
+    let line = || {
+        let (line, old) = (sources.lines_of(word)?, sources.text(word)?);
+        let line = &line[..=line.find(']')?];
+        line.starts_with("extends").then(|| line.replace(old, "\"minimal\""))
+    };
+    let line = line().unwrap_or_else(|| "extends = [\"minimal\"]".into());
+    let help = format!("extend what brings nothing of the host's system: {line}");
+    let at = problem.at;
+    Problem { at: word, message: message.into(), ..problem }
+        .label("it brings the host's system")
+        .also(at, by)
+        .help(help)
 }
 
 /// A line that a profile is to say, as a flag where the profile is a built-in one: nobody can write

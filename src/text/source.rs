@@ -286,6 +286,14 @@ impl Sources {
         trail
     }
 
+    /// The word of `extends` in a text of the user's by which a line of a built-in profile is
+    /// inherited.
+    pub(crate) fn extended_by(&self, at: Span) -> Option<Span> {
+        let word = |at: Span| self.source(at).map(|source| source.brought);
+        let mut words = std::iter::successors(word(at), |at| word(*at));
+        words.find(|at| self.source(*at).is_some_and(|source| !source.is_built_in()))
+    }
+
     /// Where PROFILE's own text speaks of a section, or its first line: the place of what it does
     /// not say.
     pub fn where_missing(&self, section: &str) -> Span {

@@ -318,7 +318,7 @@ pub fn asked(grant: &Grant, line: &str) -> bool {
         Grant::Read(path) | Grant::Execute(path) => {
             named(path) && *path != "/" || line.contains("\"/\"")
         }
-        Grant::Write(path) => named(path) && line.contains("rw"),
+        Grant::Write(path) => named(path) && (line.contains("rw") || line.contains("overlay")),
         Grant::Device(path) => named(path) && line.contains("dev"),
         Grant::Capability(name)
         | Grant::Call(name)

@@ -105,6 +105,7 @@ const FILES: &[(&str, HostFile, u32)] = &[
     ("/etc/hosts", Regular, 0),
     ("/etc/resolv.conf", Link("../run/systemd/resolve/stub-resolv.conf"), 0),
     ("/root/key", Regular, 0),
+    ("/srv/rootfs/usr/share", Folder, ROOT),
 ];
 
 pub fn fact(path: &str) -> Fact {

@@ -15,7 +15,7 @@ pub(crate) use kernel::{refuse_device, refuse_socket};
 
 use super::kinds::{Access, Bind, Makes, Mount, PLAIN, Sockets, Tmpfs};
 use super::tree::{NOT_WITH_ROOT, Node, Tree, root_is_writable, root_tmpfs};
-use super::{checks, follow};
+use super::{checks, follow, mixed};
 use crate::host::{Fact, FileKind, Host};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
@@ -67,6 +67,7 @@ pub(crate) fn draft(
         out: Drafted::default(),
     };
     world.check_root(root);
+    mixed::problems(tree, host).into_iter().for_each(|problem| world.draft.problem(problem));
     world.root(root.map_or(Span::NOWHERE, |node| node.at));
     for (path, node) in tree {
         if path != "/" {

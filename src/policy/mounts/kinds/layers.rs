@@ -83,6 +83,13 @@ impl Layers {
         more
     }
 
+    /// The same for an entry at this path, with the directories named.
+    pub(crate) fn at(&self, path: &str) -> Layers {
+        let here = || vec![Layer { path: AbsolutePath(path.to_owned()), missing: None }];
+        let layers = Some(self.layers.clone().unwrap_or_else(here));
+        Layers { layers, ..self.clone() }
+    }
+
     /// The same without what the target writes.
     pub(crate) fn read_only(&self) -> Layers {
         Layers { upper: None, size: None, inodes: None, ..self.clone() }
@@ -228,9 +235,7 @@ impl Kind for Layers {
         if *self == (Layers { upper: Some(Upper::Discard), ..Layers::of(None) }) {
             return self.spell();
         }
-        let here = || vec![Layer { path: AbsolutePath(path.to_owned()), missing: None }];
-        let layers = Some(self.layers.clone().unwrap_or_else(here));
-        Layers { layers, ..self.clone() }.spell()
+        self.at(path).spell()
     }
 
     fn ground(&self, path: &str) -> Ground {

@@ -1,0 +1,106 @@
+//! A root directory that is not the host's: what `minimal` adds is all that it needs, and nothing
+//! of the host's system comes over it without a word.
+
+use crate::support::{As, Place, said, skip, text};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// A root directory of another system, as debootstrap makes them, with one program: a busybox that
+/// needs no library.
+pub fn tiny(place: &Place) -> Option<PathBuf> {
+    let Some(busybox) = ["/usr/bin/busybox", "/bin/busybox"].iter().find(|path| is_static(path))
+    else {
+        skip("busybox-static is not installed");
+        return None;
+    };
+    let root = place.path.join("root");
+    for directory in ["usr/bin", "usr/share", "etc", "proc", "dev", "tmp"] {
+        std::fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    std::fs::copy(busybox, root.join("usr/bin/busybox")).unwrap();
+    for name in ["sh", "ls", "cat"] {
+        symlink("busybox", root.join("usr/bin").join(name)).unwrap();
+    }
+    symlink("usr/bin", root.join("bin")).unwrap();
+    std::fs::write(root.join("etc/os-release"), "ID=tiny\n").unwrap();
+    Some(root)
+}
+
+/// Whether a program has no interpreter (`PT_INTERP` of elf(5)).
+fn is_static(path: &str) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| {
+        let loader = b"/ld-linux";
+        !bytes[..bytes.len().min(4096)].windows(loader.len()).any(|part| part == loader)
+    })
+}
+
+/// A profile over that root.
+fn over(root: &Path, base: &str, mounts: &str) -> String {
+    format!(
+        "format = 1\nextends = [\"{base}\"]\n[mounts]\n\"/\" = {{ bind = \"{}\" }}\n{mounts}\n",
+        root.display()
+    )
+}
+
+#[test]
+fn minimal_is_all_that_another_root_needs() {
+    for who in As::all() {
+        let place = Place::new();
+        let Some(root) = tiny(&place) else { return };
+        let line = "cat /etc/os-release; ls /usr/bin; cat /proc/self/comm; echo x > /tmp/x; \
+                    cat /tmp/x; echo gone > /dev/null; echo $TERM; echo x 2>/dev/null > /usr/x || \
+                    echo kept";
+        let profile = over(&root, "minimal", "[env]\nTERM = \"vt100\"");
+        let seen = "ID=tiny\nbusybox\ncat\nls\nsh\ncat\nx\nvt100\nkept";
+        assert_eq!(place.sh(*who, &profile, line), seen, "{who:?}");
+        // The twin: without it there is no /proc and nothing that can be written.
+        let bare = profile.replace("extends = [\"minimal\"]\n", "");
+        let output = place.run(*who, &bare, &["/bin/sh", "-c", "cat /proc/self/comm"]);
+        assert!(!output.status.success(), "{who:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn the_hosts_system_is_not_mixed_into_another_root() {
+    for who in As::all() {
+        let place = Place::new();
+        let Some(root) = tiny(&place) else { return };
+        let words = ["/bin/sh", "-c", "cat /etc/os-release; ls /usr/share; ls -d /opt; true"];
+        let refused = |profile: &str, code: &str, help: &str| {
+            let output = place.run(*who, profile, &words);
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(125), "{who:?}: {said}");
+            let all = [code, help, "this is the root"];
+            assert!(all.iter().all(|part| said.contains(part)), "{who:?}: {said}");
+        };
+        let runs = |profile: &str| {
+            let output = place.run(*who, profile, &words);
+            assert!(output.status.success(), "{who:?}: {}", said(&output));
+            text(&output.stdout)
+        };
+        // Each help, pasted, runs.
+        let base = over(&root, "base", "");
+        let help = "extends = [\"minimal\"]";
+        refused(&base, "[E0328]", help);
+        assert_eq!(runs(&base.replace("extends = [\"base\"]", help)), "ID=tiny\n", "{who:?}");
+        let share = over(&root, "minimal", "\"/usr/share\" = \"ro\"");
+        let help = "\"/usr/share\" = { bind = \"/usr/share\" }";
+        refused(&share, "[E0328]", help);
+        let seen = runs(&share.replace("\"/usr/share\" = \"ro\"", help));
+        assert!(seen.lines().count() > 3, "{who:?}: {seen}");
+        let programs =
+            over(&root, "minimal", "").replace("[mounts]", "programs = [\"sh\"]\n[mounts]");
+        let help = "programs = [\"!*\"]";
+        refused(&programs, "[E0410]", help);
+        assert_eq!(runs(&programs.replace("programs = [\"sh\"]", help)), "ID=tiny\n", "{who:?}");
+        // What the root does not have is the host's, as the word says.
+        let opt = over(&root, "minimal", "\"/opt\" = \"ro\"");
+        assert_eq!(runs(&opt), "ID=tiny\n/opt\n", "{who:?}");
+        // Nothing changes under a root that is the host's own, or empty.
+        for own in ["\"/\" = \"ro\"", "\"/\" = \"tmpfs\""] {
+            let profile = format!("format = 1\nextends = [\"base\"]\n[mounts]\n{own}\n");
+            let output = place.run(*who, &profile, &["/bin/true"]);
+            assert!(output.status.success(), "{who:?}: {}", said(&output));
+        }
+    }
+}
