@@ -82,6 +82,8 @@ mod messages;
 mod modes;
 // Names are looked up as the profile's network has it.
 mod names;
+// Layers, and the host's tree, are the root.
+mod overlay_root;
 // The help of a problem, pasted, fixes it and grants no more.
 mod pasting;
 // Plans are their goldens, and every plan is in its order.

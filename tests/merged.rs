@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Whether a user's overlayfs can have an upper in memory here: a tmpfs has its attributes since
 /// Linux 6.6.
-fn has_upper() -> bool {
+pub fn has_upper() -> bool {
     let has = kernel() >= (6, 6);
     if !has {
         skip("an upper in memory needs Linux 6.6");
@@ -32,7 +32,7 @@ fn two(place: &Place, who: As) -> [String; 2] {
 }
 
 /// Gives a tree to a user.
-fn own(top: &Path, who: As) {
+pub fn own(top: &Path, who: As) {
     let Some(id) = who.id() else { return };
     for path in walk(top) {
         std::os::unix::fs::lchown(path, Some(id), Some(id)).unwrap();
@@ -50,7 +50,7 @@ fn walk(top: &Path) -> Vec<std::path::PathBuf> {
 }
 
 /// What a tree is: kind, mode, owner, links, times and bytes of each file.
-fn state(top: &Path) -> BTreeMap<String, String> {
+pub fn state(top: &Path) -> BTreeMap<String, String> {
     let of = |path: std::path::PathBuf| {
         let meta = std::fs::symlink_metadata(&path).unwrap();
         let bytes = if meta.is_file() { std::fs::read(&path).unwrap() } else { vec![] };

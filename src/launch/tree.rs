@@ -82,7 +82,10 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
         TreeOp::UpperDirectories { upper, mode } => merge::directories(prepared, upper, *mode),
         TreeOp::Merge { path, mask, layers, lowest, upper, attrs, ground, rights } => {
             let mount = merge::merge(prepared, (*mask, layers, *lowest), upper.as_ref(), *attrs)?;
-            attach(prepared, mount, path, *ground, *rights)
+            match path.text() {
+                "/" => become_root(prepared, mount, *rights),
+                _ => attach(prepared, mount, path, *ground, *rights),
+            }
         }
         TreeOp::Pin { path } => {
             let place = sys::open_below(root, path.relative(), libc::O_PATH)?;
@@ -248,6 +251,16 @@ fn attach(
         sys::landlock_allow(prepared.ruleset, mount, rights.0)?;
     }
     prepared.done_with(mount)
+}
+
+/// Attaches a detached mount over the root, and takes it as the root.
+fn become_root(prepared: &mut Prepared, mount: RawFd, rights: Rights) -> Result {
+    sys::move_mount(mount, prepared.root, c"")?;
+    if rights != Rights(0) {
+        sys::landlock_allow(prepared.ruleset, mount, rights.0)?;
+    }
+    let under = std::mem::replace(&mut prepared.root, mount);
+    prepared.done_with(under)
 }
 
 fn bind_onto_itself(prepared: &mut Prepared, place: RawFd, attrs: Attrs) -> Result {

@@ -14,7 +14,7 @@ mod site;
 pub(crate) use kernel::{refuse_device, refuse_socket};
 
 use super::kinds::{Access, Bind, Makes, Mount, PLAIN, Sockets, Tmpfs};
-use super::tree::{NOT_WITH_ROOT, Node, Tree, root_is_writable, root_tmpfs};
+use super::tree::{NOT_WITH_ROOT, Node, Tree, root_is_merged, root_is_writable, root_tmpfs};
 use super::{checks, follow, mixed};
 use crate::host::{Fact, FileKind, Host};
 use crate::kernel::attrs::Attrs;
@@ -69,6 +69,12 @@ pub(crate) fn draft(
     world.check_root(root);
     mixed::problems(tree, host).into_iter().for_each(|problem| world.draft.problem(problem));
     world.root(root.map_or(Span::NOWHERE, |node| node.at));
+    if let Some(Node { mount, at, .. }) = root.filter(|_| root_is_merged(tree))
+        && let Makes::Layers(layers) = mount.kind().makes("/")
+    {
+        world.current = Some(mount);
+        world.layers("/", layers, *at);
+    }
     for (path, node) in tree {
         if path != "/" {
             world.current = Some(&node.mount);
@@ -161,7 +167,8 @@ impl World<'_> {
     fn check_root(&mut self, root: Option<&Node>) {
         let Some(Node { mount, at, .. }) = root else { return };
         match mount {
-            Mount::Tmpfs(_) => {}
+            // Each layer is checked by itself.
+            Mount::Tmpfs(_) | Mount::Layers(_) => {}
             Mount::Bind(bind) => {
                 let source = bind.source_at("/");
                 match self.host.at(source) {
@@ -201,7 +208,7 @@ impl World<'_> {
                 Problem::new(
                     "mounts::root",
                     *at,
-                    "cannot take this as the root: it can be a tmpfs or a bind",
+                    "cannot take this as the root: it can be a tmpfs, a bind or layers",
                 )
                 .help(
                     "write \"/\" = \"tmpfs\", \"/\" = \"ro\" or \"/\" = { bind = \"/srv/rootfs\" }",
@@ -211,6 +218,11 @@ impl World<'_> {
     }
 
     fn root(&mut self, at: Span) {
+        if root_is_merged(self.tree) {
+            // What is under the merged tree has the layers of stockade's, and the covers.
+            let Tmpfs { size, inodes, .. } = Tmpfs::PLAIN;
+            return self.step(TreeOp::Root { limits: Some((size, inodes)), attrs: PLAIN }, at);
+        }
         let Tmpfs { size, inodes, exec, .. } = root_tmpfs(self.tree);
         let writable = root_is_writable(self.tree);
         let attrs = PLAIN.and_if(writable && !exec, Attrs::NO_EXEC);

@@ -245,8 +245,8 @@ pub fn wanted(tree: &Tree, mounts: &Mounts, root_names: &[String]) -> Vec<String
     wanted
 }
 
-/// The host's paths of the directories above a hidden name in merged layers.
-fn above_hidden(tree: &Tree, path: &str) -> Vec<String> {
+/// The host's paths of the directories above an entry in merged layers.
+fn above_in_layers(tree: &Tree, path: &str) -> Vec<String> {
     if !lies_in_layers(tree, path) {
         return vec![];
     }
@@ -264,8 +264,8 @@ fn wanted_of(tree: &Tree) -> Vec<String> {
         wanted.extend(node.mount.kind().asks(path));
         wanted.extend(behind(tree, path));
         wanted.extend(of_the_kernel(tree, path));
+        wanted.extend(above_in_layers(tree, path));
         if node.ground().nature().hidden {
-            wanted.extend(above_hidden(tree, path));
             wanted.extend(with_root(tree, path).map(str::to_owned));
         }
     }

@@ -27,7 +27,7 @@ impl Node {
     /// The node of an entry.
     pub(crate) fn new(path: &str, mount: Mount, at: Span) -> Node {
         let ground = match &mount {
-            Mount::Tmpfs(_) => mount.kind().ground(path),
+            Mount::Tmpfs(_) | Mount::Layers(_) => mount.kind().ground(path),
             // Of a bound root each name is an entry.
             _ if path == "/" => Ground::Own(Own::Root),
             _ => mount.kind().ground(path),
@@ -210,9 +210,9 @@ fn shown<'s>(stack: &'s Stack, over: &str, path: &'s str) -> impl Iterator<Item 
     stack.topmost_first().map(move |source| join(&source.path, tail))
 }
 
-/// The nearest entry above a path, not counting `/`.
+/// The nearest entry above a path, not counting `/`, but where layers are merged there.
 pub(crate) fn above<'a>(tree: &'a Tree, path: &'a str) -> Option<(&'a str, &'a Node)> {
-    Some(tree.over(parent(path))).filter(|(over, _)| *over != "/")
+    Some(tree.over(parent(path))).filter(|(over, _)| *over != "/" || root_is_merged(tree))
 }
 
 /// Whether there are merged layers.
@@ -320,10 +320,16 @@ pub(crate) fn root_is_writable(tree: &Tree) -> bool {
     matches!(tree.root().ground, Ground::Own(Own::Memory { .. }))
 }
 
+/// Whether the root is merged layers.
+pub(crate) fn root_is_merged(tree: &Tree) -> bool {
+    matches!(tree.root().ground, Ground::Host(_))
+}
+
 /// The size of the root: the profile's, or stockade's own.
 pub(crate) fn root_tmpfs(tree: &Tree) -> Tmpfs {
     match tree.get("/").map(|node| &node.mount) {
         Some(Mount::Tmpfs(tmpfs)) => tmpfs.clone(),
+        Some(Mount::Layers(layers)) => layers.empty(),
         _ => Tmpfs::PLAIN,
     }
 }

@@ -14,7 +14,7 @@ use crate::kernel::idmap::{MountMap, shifted};
 use crate::kernel::name::Name;
 use crate::language::value::{Mode, ancestors, below, join, parent};
 use crate::policy::identity::Ids;
-use crate::step::{InLayer, OutsideOp, Slot, TreeOp, UpperPlace};
+use crate::step::{Ground, InLayer, OutsideOp, Slot, TreeOp, UpperPlace};
 use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
@@ -57,7 +57,13 @@ impl World<'_> {
         if self.draft.problems.iter().count() > before {
             return;
         }
-        let Some(site) = self.site(path, true, at) else { return };
+        let ground = match path {
+            "/" => Ground::Own,
+            path => match self.site(path, true, at) {
+                Some(site) => site.ground,
+                None => return,
+            },
+        };
         let attrs = PLAIN.and(Attrs::READ_ONLY);
         let mut slots = vec![];
         for (source, file) in &found {
@@ -88,7 +94,7 @@ impl World<'_> {
             lowest,
             upper,
             attrs,
-            ground: site.ground,
+            ground,
             rights,
         };
         self.step(op, at);
@@ -148,13 +154,19 @@ impl World<'_> {
             if self.seen(found, tail).is_some() {
                 continue;
             }
+            // Below a link or a file of a layer's nothing of stockade's is seen.
+            let is_way = |file: &File| file.kind == FileKind::Directory && file.real.is_none();
+            let is_closed =
+                |above| matches!(self.seen(found, above), Some(Ok(file)) if !is_way(file));
+            if ancestors(parent(tail)).any(is_closed) {
+                continue;
+            }
             let plain = InLayer::Directory(PLAIN_MODE);
             let what = if directory { plain } else { InLayer::File };
             made.insert(tail.to_owned(), (what, node.at));
+            // What a layer has of these is seen in their place.
             for above in ancestors(parent(tail)) {
-                if self.seen(found, above).is_none() {
-                    made.entry(above.to_owned()).or_insert((plain, node.at));
-                }
+                made.entry(above.to_owned()).or_insert((plain, node.at));
             }
         }
         made

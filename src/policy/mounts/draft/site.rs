@@ -1,7 +1,7 @@
 //! Where a mount can go: the place under it, what pins that, and the problem if there is none.
 
 use super::super::kinds::{Mount, Proc};
-use super::super::tree::{Base, above, base, of_the_kernel, real};
+use super::super::tree::{Base, above, all_bound_at, base, of_the_kernel, real};
 use super::super::{place, written};
 use super::World;
 use super::create::nearest;
@@ -132,6 +132,11 @@ impl World<'_> {
                 return Some(self.pinned_site(path, source, writable, (&over, over_at), at));
             }
             Fact::Absent(libc::ENOENT) => {
+                if let Some((link, place)) = self.link_above(path) {
+                    let help =
+                        format!("name the place that it leads to: {}", self.spelled_at(&place));
+                    return refuse(self.draft, format!("{link} is a symbolic link"), help);
+                }
                 let make = if directory {
                     format!("mkdir -p {source}")
                 } else {
@@ -187,6 +192,18 @@ impl World<'_> {
             );
         }
         Some(self.pinned_site(path, source, writable, (&over, over_at), at))
+    }
+
+    /// The nearest directory above a path that is a link in merged layers, and where the path leads
+    /// by it.
+    fn link_above(&self, path: &str) -> Option<(String, String)> {
+        ancestors(parent(path)).find_map(|above| {
+            let shown = all_bound_at(self.tree, above);
+            let seen = shown.iter().find_map(|place| self.host.present(place))?;
+            let FileKind::Link(to) = &seen.kind else { return None };
+            let end = meant(parent(above), to).0;
+            Some((above.to_owned(), join(&end, below(path, above)?)))
+        })
     }
 
     /// A place in a tree of the host's, which no process inside can move away.

@@ -102,6 +102,12 @@ impl Layers {
         Some((self.size.unwrap_or(size), self.inodes.unwrap_or(inodes)))
     }
 
+    /// What it is where no layer is: a file system in memory.
+    pub(crate) fn empty(&self) -> Tmpfs {
+        let (size, inodes) = self.room().unwrap_or((Tmpfs::PLAIN.size, Tmpfs::PLAIN.inodes));
+        Tmpfs { size, inodes, exec: self.words.exec, ..Tmpfs::PLAIN }
+    }
+
     /// How the merged tree may be used. A device node of a layer is never opened.
     pub(crate) fn attrs(&self) -> Attrs {
         PLAIN
