@@ -50,6 +50,8 @@ const WIDER: &[(&str, &str, &[&str])] = &[
     ("namespaces::nested", "every capability", &["Nested", "Call"]),
     // The program that is meant is another than the one that is written.
     ("programs::not-found", "did you mean", &["Read", "Execute"]),
+    // What is written has a bound, and the line does not say that anything is.
+    ("profile::value", "let the target write there", &["Write"]),
     // A program alone, in the place of a list, is that program.
     ("profile::type", "write programs = [", &["Read", "Execute"]),
     ("seccomp::start", "what every program does", &["Call"]),

@@ -1,5 +1,5 @@
-//! A root directory that is not the host's: what `minimal` adds is all that it needs, and nothing
-//! of the host's system comes over it without a word.
+//! A root directory that is not the host's: it needs nothing more than `minimal` adds, and nothing of
+//! the host's system comes over it without a word.
 
 use crate::support::{As, Place, said, skip, text};
 use std::os::unix::fs::symlink;
@@ -57,6 +57,33 @@ fn minimal_is_all_that_another_root_needs() {
         let bare = profile.replace("extends = [\"minimal\"]\n", "");
         let output = place.run(*who, &bare, &["/bin/sh", "-c", "cat /proc/self/comm"]);
         assert!(!output.status.success(), "{who:?}: {}", said(&output));
+    }
+}
+
+/// The caller's directory has a namesake in the root: it is another one, so the command begins in `/`.
+#[test]
+fn a_namesake_of_the_callers_directory_is_another_one() {
+    for who in As::all() {
+        let place = Place::new();
+        let Some(root) = tiny(&place) else { return };
+        let here = place.folder("here", *who);
+        std::fs::create_dir_all(root.join(here.strip_prefix("/").unwrap())).unwrap();
+        let bind = |source: &Path| format!("\"/\" = {{ bind = \"{}\" }}", source.display());
+        let start = |mounts: String| {
+            let profile = format!("format = 1\n[mounts]\n{mounts}\n");
+            let profile = place.file("namesake.toml", &profile);
+            let mut command = place.stockade(*who);
+            let output =
+                command.current_dir(&here).arg("run").arg(profile).args(["/bin/sh", "-c", "pwd"]);
+            let output = output.output().unwrap();
+            assert!(output.status.success(), "{who:?}: {}", said(&output));
+            text(&output.stdout)
+        };
+        assert_eq!(start(bind(&root)), "/\n", "{who:?}");
+        // The twin: that directory itself is there.
+        let path = here.display().to_string();
+        let own = format!("{}\n\"{path}\" = {{ bind = \"{path}\" }}", bind(&root));
+        assert_eq!(start(own), format!("{path}\n"), "{who:?}");
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) trait EntryType: Clone {
     fn may_be_left_out(&self) -> bool {
         false
     }
+    /// Takes note of the inherited value that it replaces whole.
+    fn replaces(&mut self, _inherited: &Self) {}
     /// Whether the entry of a name stands for another, too.
     fn covers(_name: &str, _other: &str) -> bool {
         false
@@ -171,6 +173,9 @@ impl<V: Read + EntryType> Field for Entries<V, V::Keys> {
                     entry.key,
                     self.iter().map(|(name, _)| name.value),
                 ));
+            }
+            if let (Some(value), Some(inherited)) = (&mut entry.value, self.get(&name)) {
+                value.value.replaces(&inherited.value);
             }
             if entry.value.as_ref().is_some_and(|value| value.value.may_be_left_out()) {
                 entry.under =

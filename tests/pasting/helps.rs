@@ -52,6 +52,7 @@ const IN_WORDS: &[(&str, &[&str])] = &[
             "mounts::env",
             "mounts::glob",
             "mounts::hide",
+            "mounts::layers",
             "mounts::no-mount-point",
             "mounts::sysfs",
             "namespaces::open",

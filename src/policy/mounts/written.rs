@@ -99,6 +99,12 @@ impl EntryType for Mount {
         })
     }
 
+    fn replaces(&mut self, inherited: &Mount) {
+        if let (Mount::Layers(now), Mount::Layers(before)) = (self, inherited) {
+            now.replaces(before);
+        }
+    }
+
     fn may_be_left_out(&self) -> bool {
         // Its path does not matter for that.
         let may_be_broad = self.grant("/").is_some_and(|grant| grant.words.broad == Broad::Skip);

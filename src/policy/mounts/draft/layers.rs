@@ -51,7 +51,8 @@ impl World<'_> {
             .into_iter()
             .filter_map(|source| Some((source, self.layer(path, layers, source, at)?)))
             .collect();
-        self.check_layers(path, layers, &found, at);
+        let all_may_be = self.draft.problems.iter().count() == before;
+        self.check_layers(path, layers, (&found, all_may_be), at);
         self.check_upper(path, layers, at);
         self.check_writers(path, &found, at);
         if self.draft.problems.iter().count() > before {
@@ -85,6 +86,14 @@ impl World<'_> {
         let attrs = layers.attrs();
         if upper.is_some() && layers.words.exec {
             self.out.executable.push((Name::new(path), at));
+        }
+        if let Some(kept) = layers.with_lost() {
+            let line = written::line(path, &Mount::Layers(kept));
+            let text = format!(
+                "the target cannot write to {path}: the entry replaces the inherited one whole, its \
+                 upper as well; to keep that: {line}"
+            );
+            self.draft.note(at, text);
         }
         let rights = layers.rights().within(self.ruled);
         let op = TreeOp::Merge {
@@ -255,7 +264,9 @@ impl World<'_> {
             }
             Fact::Absent(errno) => {
                 let make = format!("make it first: mkdir -p {}", shell_word(source));
-                let skip = layers.layers.as_ref().map(|_| {
+                // Without the only one there would be nothing.
+                let others = layers.upper.is_some() || layers.sources(path).len() > 1;
+                let skip = layers.layers.as_ref().filter(|_| others).map(|_| {
                     let line = written::line(path, &Mount::Layers(layers.without(source)));
                     format!("; or say so: {line}")
                 });
@@ -288,8 +299,15 @@ impl World<'_> {
         Some(file)
     }
 
-    /// What overlayfs refuses of all of them together (ELOOP, EINVAL).
-    fn check_layers(&mut self, path: &str, layers: &Layers, found: &[(&str, File)], at: Span) {
+    /// What overlayfs refuses of all of them together (ELOOP, EINVAL). Where one was refused by
+    /// itself, it is not known that there is none.
+    fn check_layers(
+        &mut self,
+        path: &str,
+        layers: &Layers,
+        (found, all_may_be): (&[(&str, File)], bool),
+        at: Span,
+    ) {
         let refuse = |why: String, help: &str| {
             Problem::new("mounts::layers", at, format!("cannot merge the layers of {path}: {why}"))
                 .help(help)
@@ -306,7 +324,7 @@ impl World<'_> {
             }
         }
         let is_empty = layers.layers.as_ref().is_some_and(Vec::is_empty);
-        if found.is_empty() && !is_empty && layers.upper.is_none() {
+        if found.is_empty() && all_may_be && !is_empty && layers.upper.is_none() {
             let why = "none of them is there, and without an upper there is nothing".to_owned();
             self.draft.problem(refuse(why, "name one that is always there"));
         }

@@ -49,6 +49,8 @@ pub struct Layers {
     pub inodes: Option<u64>,
     /// How the directories are granted, in the words of a bind.
     pub words: Bind,
+    /// The inherited upper that went with the entry that this one replaces.
+    pub lost: Option<Upper>,
 }
 
 impl Layers {
@@ -56,7 +58,7 @@ impl Layers {
         // A socket of the host's refuses every connection through overlayfs.
         let words =
             Bind { recursive: false, sockets: Sockets::Allow, ..Bind::new(None, Access::ReadOnly) };
-        Layers { layers, upper: None, size: None, inodes: None, words }
+        Layers { layers, upper: None, size: None, inodes: None, words, lost: None }
     }
 
     /// The host's paths, the lowest first, for an entry at this path.
@@ -93,6 +95,17 @@ impl Layers {
     /// The same without what the target writes.
     pub(crate) fn read_only(&self) -> Layers {
         Layers { upper: None, size: None, inodes: None, ..self.clone() }
+    }
+
+    /// Takes note of an upper that the inherited entry had and this one does not repeat.
+    pub(crate) fn replaces(&mut self, inherited: &Layers) {
+        self.lost = inherited.upper.clone().filter(|_| self.upper.is_none());
+    }
+
+    /// The same with that upper.
+    pub(crate) fn with_lost(&self) -> Option<Layers> {
+        let upper = Some(self.lost.clone().filter(|_| self.upper.is_none())?);
+        Some(Layers { upper, lost: None, ..self.clone() })
     }
 
     /// How much the target can write, and how many files and directories, where it can.
@@ -225,7 +238,7 @@ impl Kind for Layers {
         if *self == (Layers { upper: Some(Upper::Discard), ..Layers::of(None) }) {
             return Toml::word("overlay");
         }
-        let Layers { layers, upper, size, inodes, words } = self;
+        let Layers { layers, upper, size, inodes, words, lost: _ } = self;
         said([
             ("layers", layers.as_ref().map(Read::spell)),
             ("upper", upper.as_ref().map(Read::spell)),
