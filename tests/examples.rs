@@ -1,5 +1,6 @@
 //! Every example is run: what we show works.
 
+use crate::roots::tiny;
 use crate::support::{self, As, Place, is_root, skip, text};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -125,6 +126,7 @@ fn every_example_has_a_test() {
             "gitlab",
             "landlock-alone",
             "offline-build",
+            "other-root",
             "shell",
             "systemd",
             "untrusted-script"
@@ -232,6 +234,26 @@ fn the_offline_build_builds() {
         let said = good(who, example.shell(who, &example.place.path, &line));
         assert!(said.contains("the check passed"), "{who:?}: {said}");
         assert!(out.join("primes").exists());
+    });
+}
+
+#[test]
+fn the_other_root_is_all_that_its_command_sees() {
+    each("other-root", |example, who| {
+        let Some(root) = tiny(&example.place) else { return };
+        let work = example.folder("work", who);
+        let profile = example.path("profile.toml");
+        let run = |line: &str| {
+            let run = format!("stockade run --set root={} {profile}", root.display());
+            good(who, example.shell(who, &work, &format!("{run} /bin/sh -c '{line}' 2>&1")))
+        };
+        let said = run(
+            "pwd; cat /etc/os-release; ls /usr/bin; echo made > file; echo no > /usr/no || ls /",
+        );
+        let seen = "/work\nID=tiny\nbusybox\ncat\nls\nsh\n/bin/sh: can't create /usr/no: ";
+        assert!(said.starts_with(seen), "{who:?}: {said}");
+        assert!(said.ends_with("\nbin\ndev\netc\nproc\nrun\ntmp\nusr\nwork\n"), "{who:?}: {said}");
+        assert_eq!(std::fs::read_to_string(work.join("file")).unwrap(), "made\n");
     });
 }
 
