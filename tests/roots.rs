@@ -34,12 +34,18 @@ fn is_static(path: &str) -> bool {
     })
 }
 
+/// The ways to make it the root: alone, and as a layer under another.
+fn entries(place: &Place, root: &Path) -> [String; 2] {
+    let top = place.folder("top", As::Root);
+    [
+        format!("{{ bind = \"{}\" }}", root.display()),
+        format!("{{ layers = [\"{}\", \"{}\"] }}", root.display(), top.display()),
+    ]
+}
+
 /// A profile over that root.
-fn over(root: &Path, base: &str, mounts: &str) -> String {
-    format!(
-        "format = 1\nextends = [\"{base}\"]\n[mounts]\n\"/\" = {{ bind = \"{}\" }}\n{mounts}\n",
-        root.display()
-    )
+fn over(root: &str, base: &str, mounts: &str) -> String {
+    format!("format = 1\nextends = [\"{base}\"]\n[mounts]\n\"/\" = {root}\n{mounts}\n")
 }
 
 #[test]
@@ -50,13 +56,34 @@ fn minimal_is_all_that_another_root_needs() {
         let line = "cat /etc/os-release; ls /usr/bin; cat /proc/self/comm; echo x > /tmp/x; \
                     cat /tmp/x; echo gone > /dev/null; echo $TERM; echo x 2>/dev/null > /usr/x || \
                     echo kept";
-        let profile = over(&root, "minimal", "[env]\nTERM = \"vt100\"");
-        let seen = "ID=tiny\nbusybox\ncat\nls\nsh\ncat\nx\nvt100\nkept";
-        assert_eq!(place.sh(*who, &profile, line), seen, "{who:?}");
-        // The twin: without it there is no /proc and nothing that can be written.
-        let bare = profile.replace("extends = [\"minimal\"]\n", "");
-        let output = place.run(*who, &bare, &["/bin/sh", "-c", "cat /proc/self/comm"]);
-        assert!(!output.status.success(), "{who:?}: {}", said(&output));
+        for root in entries(&place, &root) {
+            let profile = over(&root, "minimal", "[env]\nTERM = \"vt100\"");
+            let seen = "ID=tiny\nbusybox\ncat\nls\nsh\ncat\nx\nvt100\nkept";
+            assert_eq!(place.sh(*who, &profile, line), seen, "{who:?}: {root}");
+            // The twin: without it there is no /proc and nothing that can be written.
+            let bare = profile.replace("extends = [\"minimal\"]\n", "");
+            let output = place.run(*who, &bare, &["/bin/sh", "-c", "cat /proc/self/comm"]);
+            assert!(!output.status.success(), "{who:?}: {root}: {}", said(&output));
+        }
+    }
+}
+
+/// A name at the top of a merged root is looked at as any other is: what a link leads to would still
+/// be seen.
+#[test]
+fn a_link_at_the_top_of_a_merged_root_is_not_hidden() {
+    for who in As::all() {
+        let place = Place::new();
+        let Some(root) = tiny(&place) else { return };
+        for root in entries(&place, &root) {
+            let hidden = over(&root, "minimal", "\"/bin\" = \"hide\"");
+            let output = place.run(*who, &hidden, &["/usr/bin/sh", "-c", "true"]);
+            let said = said(&output);
+            assert!(
+                said.contains("cannot hide /bin: it is a symbolic link"),
+                "{who:?}: {root}: {said}"
+            );
+        }
     }
 }
 
@@ -105,24 +132,30 @@ fn the_hosts_system_is_not_mixed_into_another_root() {
             assert!(output.status.success(), "{who:?}: {}", said(&output));
             text(&output.stdout)
         };
-        // Each help, pasted, runs.
-        let base = over(&root, "base", "");
-        let help = "extends = [\"minimal\"]";
-        refused(&base, "[E0328]", help);
-        assert_eq!(runs(&base.replace("extends = [\"base\"]", help)), "ID=tiny\n", "{who:?}");
-        let share = over(&root, "minimal", "\"/usr/share\" = \"ro\"");
-        let help = "\"/usr/share\" = { bind = \"/usr/share\" }";
-        refused(&share, "[E0328]", help);
-        let seen = runs(&share.replace("\"/usr/share\" = \"ro\"", help));
-        assert!(seen.lines().count() > 3, "{who:?}: {seen}");
-        let programs =
-            over(&root, "minimal", "").replace("[mounts]", "programs = [\"sh\"]\n[mounts]");
-        let help = "programs = [\"!*\"]";
-        refused(&programs, "[E0410]", help);
-        assert_eq!(runs(&programs.replace("programs = [\"sh\"]", help)), "ID=tiny\n", "{who:?}");
-        // What the root does not have is the host's, as the word says.
-        let opt = over(&root, "minimal", "\"/opt\" = \"ro\"");
-        assert_eq!(runs(&opt), "ID=tiny\n/opt\n", "{who:?}");
+        for root in entries(&place, &root) {
+            // Each help, pasted, runs.
+            let base = over(&root, "base", "");
+            let help = "extends = [\"minimal\"]";
+            refused(&base, "[E0328]", help);
+            assert_eq!(runs(&base.replace("extends = [\"base\"]", help)), "ID=tiny\n", "{who:?}");
+            let share = over(&root, "minimal", "\"/usr/share\" = \"ro\"");
+            let help = "\"/usr/share\" = { bind = \"/usr/share\" }";
+            refused(&share, "[E0328]", help);
+            let seen = runs(&share.replace("\"/usr/share\" = \"ro\"", help));
+            assert!(seen.lines().count() > 3, "{who:?}: {seen}");
+            let programs =
+                over(&root, "minimal", "").replace("[mounts]", "programs = [\"sh\"]\n[mounts]");
+            let help = "programs = [\"!*\"]";
+            refused(&programs, "[E0410]", help);
+            assert_eq!(
+                runs(&programs.replace("programs = [\"sh\"]", help)),
+                "ID=tiny\n",
+                "{who:?}"
+            );
+            // What the root does not have is the host's, as the word says.
+            let opt = over(&root, "minimal", "\"/opt\" = \"ro\"");
+            assert_eq!(runs(&opt), "ID=tiny\n/opt\n", "{who:?}");
+        }
         // Nothing changes under a root that is the host's own, or empty.
         for own in ["\"/\" = \"ro\"", "\"/\" = \"tmpfs\""] {
             let profile = format!("format = 1\nextends = [\"base\"]\n[mounts]\n{own}\n");

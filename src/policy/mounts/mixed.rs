@@ -4,10 +4,10 @@
 //! decides nothing about steps.
 
 use super::kinds::{Bind, Layers, Makes, Mount};
-use super::tree::{Node, Tree, behind, real, with_root};
+use super::tree::{Node, Tree, all_bound_at, behind, real, with_root};
 use super::written;
 use crate::host::{FileKind, Host};
-use crate::language::value::{AbsolutePath, parent};
+use crate::language::value::{AbsolutePath, ancestors, parent};
 use crate::text::problem::Problem;
 
 /// The root, where it is made of the host's directories and is not the host's own.
@@ -65,12 +65,13 @@ fn of_root(tree: &Tree, root: &Node, host: &Host, path: &str) -> Option<String> 
     if let Some(source) = with_root(tree, path) {
         return Some(source.to_owned());
     }
-    let (over, node) = tree.over(parent(path));
-    let is_link = |source: &str| {
-        host.present(source).is_some_and(|file| matches!(file.kind, FileKind::Link(_)))
+    let is_link = |place: &String| {
+        host.present(place).is_some_and(|file| matches!(file.kind, FileKind::Link(_)))
     };
-    // What lies in another entry covers nothing of the root's; an entry at a link is refused.
-    if node.at != root.at || node.mount.grant(over).is_some_and(|grant| is_link(grant.topmost)) {
+    let is_behind_link =
+        || ancestors(parent(path)).any(|above| all_bound_at(tree, above).iter().any(is_link));
+    // What lies in another entry covers nothing of the root's; an entry behind a link is refused.
+    if tree.over(parent(path)).1.at != root.at || is_behind_link() {
         return None;
     }
     behind(tree, path).find(|place| host.present(place).is_some())

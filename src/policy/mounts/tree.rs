@@ -171,7 +171,8 @@ pub(crate) fn hidden(mounts: &Mounts) -> impl Iterator<Item = String> {
 
 /// The host's paths under an entry, where the nearest entry above it grants a part of the host.
 pub(crate) fn behind(tree: &Tree, path: &str) -> impl Iterator<Item = String> {
-    let name = &path[parent(path).len()..];
+    // With its `/`, also where the directory above it is the root.
+    let name = &path[path.rfind('/').unwrap_or(0)..];
     all_bound_at(tree, parent(path)).into_iter().map(move |around| join(&around, name))
 }
 
