@@ -74,6 +74,8 @@ pub(crate) enum Command {
     /// Kill a sandbox, and wait until nothing is left of it
     #[command(after_help = "Example, with name = \"build\" in its profile:\n  stockade kill build")]
     Kill(Running),
+    /// List what a target changed in a kept upper, export it, or throw it away
+    Changes(Changed),
     /// Write a commented profile to start from
     New(New),
     /// Print the JSON Schema of profiles, for editors
@@ -444,6 +446,55 @@ pub(crate) struct Running {
     /// Names of sandboxes, as the key `name` of their profiles gives them
     #[arg(value_name = "SANDBOX", required = true)]
     pub names: Vec<String>,
+}
+
+// What is done with a kept upper.
+#[derive(Debug, Args)]
+#[command(
+    after_help = CHANGES,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub(crate) struct Changed {
+    /// Show what is different in files of text
+    #[arg(long)]
+    pub diff: bool,
+    /// The format of the output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// The directory of a kept upper, as `upper` of an entry with `layers` names it
+    #[arg(value_name = "DIR", required = true)]
+    pub directory: Option<String>,
+    /// What to do; if not set: list them.
+    #[command(subcommand)]
+    pub what: Option<ChangesCommand>,
+}
+
+const CHANGES: &str = "\
+Each line is a letter and a path below the entry's own: A added, M changed,
+D removed, T replaced by another kind of file.
+Examples:
+  stockade changes --diff /srv/state
+  stockade changes export /srv/state changes.tar";
+
+// What to do with changes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChangesCommand {
+    /// Write them as a layer: a tar file with the whiteouts of OCI images
+    Export {
+        /// The directory of a kept upper
+        #[arg(value_name = "DIR")]
+        directory: String,
+        /// The file to write
+        #[arg(value_name = "FILE")]
+        file: String,
+    },
+    /// Remove a kept upper with all that is in it
+    Discard {
+        /// The directory of a kept upper
+        #[arg(value_name = "DIR")]
+        directory: String,
+    },
 }
 
 // A profile to be written.

@@ -1,5 +1,6 @@
 //! The commands: thin. They load, plan and launch, and they print.
 
+mod changes;
 mod check;
 mod completions;
 mod control;
@@ -98,6 +99,7 @@ fn dispatch(cli: Cli) -> u8 {
         Command::Thaw(running) => control::control(Action::Thaw, running),
         Command::Stop(running) => control::control(Action::Stop, running),
         Command::Kill(running) => control::control(Action::Kill, running),
+        Command::Changes(what) => changes::changes(what),
         Command::New(what) => new::new(what),
         Command::Schema => schema::schema(),
         Command::Reference => reference::reference(),

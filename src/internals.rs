@@ -103,6 +103,9 @@ pub mod kernel {
     }
 }
 pub mod launch {
+    pub mod changes {
+        pub use crate::launch::changes::{Attributes, attributes};
+    }
     pub mod helper {
         pub use crate::launch::helper::{About, End, Helper, Inside, Next};
         pub mod denial {

@@ -9,6 +9,7 @@
 mod calling;
 pub(crate) mod cause;
 mod cgroup;
+pub(crate) mod changes;
 mod child;
 mod content;
 mod control;

@@ -589,6 +589,126 @@ pub(crate) fn describe(fd: RawFd) -> Result<Described> {
     })
 }
 
+/// What a name in a directory is (statx(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Looked {
+    /// `stx_mode`.
+    pub mode: u32,
+    pub owner: u32,
+    pub group: u32,
+    pub size: u64,
+    /// `stx_blocks`, of 512 bytes.
+    pub blocks: u64,
+    /// Major and minor number of a node.
+    pub node: (u32, u32),
+    /// The file system's number, and the file's in it.
+    pub inode: (u64, u64),
+    /// `stx_nlink`.
+    pub links: u32,
+    /// `stx_mnt_id`.
+    pub mount: u64,
+    /// `stx_ctime`: seconds and nanoseconds.
+    pub changed: (i64, u32),
+    /// `stx_mtime`.
+    pub written: (i64, u32),
+}
+
+/// statx(2) of a name in a directory, links not followed; of the descriptor itself where the name
+/// is empty.
+pub(crate) fn look(dir: RawFd, name: &CStr) -> Result<Looked> {
+    // SAFETY: all zeroes is a valid statx.
+    let mut stat: libc::statx = unsafe { std::mem::zeroed() };
+    let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | libc::AT_EMPTY_PATH;
+    let mask = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
+    done(call!(libc::SYS_statx, dir, name.as_ptr(), flags, mask, &raw mut stat))?;
+    let device = |major: u32, minor: u32| u64::from(major) << 32 | u64::from(minor);
+    Ok(Looked {
+        mode: stat.stx_mode.into(),
+        owner: stat.stx_uid,
+        group: stat.stx_gid,
+        size: stat.stx_size,
+        blocks: stat.stx_blocks,
+        node: (stat.stx_rdev_major, stat.stx_rdev_minor),
+        inode: (device(stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino),
+        links: stat.stx_nlink,
+        mount: stat.stx_mnt_id,
+        changed: (stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
+        written: (stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
+    })
+}
+
+/// getdents64(2): records of an open directory, as the kernel writes them; 0 at its end.
+pub(crate) fn read_directory(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
+    check(call!(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), buffer.len()))
+        .map(|count| count as usize)
+}
+
+/// readlinkat(2) of a name in a directory.
+pub(crate) fn read_link_at(dir: RawFd, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
+    check(call!(libc::SYS_readlinkat, dir, name.as_ptr(), buffer.as_mut_ptr(), buffer.len()))
+        .map(|count| count as usize)
+}
+
+/// The names of an open file's extended attributes, each with a zero at its end (flistxattr(2)).
+pub(crate) fn attribute_names(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
+    check(call!(libc::SYS_flistxattr, fd, buffer.as_mut_ptr(), buffer.len()))
+        .map(|count| count as usize)
+}
+
+/// An extended attribute of an open file (fgetxattr(2)); how long it is.
+pub(crate) fn attribute_of(fd: RawFd, name: &CStr, value: &mut [u8]) -> Result<usize> {
+    check(call!(libc::SYS_fgetxattr, fd, name.as_ptr(), value.as_mut_ptr(), value.len()))
+        .map(|length| length as usize)
+}
+
+/// unlinkat(2) of a name in a directory, or of a directory that is empty.
+pub(crate) fn unlink_at(dir: RawFd, name: &CStr, is_directory: bool) -> Result {
+    let flags = if is_directory { libc::AT_REMOVEDIR } else { 0 };
+    done(call!(libc::SYS_unlinkat, dir, name.as_ptr(), flags))
+}
+
+/// renameat2(2).
+pub(crate) fn rename_at(from: RawFd, old: &CStr, to: RawFd, new: &CStr, flags: u32) -> Result {
+    done(call!(libc::SYS_renameat2, from, old.as_ptr(), to, new.as_ptr(), flags))
+}
+
+/// chmod(2) of what a descriptor of O_PATH names, by its name in /proc.
+pub(crate) fn chmod_held(fd: RawFd, mode: u32) -> Result {
+    let mut name = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0";
+    let (mut left, mut digits) = (fd.max(0), [0; 10]);
+    let mut count = 0;
+    while count == 0 || left > 0 {
+        digits[count] = b'0' + (left % 10) as u8;
+        left /= 10;
+        count += 1;
+    }
+    for (place, digit) in name[14..].iter_mut().zip(digits[..count].iter().rev()) {
+        *place = *digit;
+    }
+    done(call!(libc::SYS_fchmodat, libc::AT_FDCWD, name.as_ptr(), mode))
+}
+
+/// lseek(2): a directory from its beginning.
+pub(crate) fn rewind(fd: RawFd) -> Result {
+    done(call!(libc::SYS_lseek, fd, 0, libc::SEEK_SET))
+}
+
+/// pread(2).
+pub(crate) fn read_at(fd: RawFd, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    check(call!(libc::SYS_pread64, fd, buffer.as_mut_ptr(), buffer.len(), offset))
+        .map(|count| count as usize)
+}
+
+/// lseek(2), SEEK_DATA: where the next bytes of a file begin that are no hole; ENXIO: none do.
+pub(crate) fn next_data(fd: RawFd, offset: u64) -> Result<u64> {
+    check(call!(libc::SYS_lseek, fd, offset, libc::SEEK_DATA)).map(|offset| offset as u64)
+}
+
+/// lseek(2), SEEK_HOLE: where they end.
+pub(crate) fn next_hole(fd: RawFd, offset: u64) -> Result<u64> {
+    check(call!(libc::SYS_lseek, fd, offset, libc::SEEK_HOLE)).map(|offset| offset as u64)
+}
+
 /// An option of a socket that is an `int` (getsockopt(2), SOL_SOCKET).
 pub(crate) fn socket_option(fd: RawFd, name: c_int) -> Result<i32> {
     let (mut value, mut size): (i32, libc::socklen_t) = (0, 4);

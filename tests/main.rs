@@ -20,6 +20,8 @@ mod attacks;
 mod beside;
 // The target's capability sets are those of capabilities(7).
 mod capabilities;
+// What a target changed in a kept upper is listed, exported and thrown away, whatever lies there.
+mod changes;
 // The profile `landlock` works in a container that lets no namespace be made.
 mod containers;
 // `ps`, `freeze`, `thaw`, `stop` and `kill` do what they say to a sandbox with a name.

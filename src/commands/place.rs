@@ -90,16 +90,24 @@ impl Place {
 
     /// Writes the text there, and nothing else is in it.
     pub(super) fn put(self, text: &[u8]) -> io::Result<()> {
+        self.fill(|out| out.write_all(text))
+    }
+
+    /// The same with what is written bit by bit: where that fails, the name has what it had.
+    pub(super) fn fill(
+        self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
         match self {
-            Place::Open(mut file) => file.write_all(text),
+            Place::Open(mut file) => write(&mut file),
             Place::Whole(mut file) => {
                 file.set_len(0)?;
-                file.write_all(text)
+                write(&mut file)
             }
             Place::In { directory, name } => {
                 let (draft, mut file) = draft(&directory, &name)?;
                 let written =
-                    file.write_all(text).and_then(|()| fs::rename(&draft, at(&directory, &name)));
+                    write(&mut file).and_then(|()| fs::rename(&draft, at(&directory, &name)));
                 if written.is_err() {
                     drop(fs::remove_file(&draft));
                 }

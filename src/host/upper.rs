@@ -1,6 +1,6 @@
 //! The record of a kept upper: the file `stockade` of its directory, which marks the directory as
-//! one of stockade's own and says what lies below it. Plain data; launch writes it, and whoever
-//! reads an upper believes it as far as it has the right form.
+//! one of stockade's own and says what lies below it. Plain data: launch writes it, and believes one
+//! that it reads as far as it has the right form.
 //!
 //! ```text
 //! DIR/            0700, of the caller
@@ -9,6 +9,7 @@
 //! DIR/stockade    this record, one line of JSON; flock(2) is held on it while the upper is used
 //! ```
 
+use crate::text::{bytes, paths};
 use serde::{Deserialize, Serialize};
 
 /// The file of the record.
@@ -18,7 +19,7 @@ pub const UPPER: &str = "upper";
 /// The directory that overlayfs works in.
 pub const WORK: &str = "work";
 /// The one format that is there.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 /// More than any record has: 500 layers of the longest paths (PATH_MAX), each byte escaped.
 pub const LARGEST: u64 = 16 << 20;
 
@@ -62,11 +63,47 @@ impl Upper {
         (known && paths && plain(&record.path)).then_some(record)
     }
 
+    /// How a path below the top (without a `/` before it) lies to the entries that are mounted over
+    /// it.
+    pub(crate) fn cover(&self, path: &[u8]) -> Cover {
+        let inside = self.mounts.iter().filter_map(|mount| {
+            let below = paths::below(mount, &self.path)?;
+            Some(bytes::bytes(below.trim_start_matches('/')).into_owned())
+        });
+        let mut cover = Cover::Free;
+        for mount in inside {
+            if is_below(path, &mount) {
+                return Cover::Covered;
+            }
+            if is_below(&mount, path) {
+                cover = Cover::Above;
+            }
+        }
+        cover
+    }
+
     /// Whether what a target changed can be put where its layer is: the one layer is the host's
     /// tree at the entry's own path.
     pub fn is_of_the_host(&self) -> bool {
         matches!(&self.layers[..], [only] if *only == self.path)
     }
+}
+
+/// How a path lies to entries of `[mounts]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cover {
+    /// None is at it, above it or below it.
+    Free,
+    /// One is at it or above it: the target's change there is of what the entry covers.
+    Covered,
+    /// One is below it.
+    Above,
+}
+
+/// Whether a path is another, or below it.
+fn is_below(path: &[u8], base: &[u8]) -> bool {
+    base.is_empty()
+        || path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 #[cfg(test)]
@@ -95,6 +132,23 @@ mod tests {
             r#"{"format":1,"path":"/w","layers":[],"pid":0} {}"#,
         ] {
             assert_eq!(Upper::parse(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_entries_cover_is_known() {
+        let text =
+            r#"{"format":1,"path":"/work","layers":[],"pid":0,"mounts":["/work/a/b","/other"]}"#;
+        let record = Upper::parse(text.as_bytes()).unwrap();
+        for (path, cover) in [
+            ("a/b", Cover::Covered),
+            ("a/b/c", Cover::Covered),
+            ("a/bc", Cover::Free),
+            ("a", Cover::Above),
+            ("", Cover::Above),
+            ("other", Cover::Free),
+        ] {
+            assert_eq!(record.cover(path.as_bytes()), cover, "{path}");
         }
     }
 }

@@ -24,6 +24,7 @@ const TEXTS: &[(&[&str], &str)] = &[
     (&["seccomp"], include_str!("explain/seccomp.txt")),
     (&["limits"], include_str!("explain/limits.txt")),
     (&["network"], include_str!("explain/network.txt")),
+    (&["changes"], include_str!("explain/changes.txt")),
 ];
 
 /// The explanation of a code.

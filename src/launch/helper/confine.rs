@@ -25,7 +25,7 @@ pub type Calls = Vec<(&'static str, Rule)>;
 
 /// The first part, while it may do anything: what it has of the launcher goes, but these
 /// descriptors. It gives a descriptor of the directory that it reads, or -1.
-pub(super) fn leave_the_launcher(
+pub(in crate::launch) fn leave_the_launcher(
     name: &CStr,
     confinement: &Confinement,
     keep: &mut [RawFd],
@@ -47,6 +47,14 @@ pub(super) fn give_up_rights(
     end: End,
     directory: RawFd,
 ) -> sys::Result<RawFd> {
+    drop_rights(confinement, end)?;
+    let trees = Some(directory).filter(|fd| *fd >= 0);
+    let is_restricted = restrict_to(trees, ::landlock::AccessFs::ReadFile as u64)?;
+    Ok(if is_restricted { directory } else { -1 })
+}
+
+/// Its ids and capabilities go, and no other process may look into it.
+pub(in crate::launch) fn drop_rights(confinement: &Confinement, end: End) -> sys::Result {
     if let Some((user, group)) = confinement.ids {
         sys::setgroups(&[])?;
         sys::setresgid(group)?;
@@ -64,26 +72,29 @@ pub(super) fn give_up_rights(
         // has closed its end of the records, and the first record fails.
         sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
     }
-    restrict_to(directory)
+    Ok(())
 }
 
-/// Landlock, where this kernel has it: files are read below one directory, or none. A process of a
-/// domain cannot look into one outside of it (ptrace(2)), so the files of `/proc` that show memory,
-/// environment or descriptors stay shut.
-fn restrict_to(directory: RawFd) -> sys::Result<RawFd> {
-    let Ok(abi) = sys::landlock_abi() else { return Ok(-1) };
+/// Landlock, where this kernel has it, which it says: files are used below some directories as
+/// `access` says, and none beside them. A process of a domain cannot look into one outside of it
+/// (ptrace(2)), so the files of `/proc` that show memory, environment or descriptors stay shut.
+pub(in crate::launch) fn restrict_to(
+    directories: impl IntoIterator<Item = RawFd>,
+    access: u64,
+) -> sys::Result<bool> {
+    let Ok(abi) = sys::landlock_abi() else { return Ok(false) };
     let all = landlock::strictest(abi);
     let ruleset = sys::landlock_ruleset(all.handled.0, all.ports, all.scoped)?;
-    if directory >= 0 {
-        sys::landlock_allow(ruleset, directory, ::landlock::AccessFs::ReadFile as u64)?;
+    for directory in directories {
+        sys::landlock_allow(ruleset, directory, access)?;
     }
     sys::landlock_restrict(ruleset, abi, false)?;
     sys::close(ruleset)?;
-    Ok(directory)
+    Ok(true)
 }
 
 /// The last part.
-pub(super) fn filter(calls: Calls) -> sys::Result {
+pub(in crate::launch) fn filter(calls: Calls) -> sys::Result {
     let program = Box::leak(Program::empty());
     program.fill(seccomp::compile(&Filter::only(calls)));
     sys::seccomp_filter(program)

@@ -1,0 +1,134 @@
+//! `stockade changes`: what a target changed in a kept upper, and what becomes of it.
+
+mod diff;
+mod list;
+
+use super::{FAILED, Failed, place, warn};
+use crate::cli::{Changed, ChangesCommand};
+use crate::launch::changes::{Contents, Kept, Refused, Stop, Stopped, discard, export};
+use crate::text::bytes;
+use crate::text::problem::{Problem, errno_words, escape};
+use crate::text::shell::shell_word;
+use crate::text::source::Span;
+
+type Result<T = ()> = std::result::Result<T, Box<Problem>>;
+
+pub(super) fn changes(changed: Changed) -> u8 {
+    let Changed { diff, format, directory, what } = changed;
+    let done = match (what, directory) {
+        (None, Some(directory)) => list::list(&directory, diff, format),
+        (Some(ChangesCommand::Export { directory, file }), _) => write(&directory, &file),
+        (Some(ChangesCommand::Discard { directory }), _) => remove(&directory),
+        (None, None) => return FAILED,
+    };
+    match done {
+        Ok(()) => 0,
+        Err(problem) => Failed::of(*problem).print(format),
+    }
+}
+
+fn wrong(code: &'static str, message: String) -> Box<Problem> {
+    Box::new(Problem::new(code, Span::NOWHERE, message))
+}
+
+/// Opens a kept upper to do something with it.
+fn open(act: &str, directory: &str) -> Result<Kept> {
+    Kept::open(directory).map_err(|why| refused(act, directory, &why))
+}
+
+/// The same, and nobody else uses it meanwhile.
+fn take(act: &str, directory: &str) -> Result<Kept> {
+    let kept = open(act, directory)?;
+    kept.lock().map_err(|why| refused(act, directory, &why))?;
+    Ok(kept)
+}
+
+/// Why something is not done with a directory.
+fn refused(act: &str, directory: &str, why: &Refused) -> Box<Problem> {
+    let cannot = |code, why: &str| wrong(code, format!("cannot {act} `{directory}`: {why}"));
+    let shown = shell_word(directory);
+    match why {
+        Refused::Errno(errno) => cannot("changes::directory", &errno_words(*errno)),
+        Refused::NotKept => {
+            let problem = cannot("changes::directory", "it is no kept upper");
+            problem.help("name the directory that `upper` of an entry with `layers` names").into()
+        }
+        Refused::NotOurs => {
+            let problem = cannot("changes::directory", "it is not the caller's alone");
+            problem.help(format!("see who made it: ls -lan {shown}")).into()
+        }
+        Refused::Unreadable => cannot(
+            "changes::directory",
+            "this version of stockade does not write what its file `stockade` has",
+        ),
+        Refused::Held(pid) => {
+            let by = pid.map_or(String::new(), |pid| format!(" of the launcher {pid}"));
+            let problem = cannot("changes::held", &format!("a running sandbox{by} uses it"));
+            problem.help("wait until that has ended; those with a name: stockade ps").into()
+        }
+        Refused::Layer(path, errno) => {
+            let why = format!("its layer `{path}` cannot be opened: {}", errno_words(*errno));
+            cannot("changes::layer", &why)
+        }
+    }
+}
+
+/// Why the reading of it ended early.
+fn stopped(act: &str, directory: &str, Stopped { stop, path }: &Stopped) -> Box<Problem> {
+    let at = escape(&bytes::text(path));
+    let why = match stop {
+        Stop::Errno(libc::EPIPE) => "the process that reads it has ended early".to_owned(),
+        Stop::Errno(errno) if path.is_empty() => errno_words(*errno),
+        Stop::Errno(errno) => format!("`{at}` in it: {}", errno_words(*errno)),
+        Stop::Foreign(name) => format!(
+            "`{at}` in it has the attribute `{}`, by which another engine means something else",
+            bytes::text(name)
+        ),
+        Stop::TooLong => "a path in it is longer than a mebibyte".to_owned(),
+        Stop::TooMany => "a directory in it has more names than are read".to_owned(),
+        Stop::Moved => format!("`{at}` in it changed while it was read"),
+    };
+    let problem = wrong("launch::upper", format!("cannot {act} `{directory}`: {why}"));
+    match stop {
+        Stop::Moved => problem.help("try it again once no sandbox uses it").into(),
+        _ => problem,
+    }
+}
+
+fn remove(directory: &str) -> Result {
+    let act = "discard";
+    let kept = take(act, directory)?;
+    discard(&kept, directory).map_err(|why| refused(act, directory, &why))
+}
+
+fn write(directory: &str, file: &str) -> Result {
+    let act = "export";
+    let kept = take(act, directory)?;
+    let layers = kept.layers().map_err(|why| refused(act, directory, &why))?;
+    let mut reader =
+        kept.read(&layers, Contents::After).map_err(|why| refused(act, directory, &why))?;
+    let cannot = |why: String| wrong("changes::file", format!("cannot write {file}: {why}"));
+    let reason =
+        |error: &std::io::Error| error.raw_os_error().map_or(error.to_string(), errno_words);
+    let place = place::Place::find(&bytes::path(file)).map_err(|error| cannot(reason(&error)))?;
+    let mut outcome = Ok(export::Left::default());
+    let written = place.fill(|out| {
+        outcome = export::export(&mut reader, &kept.record, out);
+        match &outcome {
+            Err(export::Failed::Writing(error)) => Err(std::io::Error::new(error.kind(), "")),
+            Err(export::Failed::Reading(_)) => Err(std::io::Error::other("")),
+            Ok(_) => Ok(()),
+        }
+    });
+    match outcome {
+        Ok(left) => {
+            written.map_err(|error| cannot(reason(&error)))?;
+            for (path, why) in &left.0 {
+                warn(&format!("stockade: left out {}: {why}\n", escape(&bytes::text(path))));
+            }
+            Ok(())
+        }
+        Err(export::Failed::Writing(error)) => Err(cannot(reason(&error))),
+        Err(export::Failed::Reading(why)) => Err(stopped(act, directory, &why)),
+    }
+}

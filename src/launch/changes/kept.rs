@@ -1,0 +1,134 @@
+//! The directory of a kept upper, opened: whose it is, what it records, and who uses it.
+//!
+//! A target has what lies in `upper` and nothing beside it. All else here is the caller's own; a
+//! directory that another user could have made or can change is refused.
+
+use super::{Contents, Reader};
+use crate::host::upper::{LARGEST, RECORD, UPPER, Upper};
+use crate::sys::{self, Errno, Looked};
+use crate::text::bytes;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// A kept upper.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub record: Upper,
+    /// Its directory.
+    pub(super) directory: File,
+    pub(super) upper: File,
+    /// The file of the record, whose lock is that of the whole.
+    pub(super) file: File,
+}
+
+/// Why a directory is none, or cannot be used now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Errno(i32),
+    /// It has no file that marks it as one.
+    NotKept,
+    /// It is not the caller's alone.
+    NotOurs,
+    /// What its file says is not what this version writes.
+    Unreadable,
+    /// A sandbox uses it, of the launcher with this number, as far as that is known.
+    Held(Option<i32>),
+    /// A layer of it cannot be opened.
+    Layer(String, i32),
+}
+
+impl From<Errno> for Refused {
+    fn from(Errno(errno): Errno) -> Refused {
+        Refused::Errno(errno)
+    }
+}
+
+/// The name of a path of the host.
+pub(super) fn name(text: &str) -> Result<CString, Errno> {
+    CString::new(&*bytes::bytes(text)).map_err(|_| Errno(libc::EINVAL))
+}
+
+fn file(fd: RawFd) -> File {
+    File::from(sys::owned(fd))
+}
+
+/// Opens a directory that is the caller's alone.
+fn own_directory(dir: RawFd, path: &CStr, flags: i32) -> Result<File, Refused> {
+    let directory = file(sys::openat(dir, path, libc::O_RDONLY | libc::O_DIRECTORY | flags, 0)?);
+    Ok(directory)
+}
+
+fn is_own(looked: &Looked) -> bool {
+    looked.owner == nix::unistd::geteuid().as_raw()
+}
+
+impl Kept {
+    pub(crate) fn open(path: &str) -> Result<Kept, Refused> {
+        let directory = own_directory(libc::AT_FDCWD, &name(path)?, 0)?;
+        let fd = directory.as_raw_fd();
+        let looked = sys::look(fd, c"")?;
+        let mark = name(RECORD)?;
+        match sys::look(fd, &mark) {
+            Err(Errno(libc::ENOENT)) => return Err(Refused::NotKept),
+            Ok(mark) if mark.mode & libc::S_IFMT != libc::S_IFREG => return Err(Refused::NotKept),
+            other => other?,
+        };
+        if !is_own(&looked) || looked.mode & 0o077 != 0 {
+            return Err(Refused::NotOurs);
+        }
+        let flags = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let file = file(sys::openat(fd, &mark, flags, 0)?);
+        let looked = sys::look(file.as_raw_fd(), c"")?;
+        if !is_own(&looked) || looked.mode & 0o022 != 0 {
+            return Err(Refused::NotOurs);
+        }
+        let mut text = vec![];
+        (&file)
+            .take(LARGEST)
+            .read_to_end(&mut text)
+            .map_err(|error| Refused::Errno(error.raw_os_error().unwrap_or(libc::EIO)))?;
+        let record = Upper::parse(&text).ok_or(Refused::Unreadable)?;
+        let upper = own_directory(fd, &name(UPPER)?, libc::O_NOFOLLOW)?;
+        Ok(Kept { record, directory, upper, file })
+    }
+
+    /// Takes it for itself until its end.
+    pub(crate) fn lock(&self) -> Result<(), Refused> {
+        match sys::lock(self.file.as_raw_fd()) {
+            Err(Errno(libc::EWOULDBLOCK)) => Err(Refused::Held(self.holder())),
+            other => Ok(other?),
+        }
+    }
+
+    /// Whether a sandbox uses it at this moment. Nobody finds it taken because of that for longer.
+    pub(crate) fn held(&self) -> Result<(), Refused> {
+        let fd = self.directory.as_raw_fd();
+        let again = file(sys::openat(fd, &name(RECORD)?, libc::O_RDONLY | libc::O_NOFOLLOW, 0)?);
+        match sys::lock(again.as_raw_fd()) {
+            Err(Errno(libc::EWOULDBLOCK)) => Err(Refused::Held(self.holder())),
+            other => Ok(other?),
+        }
+    }
+
+    fn holder(&self) -> Option<i32> {
+        Some(self.record.pid).filter(|pid| *pid > 0)
+    }
+
+    /// Its layers, the lowest first.
+    pub(crate) fn layers(&self) -> Result<Vec<File>, Refused> {
+        let open = |path: &String| {
+            let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+            let opened = name(path).and_then(|name| sys::openat(libc::AT_FDCWD, &name, flags, 0));
+            opened.map(file).map_err(|Errno(errno)| Refused::Layer(path.clone(), errno))
+        };
+        self.record.layers.iter().map(open).collect()
+    }
+
+    /// Begins to read it.
+    pub(crate) fn read(&self, layers: &[File], contents: Contents) -> Result<Reader, Refused> {
+        let layers: Vec<RawFd> = layers.iter().map(File::as_raw_fd).collect();
+        Ok(Reader::start(self.upper.as_raw_fd(), &layers, contents)?)
+    }
+}
