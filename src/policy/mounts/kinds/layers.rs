@@ -99,12 +99,12 @@ impl Layers {
 
     /// Takes note of an upper that the inherited entry had and this one does not repeat.
     pub(crate) fn replaces(&mut self, inherited: &Layers) {
-        self.lost = inherited.upper.clone().filter(|_| self.upper.is_none());
+        self.lost = inherited.upper.filter(|_| self.upper.is_none());
     }
 
     /// The same with that upper.
     pub(crate) fn with_lost(&self) -> Option<Layers> {
-        let upper = Some(self.lost.clone().filter(|_| self.upper.is_none())?);
+        let upper = Some(self.lost.filter(|_| self.upper.is_none())?);
         Some(Layers { upper, lost: None, ..self.clone() })
     }
 
