@@ -135,6 +135,9 @@ pub(crate) struct Facts {
     pub manager: Manager,
     /// Mandatory access controls that are on.
     pub modules: Vec<Module>,
+    /// Whether systemd lets nothing run but what lies on a signed dm-verity device
+    /// (RestrictFileSystemAccess= of systemd-system.conf(5), since version 261).
+    pub signed_alone: bool,
     /// Signs of a container around all this.
     pub container: Option<String>,
     /// Directories that the caller works in and that are mounted noexec.

@@ -18,6 +18,7 @@ use crate::text::problem::Problems;
 use crate::text::source::Sources;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access};
+use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 impl Facts {
@@ -62,6 +63,7 @@ impl Facts {
             cgroups: cgroups(&caller),
             manager: manager(&caller),
             modules: modules(),
+            signed_alone: signed_alone(),
             container: container(),
             noexec: noexec(&caller),
             core_limit: sys::get_rlimit(libc::RLIMIT_CORE).map_or(u64::MAX, |(_, hard)| hard),
@@ -316,6 +318,44 @@ fn modules() -> Vec<Module> {
     found
 }
 
+/// Where systemd looks for its settings, from the weakest directory.
+const OF_SYSTEMD: &[&str] =
+    &["/usr/lib/systemd", "/usr/local/lib/systemd", "/run/systemd", "/etc/systemd"];
+
+/// Whether RestrictFileSystemAccess= is in force. systemd sets it only where the kernel insists on
+/// signatures of dm-verity.
+fn signed_alone() -> bool {
+    let insists = text("/sys/module/dm_verity/parameters/require_signatures");
+    if !["Y", "1"].contains(&insists.trim()) {
+        return false;
+    }
+    let main = OF_SYSTEMD.iter().rev().map(|place| text(&format!("{place}/system.conf")));
+    let main = main.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+    // Of one name the strongest directory's counts, and names are read in their order.
+    let mut more = BTreeMap::new();
+    for place in OF_SYSTEMD {
+        let entries = std::fs::read_dir(format!("{place}/system.conf.d")).into_iter().flatten();
+        let files =
+            entries.flatten().filter(|entry| entry.path().extension() == Some("conf".as_ref()));
+        more.extend(files.map(|entry| (entry.file_name(), entry.path())));
+    }
+    let more = more.into_values().filter_map(|path| std::fs::read_to_string(path).ok());
+    let files: Vec<String> = std::iter::once(main).chain(more).collect();
+    restricts(&files, &text("/proc/cmdline"))
+}
+
+/// What the last setting says; the kernel's command line is stronger than the files.
+fn restricts(files: &[String], command_line: &str) -> bool {
+    let words = command_line.split_whitespace();
+    let on_line =
+        words.rev().find_map(|word| word.strip_prefix("systemd.restrict_filesystem_access="));
+    let lines = files.iter().flat_map(|text| text.lines());
+    let pairs = lines.filter_map(|line| line.split_once('='));
+    let in_files = pairs.rev().find(|(key, _)| key.trim() == "RestrictFileSystemAccess");
+    let value = on_line.or(in_files.map(|(_, value)| value.trim())).unwrap_or_default();
+    !["", "no", "n", "false", "f", "off", "0"].contains(&value.to_ascii_lowercase().as_str())
+}
+
 /// Every sign of a container: what engines leave behind (podman, docker, systemd's
 /// CONTAINER_INTERFACE), and a user namespace that is not the first. A file alone stays where an
 /// image became a machine of its own, so none stands for the others.
@@ -378,6 +418,26 @@ mod tests {
                 .into_iter()
                 .all(|inode| not_the_first(inode).is_some())
         );
+    }
+
+    #[test]
+    fn the_last_setting_of_systemd_counts_and_the_command_line_over_all() {
+        let files =
+            |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let on = "[Manager]\nRestrictFileSystemAccess = yes\n";
+        let off = "[Manager]\nRestrictFileSystemAccess=No\n";
+        for (texts, line, restricted) in [
+            (vec![], "", false),
+            (vec!["[Manager]\n#RestrictFileSystemAccess=yes\n"], "quiet", false),
+            (vec![on], "", true),
+            (vec![on, off], "", false),
+            (vec![off, on], "", true),
+            (vec![on], "ro systemd.restrict_filesystem_access=0", false),
+            (vec![off], "systemd.restrict_filesystem_access=1 quiet", true),
+            (vec![on, "[Manager]\nRestrictFileSystemAccess=\n"], "", false),
+        ] {
+            assert_eq!(restricts(&files(&texts), line), restricted, "{texts:?} {line}");
+        }
     }
 
     #[test]

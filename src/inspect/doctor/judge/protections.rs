@@ -166,6 +166,16 @@ pub(super) fn modules(facts: &Facts) -> Line {
         .filter(|module| module.confined && module.enforcing)
         .map(|module| module.name)
         .collect();
+    if facts.signed_alone {
+        let what = "systemd lets programs on signed dm-verity devices alone run \
+                    (RestrictFileSystemAccess=)";
+        let value = if value.is_empty() { what.into() } else { format!("{value}; {what}") };
+        return Line::less(NAME, State::Limited, value, signed_lost(facts.kernel)).fix(Fix::Words(
+            "bind such directories instead of merging them; boot Linux 7.2 or newer with systemd 262 \
+             or newer for layers on such devices"
+                .into(),
+        ));
+    }
     if facts.modules.is_empty() {
         return Line::ok(NAME, "neither AppArmor nor SELinux is on");
     }
@@ -176,4 +186,15 @@ pub(super) fn modules(facts: &Facts) -> Line {
     let lost = format!("whatever the policy of {} denies, inside as well", confined.join(" and "));
     Line::less(NAME, State::Limited, value, lost)
         .fix(Fix::Words("see the denials: journalctl -k --grep 'DENIED|avc'".into()))
+}
+
+/// What goes with systemd's restriction: its filter sees the device of overlayfs itself, and only
+/// since Linux 7.2 the one that a layer lies on.
+fn signed_lost(kernel: (u32, u32)) -> &'static str {
+    if kernel < (7, 2) {
+        "programs in merged layers and overlays, whatever they lie on; those that the target writes"
+    } else {
+        "programs in merged layers and overlays of other devices, or of all with systemd 261; those \
+         that the target writes"
+    }
 }

@@ -58,6 +58,7 @@ fn good() -> Facts {
             booted: true,
         },
         modules: vec![],
+        signed_alone: false,
         container: None,
         noexec: vec![],
         core_limit: u64::MAX,
@@ -196,9 +197,15 @@ fn bare() -> Facts {
     facts
 }
 
+/// An image whose systemd lets nothing run that is not signed.
+fn signed() -> Facts {
+    let release = "7.0.9-image".into();
+    Facts { release, kernel: (7, 0), landlock: Some(Ok(9)), signed_alone: true, ..good() }
+}
+
 type Machine = fn() -> Facts;
 
-const MACHINES: [(&str, Machine); 7] = [
+const MACHINES: [(&str, Machine); 8] = [
     ("good", good),
     ("good-for-root", good_for_root),
     ("old", old),
@@ -206,6 +213,7 @@ const MACHINES: [(&str, Machine); 7] = [
     ("ubuntu", ubuntu),
     ("container", container),
     ("bare", bare),
+    ("signed", signed),
 ];
 
 #[test]
@@ -309,6 +317,20 @@ fn what_each_abi_brings_is_what_the_kernel_can_handle_more() {
         let listed = protections::LANDLOCK.iter().any(|(least, ..)| *least == abi as u32);
         assert_eq!(listed, all(abi) != all(abi - 1), "ABI {abi}");
     }
+}
+
+/// Layers on a signed device run since Linux 7.2; before, no program on overlayfs does.
+#[test]
+fn a_restriction_to_signed_programs_says_what_becomes_of_layers() {
+    let lost = |kernel| {
+        let line = protections::modules(&Facts { kernel, ..signed() });
+        (line.state, line.lost.unwrap_or_default())
+    };
+    let (state, all) = lost((7, 1));
+    assert!(state == State::Limited && all.contains("whatever they lie on"), "{all}");
+    let (state, others) = lost((7, 2));
+    assert!(state == State::Limited && others.contains("of other devices"), "{others}");
+    assert_eq!(protections::modules(&good()).state, State::Ok);
 }
 
 #[test]
