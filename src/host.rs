@@ -40,6 +40,8 @@ pub struct Host {
     pub caller: Caller,
     /// The launcher's process id; read only for root.
     pub pid: u32,
+    /// What is where uppers of layers are to be, by the host's path.
+    pub uppers: BTreeMap<String, upper::Place>,
     /// The first of 65,536 host ids that no other sandbox has, or why there are none; read only for
     /// root, where layers are merged.
     pub free_ids: Option<Result<u32, String>>,

@@ -36,6 +36,7 @@ mod supervise;
 mod terminal;
 mod tree;
 pub(crate) mod tries;
+mod uppers;
 mod why;
 
 use crate::launch::registry::LockedEntry;
@@ -176,12 +177,13 @@ pub(crate) fn launch_beside<'t>(
     let mut groups = Groups::new();
     let begun = groups.begun;
     let (mut held, mut helpers) = (None, Helpers::new(tell));
-    let ended = run(plan, &mut groups, &mut held, (&mut helpers, helper));
+    let mut left = vec![];
+    let ended = run(plan, &mut groups, (&mut held, &mut left), (&mut helpers, helper));
     let denials = helpers.finish();
     let account =
         (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
     let fallen = std::mem::take(&mut groups.fallen);
-    let left = groups.remove();
+    left.extend(groups.remove());
     // Last: a run that waits for the name to be free finds all of it gone.
     if let Some(held) = held {
         held.leave();
@@ -200,7 +202,7 @@ pub(crate) fn launch_beside<'t>(
 fn run<'t>(
     plan: &'t Plan,
     groups: &mut Groups,
-    held: &mut Option<LockedEntry>,
+    (held, left): (&mut Option<LockedEntry>, &mut Vec<String>),
     (helpers, helper): (&mut Helpers<'t>, Option<Box<dyn Helper + 't>>),
 ) -> Result<(Outcome, Usage), Failure> {
     find_passed(plan)?;
@@ -216,6 +218,19 @@ fn run<'t>(
     }
     helper.map_or(Ok(()), |helper| helpers.start(helper))?;
     let mut prepared = Prepared::new(plan, groups, helpers)?;
+    let ended = start(plan, &mut prepared, groups, held, helpers);
+    left.extend(prepared.uppers.finish());
+    ended
+}
+
+/// Starts pid 1, and waits for its end.
+fn start<'t>(
+    plan: &'t Plan,
+    prepared: &mut Prepared,
+    groups: &mut Groups,
+    held: &mut Option<LockedEntry>,
+    helpers: &mut Helpers<'t>,
+) -> Result<(Outcome, Usage), Failure> {
     prepared.fit_file_limit(plan).map_err(|errno| own("raise the limit of open files", errno))?;
     // The end of a child that its parent ignores sends no signal and leaves no status (wait(2)):
     // pid 1, a copy of this process, would wait for the target for ever.
@@ -224,7 +239,7 @@ fn run<'t>(
             .map_err(|errno| own("stop ignoring the end of children", errno))?;
     }
     for (index, step) in plan.steps_of(Actor::Launcher) {
-        child::apply(&step.op, index, &mut prepared)
+        child::apply(&step.op, index, prepared)
             .map_err(|errno| why::step_failed(plan, index, errno))?;
     }
     let life = sys::pipe().map_err(|errno| own("make a pipe", errno))?;
@@ -238,9 +253,15 @@ fn run<'t>(
     let flags = plan.cloned().fold(0, |flags, kind| flags | kind.flag());
     let mut pidfd = -1;
     match sys::clone_process(flags, &mut pidfd, groups.to_clone_into()) {
-        Ok(0) => child::run(plan, &mut prepared, pipes),
+        Ok(0) => child::run(plan, prepared, pipes),
         Ok(pid) => {
             helpers.leave_the_sockets();
+            if !prepared.uppers.is_empty() {
+                if plan.ids.maps.as_ref().is_some_and(|maps| maps.helpers) {
+                    prepared.uppers.note_namespace(pid);
+                }
+                prepared.uppers.sweep();
+            }
             let made = idmap::Made::default();
             let mut outside = Outside { pid, pidfd, pipes, plan, groups, held, helpers, made };
             let started =

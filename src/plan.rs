@@ -69,6 +69,11 @@ pub const ORDER: &[(Stage, Actor, &str)] = &[
         "a namespace that the host owns can be entered only before the user namespace is new",
     ),
     (
+        Stage::Uppers,
+        Actor::Launcher,
+        "pid 1 inherits the lock: it ends with the last of the launcher and the sandbox",
+    ),
+    (
         Stage::Outside,
         Actor::Outside,
         "what pid 1 cannot do itself, and how others find it; it waits until the launcher is done",

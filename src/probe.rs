@@ -22,6 +22,7 @@ mod sockets;
 mod streams;
 pub(crate) mod systemd;
 pub(crate) mod trail;
+mod uppers;
 mod view;
 mod walk;
 
@@ -173,6 +174,7 @@ impl Host {
         {
             self.free_ids = Some(ids::free(&caller.registry(), self.pid, &self.taken));
         }
+        self.uppers = uppers::look(&tree, &self.paths);
         self.read_profiles(&tree, with_fs);
         if caller.uid == 0 && *profile.namespaces.tree() == Namespace::Host {
             self.read_above();

@@ -134,6 +134,8 @@ pub enum Stage {
     Terminal,
     /// Host-owned namespaces are entered.
     Join,
+    /// Directories that take what the target writes are locked.
+    Uppers,
     /// What the launcher does for pid 1, which waits meanwhile.
     Outside,
     /// The sandbox enters its control groups.
@@ -169,6 +171,7 @@ impl Stage {
             Stage::Limits => "Limits",
             Stage::Terminal => "Terminal",
             Stage::Join => "Join",
+            Stage::Uppers => "Uppers",
             Stage::Outside => "Outside",
             Stage::Group => "Group",
             Stage::Sources => "Sources",

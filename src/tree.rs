@@ -13,6 +13,7 @@ pub(crate) mod ground;
 pub(crate) mod walk;
 
 use crate::language::value::{ancestors, below, join, parent};
+pub(crate) use ground::Top;
 pub use ground::{Ground, Own, Source, Stack};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};

@@ -684,7 +684,6 @@ fn what_is_not_built_yet_is_refused_and_not_ignored() {
         Desk::new(text).refuses(&format!("main.toml:{place} profile::not-yet"), "is not built yet");
     }
     for text in [
-        "[mounts]\n\"/x\" = { layers = [\"/srv/base\"], upper = \"/srv/state\" }\n",
         "[mounts]\n\"/\" = { image = \"/srv/base.img\" }\n",
         "[mounts]\n\"/x\" = \"cgroup\"\n",
         "[network]\nmode = \"relay\"\n",

@@ -64,14 +64,14 @@ fn files(place: &Place) -> BTreeSet<String> {
 
 /// A sandbox with something to leave: binds for reading and writing, hidden and new files, a
 /// control of its clocks.
-fn profile(place: &Place, command: &str) -> PathBuf {
+fn profile(place: &Place, command: &str, mounts: &str) -> PathBuf {
     place.folder("data", As::User);
     place.file("sub/file", "text");
     let at = place.path.display();
     let mounts = format!(
         "\"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/hidden/file\" = {{ hide = true }}\n\"/data\" \
          = {{ bind = \"{at}/data\", access = \"rw\" }}\n\
-         \"/text\" = {{ text = \"x\" }}"
+         \"/text\" = {{ text = \"x\" }}\n{mounts}"
     );
     let process = format!("stdin = {{ file = \"{at}/sub/file\" }}\ncommand = {command}\n");
     place.file("profile.toml", &format!("{}[process]\n{process}", system(&mounts)))
@@ -79,19 +79,37 @@ fn profile(place: &Place, command: &str) -> PathBuf {
 
 #[test]
 fn a_launcher_killed_at_any_call_leaves_nothing() {
-    killed_at_any_call("");
+    killed_at_any_call("", |_| String::new());
 }
 
 /// The same with a process that answers for denied calls.
 #[test]
 fn one_that_tells_of_denials_and_is_killed_at_any_call_leaves_nothing() {
-    killed_at_any_call("[seccomp.rules]\nsync = \"notify\"\n");
+    killed_at_any_call("[seccomp.rules]\nsync = \"notify\"\n", |_| String::new());
 }
 
 /// The same with a process that ends a target which is pid 1 itself.
 #[test]
 fn one_with_a_target_that_is_pid_1_and_is_killed_at_any_call_leaves_nothing() {
-    killed_at_any_call("init = false\n");
+    killed_at_any_call("init = false\n", |_| String::new());
+}
+
+/// The same with directories on disk for what is written on top of layers: one is removed by the next
+/// run, and that uses the one that is kept.
+#[test]
+fn one_that_writes_to_disk_and_is_killed_at_any_call_leaves_nothing_to_the_next_run() {
+    killed_at_any_call("", |place| {
+        let uppers = place.folder("uppers", As::User);
+        if is_root() {
+            std::os::unix::fs::chown(&uppers, Some(0), Some(0)).unwrap();
+        }
+        let layers = format!("layers = [\"{}/sub\"]", place.path.display());
+        let uppers = uppers.display();
+        format!(
+            "\"/thrown\" = {{ {layers}, upper = {{ discard = \"{uppers}\" }} }}\n\"/kept\" = {{ {layers}, \
+             upper = \"{uppers}/kept\" }}\n"
+        )
+    });
 }
 
 /// How many calls the launcher makes. What it waits for may come together or one by one, so runs
@@ -120,24 +138,35 @@ fn killed_at(place: &Place, who: As, profile: &Path, ordinal: usize) -> Output {
     output
 }
 
-fn killed_at_any_call(more: &str) {
+/// Without FULL every eleventh call of a profile with further mounts.
+fn killed_at_any_call(more: &str, mounts: fn(&Place) -> String) {
     for who in As::all() {
         let place = Place::new();
         if tool(&place).is_none() {
             return;
         }
-        let profile = profile(&place, &format!("[\"sleep\", \"0.02\"]\n{more}"));
+        let mounts = mounts(&place);
+        let uppers = place.path.join("uppers");
+        if let (true, Some(id)) = (uppers.exists(), who.id()) {
+            std::os::unix::fs::chown(&uppers, Some(id), Some(id)).unwrap();
+        }
+        let is_whole = mounts.is_empty() || std::env::var_os("FULL").is_some();
+        let profile = profile(&place, &format!("[\"sleep\", \"0.02\"]\n{more}"), &mounts);
         let count = calls_of_the_launcher(&place, *who, &profile);
         assert!(count > 60, "{count}");
         let (before, mounted) = (files(&place), mounts_of(&place));
         let next = AtomicUsize::new(1);
         std::thread::scope(|scope| {
-            for _ in 0..4 {
+            // One sandbox at a time has a directory that is kept.
+            for _ in 0..if mounts.is_empty() { 4 } else { 1 } {
                 scope.spawn(|| {
                     loop {
                         let ordinal = next.fetch_add(1, Ordering::Relaxed);
                         if ordinal > count {
                             return;
+                        }
+                        if !is_whole && !ordinal.is_multiple_of(11) {
+                            continue;
                         }
                         let output = killed_at(&place, *who, &profile, ordinal);
                         let status = output.status.code();
@@ -156,6 +185,10 @@ fn killed_at_any_call(more: &str) {
                 });
             }
         });
+        if !mounts.is_empty() {
+            let next = place.stockade(*who).arg("run").arg(&profile).output().unwrap();
+            assert_eq!(next.status.code(), Some(0), "{who:?}: {}", text(&next.stderr));
+        }
         assert_eq!(files(&place), before, "{who:?}");
         assert_eq!(mounts_of(&place), mounted, "{who:?}");
     }
@@ -274,8 +307,11 @@ fn launch_after_launch_none_fails_and_nothing_is_left() {
     for who in As::all() {
         let place = Place::new();
         let needle = format!("leftover-row-{}-{who:?}", std::process::id());
-        let profile =
-            profile(&place, &format!("[\"sh\", \"-c\", \"sleep 1000 & exit 7\", \"{needle}\"]"));
+        let profile = profile(
+            &place,
+            &format!("[\"sh\", \"-c\", \"sleep 1000 & exit 7\", \"{needle}\"]"),
+            "",
+        );
         let (before, mounted) = (files(&place), mounts_of(&place));
         for round in 0..rounds {
             let output = place
@@ -304,7 +340,7 @@ fn a_hundred_at_once_none_fails_and_nothing_is_left() {
         let place = Place::new();
         let needle = format!("leftover-many-{}-{who:?}", std::process::id());
         let profile =
-            profile(&place, &format!("[\"sh\", \"-c\", \"sleep 1; exit 7\", \"{needle}\"]"));
+            profile(&place, &format!("[\"sh\", \"-c\", \"sleep 1; exit 7\", \"{needle}\"]"), "");
         let (before, mounted) = (files(&place), mounts_of(&place));
         let start = || {
             place
@@ -345,6 +381,7 @@ fn no_descriptor_leaks_into_the_target_or_pid_1() {
                 "[\"sh\", \"-c\", \"ls -l /proc/self/fd >&2; echo ready; sleep 20; :\", \
                  \"{needle}\"]"
             ),
+            "",
         );
         let mut child = place
             .stockade(*who)

@@ -117,6 +117,8 @@ mod stored;
 mod terminal;
 // The walker through the file tree goes where the kernel goes.
 mod tree;
+// What is written on top of layers is kept, or gone with the sandbox.
+mod uppers;
 // The plan for people is its golden, and no grant lowers the exposure.
 mod view;
 // The restrictions hold as the target sees them.

@@ -245,7 +245,7 @@ const WRONG: &[&str] = &[
     "[network]\nallow = [\"a:1\"]",
     "[network]\nmode = \"relay\"",
     "[process]\nnotify = true",
-    "[mounts]\n\"/x\" = { layers = [\"/a\"], upper = \"/srv/state\" }",
+    "[mounts]\n\"/x\" = { layers = [\"/a\"], upper = true }",
     "[mounts]\n\"/a\" = \"cgroup\"",
     // A wrong type.
     "description = 3",

@@ -106,6 +106,19 @@ fn is_below(path: &[u8], base: &[u8]) -> bool {
         || path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
+/// What is where an upper is to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The record of the one that is there.
+    pub record: Option<Upper>,
+    /// Whether nothing is in the directory, or it is not there.
+    pub is_empty: bool,
+    /// The magic number of its file system (statfs(2)).
+    pub fs: i64,
+    /// Why the caller can make nothing there.
+    pub refused: Option<i32>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,7 +27,7 @@ use crate::profile::Profile;
 use crate::step::{Cover, InLayer, OutsideOp, Slot, TreeOp};
 use crate::text::source::Span;
 use crate::tree::ancestry::Ancestry;
-use crate::tree::{Ground, HasGround, Own, Source, Stack, Tree};
+use crate::tree::{Ground, HasGround, Own, Source, Stack, Top, Tree};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
@@ -206,9 +206,8 @@ impl Capabilities {
 struct Sources {
     /// What is opened on the host, with its attributes.
     opened: BTreeMap<usize, (Source, Attrs)>,
-    /// How much memory there is for what is written on top of layers, and how many files and
-    /// directories.
-    uppers: BTreeMap<usize, (Size, u64)>,
+    /// Where goes what is written on top of layers.
+    uppers: BTreeMap<usize, Top>,
     /// The names that a layer of stockade's hides in those below it, with the lines that ask for
     /// that.
     hidden: BTreeMap<usize, Vec<(Name, Span)>>,
@@ -285,7 +284,16 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
             }
         }
         TreeOp::Upper { slot, size, inodes } => {
-            sources.uppers.insert(slot.0, (*size, *inodes));
+            sources.uppers.insert(slot.0, Top::Memory { size: *size, inodes: *inodes });
+        }
+        TreeOp::HoldUpper { slot, directory, kept, .. } => {
+            let directory = directory.text().to_owned();
+            sources.uppers.insert(slot.0, Top::Disk { directory, kept: *kept });
+        }
+        TreeOp::OpenUpper { slot, held, .. } => {
+            if let Some(top) = sources.uppers.get(&held.0).cloned() {
+                sources.uppers.insert(slot.0, top);
+            }
         }
         TreeOp::InLayer { slot, path, what: InLayer::Whiteout } => {
             sources.hidden.entry(slot.0).or_default().push((path.clone(), at));
@@ -293,10 +301,13 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
         TreeOp::Merge { path, mask, layers, upper, attrs, .. } => {
             let found = layers.iter().rev().filter_map(|slot| sources.opened.get(&slot.0));
             let found: Vec<Source> = found.map(|(source, _)| source.clone()).collect();
-            let room = upper.as_ref().and_then(|upper| sources.uppers.get(&upper.slot.0).copied());
-            let (size, inodes) = room.unwrap_or((Size(0), 0));
+            let top = upper.as_ref().and_then(|upper| sources.uppers.get(&upper.slot.0).cloned());
+            let (size, inodes) = match top {
+                Some(Top::Memory { size, inodes }) => (size, inodes),
+                Some(Top::Disk { .. }) | None => (Size(0), 0),
+            };
             let empty = || Ground::Own(Own::Memory { size, inodes });
-            let ground = Stack::merged(found, room).map_or_else(empty, Ground::Host);
+            let ground = Stack::merged(found, top).map_or_else(empty, Ground::Host);
             put(path.text(), ground, None, Some(*attrs));
             let hidden = mask.and_then(|slot| sources.hidden.get(&slot.0)).into_iter().flatten();
             for (tail, at) in hidden {

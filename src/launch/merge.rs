@@ -55,10 +55,20 @@ pub(super) fn upper(prepared: &mut Prepared, slot: Slot, limits: (Size, u64)) ->
 }
 
 /// Makes the two directories that overlayfs needs in one file system.
-pub(super) fn directories(prepared: &Prepared, upper: &UpperPlace, mode: Mode) -> Result {
+pub(super) fn directories(
+    prepared: &Prepared,
+    upper: &UpperPlace,
+    mode: Mode,
+    kept: bool,
+) -> Result {
     let above = prepared.slots[upper.slot.0];
-    sys::mkdirat(above, upper.upper.as_c_str(), mode.0)?;
-    sys::mkdirat(above, upper.work.as_c_str(), 0o700)
+    for (name, mode) in [(&upper.upper, mode.0), (&upper.work, 0o700)] {
+        match sys::mkdirat(above, name.as_c_str(), mode) {
+            Err(Errno(libc::EEXIST)) if kept => {}
+            made => made?,
+        }
+    }
+    Ok(())
 }
 
 /// Where the merged tree is until it is attached.
@@ -111,11 +121,14 @@ pub(super) fn merge(
             options.add(name.as_c_str().to_bytes())?;
         }
     }
+    if upper.is_some_and(|upper| upper.volatile) {
+        options.add(b",volatile")?;
+    }
     let options = CStr::from_bytes_until_nul(&options.text).map_err(|_| Errno(libc::E2BIG))?;
     sys::fchdir(prepared.backstage)?;
     // The flags of a layer's mount do not pass to what overlayfs shows of it.
     let mut attrs = attrs;
-    for layer in layers {
+    for layer in layers.iter().chain(upper.map(|upper| &upper.slot)) {
         if sys::mount_flags(prepared.slots[layer.0])? & libc::ST_NOEXEC != 0 {
             attrs = attrs.and(Attrs::NO_EXEC);
         }

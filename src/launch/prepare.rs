@@ -8,6 +8,7 @@ use super::helper::handover::Handover;
 use super::helper::{Helpers, answer};
 use super::proof::{Filtered, Landlocked};
 use super::terminal::Inherited;
+use super::uppers::Uppers;
 use super::{Failure, content, streams};
 use crate::kernel::controller::Version;
 use crate::plan::Plan;
@@ -38,6 +39,8 @@ pub(super) struct Prepared {
     /// Descriptors by slot; -1 where none is open.
     pub slots: Vec<RawFd>,
     pub way: Way,
+    /// The directories of the host that take what the target writes on top of layers.
+    pub uppers: Uppers,
     /// Texts by the index of their step.
     pub texts: Vec<Option<Vec<u8>>>,
     /// Pointers to the words of the command, ending in null.
@@ -170,6 +173,7 @@ impl Prepared {
         Prepared {
             slots: vec![],
             way: Way::none(),
+            uppers: Uppers::default(),
             texts: vec![],
             argv: vec![],
             envp: vec![],

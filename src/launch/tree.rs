@@ -8,12 +8,13 @@ use super::digits::decimal;
 use super::fresh::configured;
 use super::merge;
 use super::prepare::Prepared;
+use super::uppers;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
 use crate::language::value::Size;
 use crate::step::file_system::{TMPFS_MODE, tmpfs};
-use crate::step::{Cover, Ground, InLayer, TreeOp};
+use crate::step::{Cover, Ground, InLayer, Slot, TreeOp};
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -79,7 +80,16 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
             }
         }
         TreeOp::Upper { slot, size, inodes } => merge::upper(prepared, *slot, (*size, *inodes)),
-        TreeOp::UpperDirectories { upper, mode } => merge::directories(prepared, upper, *mode),
+        TreeOp::UpperDirectories { upper, mode, kept } => {
+            merge::directories(prepared, upper, *mode, *kept)
+        }
+        TreeOp::HoldUpper { slot, directory, kept, path, layers, mounts } => {
+            let (slot, kept) = (*slot, *kept);
+            let wanted = uppers::Wanted { slot, directory, kept, path, layers, mounts };
+            prepared.slots[slot.0] = prepared.uppers.hold(&wanted)?;
+            Ok(())
+        }
+        TreeOp::OpenUpper { slot, held, .. } => open_upper(prepared, *slot, *held),
         TreeOp::Merge { path, mask, layers, lowest, upper, attrs, ground, rights } => {
             let mount = merge::merge(prepared, (*mask, layers, *lowest), upper.as_ref(), *attrs)?;
             match path.text() {
@@ -151,6 +161,22 @@ fn open_source(prepared: &mut Prepared, source: &Name, recursive: bool) -> Resul
     }
     let name = CStr::from_bytes_with_nul(&path[end + 1..]).map_err(|_| Errno(libc::EINVAL))?;
     sys::open_tree(prepared.way.fd, name, recursive)
+}
+
+/// Opens the mount of a held directory, in the mount namespace of the process that does it.
+fn open_upper(prepared: &mut Prepared, slot: Slot, held: Slot) -> Result {
+    let Some((path, directory)) = prepared.uppers.of(held) else {
+        return Err(Errno(libc::EBADF));
+    };
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let found = sys::open_without_links(path, flags)?;
+    if sys::describe(found)?.inode != sys::describe(directory)?.inode {
+        return Err(Errno(libc::ESTALE));
+    }
+    let mount = sys::open_tree(found, c"", false)?;
+    prepared.slots[slot.0] = mount;
+    sys::set_mount_attrs(mount, Attrs::NO_SUID.and(Attrs::NO_DEV).0)?;
+    prepared.done_with(found)
 }
 
 /// The file that was opened must be the one that was checked.

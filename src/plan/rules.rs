@@ -97,7 +97,13 @@ fn tree_or_rules(settled: &Settled<'_>, ruled: Rights, draft: &mut Draft) -> Dra
         proc: choice.is_new(Kind::Pid) || !choice.is_new(Kind::User),
         sysfs: *choice.of(Kind::Net) != Namespace::Host || !choice.is_new(Kind::User),
     };
-    let drafted = mounts::draft(tree, (host, ids, fresh, &names), ruled, undone, draft);
+    let drafted = mounts::draft(
+        tree,
+        (host, ids, fresh, &names),
+        ruled,
+        (undone, settled.may_fall(mounts::SIZE)),
+        draft,
+    );
     let held = landlock::holds_sockets(&profile.landlock, &profile.namespaces.nested, host);
     draft.notes.extend(mounts::sockets::deeper(&entries.tree, host, held));
     draft.step(Stage::Pivot, TreeOp::Pivot, Span::NOWHERE);

@@ -346,7 +346,7 @@ stored! {
     structure Span { start, end }
     structure Made { mode, append }
     structure Inode { dev, ino }
-    structure UpperPlace { slot, upper, work }
+    structure UpperPlace { slot, upper, work, volatile }
     structure Node { block, major, minor }
     number AbsolutePath { path }
     number Attrs { bits }
@@ -356,7 +356,7 @@ stored! {
     number Size { bytes }
     number Slot { place }
     choice Stage {
-        Aside, Limits, Terminal, Join, Outside, Group, Sources, Enter, Ids, World, Pivot, Rules,
+        Aside, Limits, Terminal, Join, Uppers, Outside, Group, Sources, Enter, Ids, World, Pivot, Rules,
         Identity, Process, Landlock, Seccomp,
     }
     choice Kind { User, Mount, Pid, Net, Ipc, Uts, Cgroup, Time }
@@ -427,7 +427,9 @@ stored! {
         OwnLayer { slot, mode },
         InLayer { slot, path, what },
         Upper { slot, size, inodes },
-        UpperDirectories { upper, mode },
+        UpperDirectories { upper, mode, kept },
+        HoldUpper { slot, directory, kept, path, layers, mounts },
+        OpenUpper { slot, held, directory },
         Merge { path, mask, layers, lowest, upper, attrs, ground, rights },
         Pin { path },
         HoldLink { path, text },

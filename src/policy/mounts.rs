@@ -32,7 +32,7 @@ pub(crate) mod written;
 use crate::language::section::Entries;
 use crate::text::problem::{Problem, Problems};
 pub(crate) use beside::writable as profiles_beside;
-pub(crate) use draft::{Drafted, Opened, Undone, What, draft, open};
+pub(crate) use draft::{Drafted, Opened, SIZE, Undone, What, draft, open};
 pub(crate) use kinds::NODES as DEV_NODES;
 use kinds::{Further, Mount};
 #[cfg(not(face_alone))]

@@ -19,6 +19,7 @@ pub const OPTIONAL: &[&str] = &[
     "landlock.audit",
     "mounts.kept",
     "mounts.set-id",
+    "mounts.size",
     "namespaces.nested",
     "network.passed-sockets",
 ];

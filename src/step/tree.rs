@@ -2,6 +2,7 @@
 //! Landlock's rules refer to it.
 
 use super::{Content, Cover, FileSystem, Ground, Kernel, Slot};
+use crate::host::upper::{UPPER, WORK};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
@@ -123,6 +124,28 @@ pub enum TreeOp {
         path: Name,
         what: InLayer,
     },
+    /// A directory of the host's that takes what the target writes on top of layers: made where it is
+    /// not there, marked with its record, and locked (flock(2)).
+    HoldUpper {
+        slot: Slot,
+        /// The directory that keeps it, or in which one is made for this run alone; without links.
+        directory: Name,
+        /// Whether it stays.
+        kept: bool,
+        /// Where the merged tree is inside.
+        path: Name,
+        /// The host's paths of the layers, the lowest first.
+        layers: Vec<Name>,
+        /// The entries at or below that path.
+        mounts: Vec<Name>,
+    },
+    /// open_tree(2) of a directory that is held so.
+    OpenUpper {
+        slot: Slot,
+        held: Slot,
+        /// The directory that the profile names.
+        directory: Name,
+    },
     /// A tmpfs for what the target writes on top of layers.
     Upper {
         slot: Slot,
@@ -136,6 +159,8 @@ pub enum TreeOp {
         upper: UpperPlace,
         /// The mode of the merged tree's top.
         mode: Mode,
+        /// Whether they may be there, from a run before.
+        kept: bool,
     },
     /// mount(2) of overlayfs, then move_mount(2); and Landlock's rule for what is there, through the
     /// same descriptor. Layers and upper are named by their slots, so that
@@ -218,12 +243,14 @@ pub struct UpperPlace {
     pub upper: Name,
     /// The name there of what overlayfs works with.
     pub work: Name,
+    /// Whether nothing of it need be on disk, as it is thrown away (`volatile` of overlayfs).
+    pub volatile: bool,
 }
 
 impl UpperPlace {
     /// The place of an upper that one merged tree has for itself.
     pub(crate) fn alone(slot: Slot) -> UpperPlace {
-        UpperPlace { slot, upper: Name::new("upper"), work: Name::new("work") }
+        UpperPlace { slot, upper: Name::new(UPPER), work: Name::new(WORK), volatile: false }
     }
 }
 
@@ -285,6 +312,8 @@ macro_rules! plain {
             | TreeOp::Lay { .. }
             | TreeOp::OwnLayer { .. }
             | TreeOp::InLayer { .. }
+            | TreeOp::HoldUpper { .. }
+            | TreeOp::OpenUpper { .. }
             | TreeOp::Upper { .. }
             | TreeOp::UpperDirectories { .. }
             | TreeOp::Pin { .. }
@@ -389,6 +418,8 @@ impl TreeOp {
             | TreeOp::Lay { .. }
             | TreeOp::OwnLayer { .. }
             | TreeOp::InLayer { .. }
+            | TreeOp::HoldUpper { .. }
+            | TreeOp::OpenUpper { .. }
             | TreeOp::Upper { .. }
             | TreeOp::UpperDirectories { .. }
             | TreeOp::PrivateMounts
@@ -446,7 +477,14 @@ impl fmt::Display for TreeOp {
             TreeOp::Upper { size, inodes, .. } => {
                 write!(f, "mount tmpfs for what is written: {size}, {inodes} inodes")
             }
-            TreeOp::UpperDirectories { upper, mode } => {
+            TreeOp::HoldUpper { directory, kept: true, .. } => {
+                write!(f, "hold {directory} for what is written, which stays")
+            }
+            TreeOp::HoldUpper { directory, kept: false, .. } => {
+                write!(f, "make a directory in {directory} for what is written")
+            }
+            TreeOp::OpenUpper { directory, .. } => write!(f, "open it in {directory}"),
+            TreeOp::UpperDirectories { upper, mode, .. } => {
                 write!(f, "make directory {} in it ({mode})", upper.upper)
             }
             TreeOp::Merge { path, mask, layers, lowest, upper, attrs, rights, .. } => {

@@ -113,9 +113,48 @@ pub struct Stack {
     lower: Vec<Source>,
     /// Whether overlayfs shows them: directories are merged, and whiteouts hide.
     merged: bool,
-    /// How much memory there is for what the target writes on top, and how many files and
-    /// directories; none: what it writes goes to the topmost, or nowhere.
-    upper: Option<(Size, u64)>,
+    /// Where goes what the target writes on top; none: to the topmost, or nowhere.
+    upper: Option<Top>,
+}
+
+/// Where goes what the target writes on top of merged sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Top {
+    /// To memory, which ends with the sandbox.
+    Memory {
+        /// How much it holds.
+        size: Size,
+        /// How many files and directories.
+        inodes: u64,
+    },
+    /// To a directory of the host's.
+    Disk {
+        /// The directory that the profile names.
+        directory: String,
+        /// Whether it stays there.
+        kept: bool,
+    },
+}
+
+impl Top {
+    /// The size of one in memory.
+    pub fn size(&self) -> Option<Size> {
+        match self {
+            Top::Memory { size, .. } => Some(*size),
+            Top::Disk { .. } => None,
+        }
+    }
+
+    /// What becomes of what is written, in words.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Top::Memory { size, .. } => format!("in memory, {size}, thrown away at the end"),
+            Top::Disk { directory, kept: true } => format!("kept in {directory}"),
+            Top::Disk { directory, kept: false } => {
+                format!("on disk in {directory}, thrown away at the end")
+            }
+        }
+    }
 }
 
 /// A part of the host's tree.
@@ -151,7 +190,7 @@ impl Stack {
 
     /// Those that overlayfs merges, the lowest first, with what the target writes on top; none:
     /// there are none.
-    pub fn merged(mut layers: Vec<Source>, upper: Option<(Size, u64)>) -> Option<Stack> {
+    pub fn merged(mut layers: Vec<Source>, upper: Option<Top>) -> Option<Stack> {
         let topmost = layers.pop()?;
         Some(Stack { topmost, lower: layers, merged: true, upper })
     }
@@ -189,9 +228,8 @@ impl Stack {
         }
     }
 
-    /// How much memory there is for what the target writes on top, and how many files and
-    /// directories.
-    pub fn upper(&self) -> Option<(Size, u64)> {
-        self.upper
+    /// Where goes what the target writes on top.
+    pub fn upper(&self) -> Option<&Top> {
+        self.upper.as_ref()
     }
 }

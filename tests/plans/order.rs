@@ -44,6 +44,8 @@ fn act(op: &Op) -> Act<'_> {
         | TreeOp::Lay { .. }
         | TreeOp::OwnLayer { .. }
         | TreeOp::InLayer { .. }
+        | TreeOp::HoldUpper { .. }
+        | TreeOp::OpenUpper { .. }
         | TreeOp::Upper { .. }
         | TreeOp::UpperDirectories { .. }
         | TreeOp::PrivateMounts
@@ -98,6 +100,7 @@ fn stages(plan: &Plan, name: &str) {
             }
             Stage::Terminal
             | Stage::Join
+            | Stage::Uppers
             | Stage::Group
             | Stage::Sources
             | Stage::Enter

@@ -10,7 +10,7 @@ use crate::profile::Profile;
 use crate::step::Cover;
 use crate::text::layout::{COLUMNS, Paint, Tone, shorten, width};
 use crate::text::source::{Place, Sources};
-use crate::tree::{Ground, Own, Stack};
+use crate::tree::{Ground, Own, Stack, Top};
 use landlock::AccessFs;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +52,7 @@ pub(crate) fn records<'a>(
         target: if let Ground::Own(Own::Link(text)) = &entry.ground { Some(text) } else { None },
         size: match &entry.ground {
             Ground::Own(Own::Memory { size, .. }) => Some(size.0),
-            Ground::Host(stack) => stack.upper().map(|(size, _)| size.0),
+            Ground::Host(stack) => stack.upper().and_then(Top::size).map(|size| size.0),
             Ground::Own(_) | Ground::Kernel(_) | Ground::Same => None,
         },
         at: sources.place(entry.at),
@@ -143,8 +143,10 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
         Ground::Own(Own::Memory { size, inodes }) => format!("tmpfs {size}, {inodes} inodes"),
         Ground::Host(stack) if stack.is_merged() => {
             let upper = stack.upper();
-            let upper =
-                upper.map_or(String::new(), |(size, _)| format!("; written: in memory, {size}"));
+            let upper = upper.map_or(String::new(), |top| match top {
+                Top::Memory { size, .. } => format!("; written: in memory, {size}"),
+                Top::Disk { .. } => format!("; written: {}", flat(&top.words())),
+            });
             format!("layers: {}{upper}", flat(&stack.words()))
         }
         Ground::Host(stack) => {

@@ -3,13 +3,16 @@
 //! Every operation is named, so that a new one is thought of here.
 
 use super::{MORE_FILES, NO_PROGRAM, not_executed, own, user_namespace_cause};
+use crate::host::upper::{RECORD, Upper};
 use crate::kernel::capability::CapabilitySet;
+use crate::kernel::name::Name;
 use crate::launch::cause::{self, Barriers};
 use crate::launch::cgroup::Wrong;
 use crate::launch::message::OWN;
 use crate::plan::Plan;
 use crate::step::{GroupOp, Op, OutsideOp, ProcessOp, Step, TreeOp};
 use crate::sys::{self, Errno};
+use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words};
 use crate::text::shell::shell_word;
 
@@ -155,6 +158,17 @@ fn tree_message(plan: &Plan, op: &TreeOp, words: &str) -> String {
     }
 }
 
+/// Another sandbox has a kept upper: its record says whose.
+fn held(directory: &Name) -> Means {
+    let record = std::fs::read(bytes::path(directory.text()).join(RECORD));
+    let pid = record.ok().and_then(|record| Upper::parse(&record)).map(|record| record.pid);
+    let who = match pid.filter(|pid| *pid > 0) {
+        Some(pid) => format!("wait until its launcher, process {pid}, has ended"),
+        None => "wait until it has ended".to_owned(),
+    };
+    (Some("another sandbox has it"), Some(format!("{who}; or name another directory")))
+}
+
 /// What an error means here, where errno(3)'s own words would mislead; and what to do.
 type Means = (Option<&'static str>, Option<String>);
 
@@ -191,6 +205,19 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
                  make it"
                     .into(),
             ),
+            _ => None,
+        },
+        TreeOp::HoldUpper { directory, kept, .. } => match errno {
+            libc::ESTALE | libc::ELOOP | libc::ENOTDIR => {
+                return exchanged("it is not the directory that the profile was checked with");
+            }
+            libc::EAGAIN if *kept => return held(directory),
+            _ => None,
+        },
+        TreeOp::OpenUpper { .. } => match errno {
+            libc::ESTALE | libc::ELOOP | libc::ENOTDIR => {
+                return exchanged("another directory has its path");
+            }
             _ => None,
         },
         TreeOp::OpenMade { .. } | TreeOp::Lay { .. } | TreeOp::Upper { .. } => None,

@@ -10,6 +10,7 @@ mod link;
 mod made;
 mod opened;
 mod site;
+mod upper;
 
 pub(crate) use kernel::{refuse_device, refuse_socket};
 
@@ -30,6 +31,7 @@ use kept::Kept;
 pub(crate) use kept::Undone;
 pub(crate) use opened::{Drafted, Opened, What, open};
 use std::collections::{BTreeMap, BTreeSet};
+pub(crate) use upper::SIZE;
 
 /// The rights to devices.
 pub(crate) const DEVICE_RIGHTS: Rights = Rights::READ.and(Rights::WRITE).and(Rights::IOCTL);
@@ -39,12 +41,13 @@ const INERT: Attrs = PLAIN.and(Attrs::NO_EXEC);
 const SEALED: Attrs = PLAIN.and(Attrs::READ_ONLY);
 
 /// Drafts the file tree: the profile's entries, settled, and those that are implied. Of the rights
-/// that they give, Landlock makes rules of those in `ruled`.
+/// that they give, Landlock makes rules of those in `ruled`. `undone` is by which line the target
+/// could undo some, and with it whether a bound of what it writes is optional.
 pub(crate) fn draft(
     tree: &Tree,
     (host, ids, fresh, names): (&Host, &Ids, checks::Fresh, &[Made]),
     ruled: Rights,
-    undone: Option<Undone>,
+    (undone, size_is_optional): (Option<Undone>, bool),
     draft: &mut Draft,
 ) -> Drafted {
     let root = tree.get("/");
@@ -64,6 +67,7 @@ pub(crate) fn draft(
         kept: vec![],
         refused: None,
         ruled,
+        size_is_optional,
         out: Drafted::default(),
     };
     world.check_root(root);
@@ -126,6 +130,8 @@ struct World<'a> {
     refused: Option<Span>,
     /// The rights that Landlock makes rules of.
     ruled: Rights,
+    /// Whether what is written on top of layers may go without its bounds.
+    size_is_optional: bool,
     out: Drafted,
 }
 

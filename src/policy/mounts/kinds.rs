@@ -25,7 +25,7 @@ pub(crate) use device::Device;
 pub(crate) use dir::Dir;
 pub(crate) use file::{Content, File};
 pub use further::{Access, Sockets};
-pub(crate) use further::{Beneath, Broad, Follow, Further, LATER, Missing};
+pub(crate) use further::{Beneath, Broad, Follow, Further, LATER, Missing, Upper};
 pub(crate) use hide::{Hidden, Hide};
 pub(crate) use layers::{Layers, MOST};
 pub(crate) use mqueue::Mqueue;
@@ -372,7 +372,8 @@ pub const KINDS: &[Form] = &{
 
 /// How variables are put into the value of each.
 pub(super) const FILLS: &[(&str, Fill)] = &{
-    let mut fills = [("except", names::EXCEPT); HOW_MANY + 1];
+    let mut fills = [("except", names::EXCEPT); HOW_MANY + 2];
+    fills[HOW_MANY] = ("upper", further::Upper::FILL);
     let mut at = 0;
     while at < HOW_MANY {
         fills[at] = (KINDS[at].word, KINDS[at].fill);

@@ -138,6 +138,11 @@ pub const OPTIONAL: &[Row] = &[
         .but(Joined, Refused("namespaces::mount"))
         .user(Nested, ORDINARY)
         .root(Nested, Nothing("the mode's `seccomp.set-id` lifts the protection")),
+    plain(
+        "optional.mounts.size",
+        "",
+        Nothing("an upper in memory is bounded from Linux 6.6 on; before, it is on disk"),
+    ),
     plain("optional.keyring", "", Lacking("", Kernel::WithoutKeyctl, "launch::step", "keyring")),
     row(
         "optional.mounts.kept",

@@ -243,8 +243,8 @@ fn words(entry: &Entry) -> String {
         Ground::Own(Own::Root) => "the sandbox's own empty root, read-only".into(),
         Ground::Own(Own::Memory { size, .. }) => format!("in memory, {size}, {access}"),
         Ground::Host(stack) if stack.is_merged() => match stack.upper() {
-            Some((size, _)) => {
-                format!("the host's {}, and what is written stays in memory, {size}", stack.words())
+            Some(top) => {
+                format!("the host's {}, and what is written is {}", stack.words(), top.words())
             }
             None => format!("the host's {}, {access}", stack.words()),
         },

@@ -14,7 +14,7 @@ use crate::kernel::idmap::{MountMap, shifted};
 use crate::kernel::name::Name;
 use crate::language::value::{Mode, ancestors, below, join, parent};
 use crate::policy::identity::Ids;
-use crate::step::{Ground, InLayer, OutsideOp, Slot, TreeOp, UpperPlace};
+use crate::step::{Ground, InLayer, OutsideOp, Slot, TreeOp};
 use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
@@ -27,7 +27,7 @@ type Own = BTreeMap<String, (InLayer, Span)>;
 const PLAIN_MODE: Mode = Mode(0o755);
 
 /// Where a tree of the host lies.
-struct Place {
+pub(super) struct Place {
     /// Its path without links.
     real: String,
     /// The parts of file systems that it shows.
@@ -36,7 +36,7 @@ struct Place {
 
 impl Place {
     /// Whether one of two lies in the other.
-    fn meets(&self, other: &Place) -> bool {
+    pub(super) fn meets(&self, other: &Place) -> bool {
         let by_name =
             below(&self.real, &other.real).is_some() || below(&other.real, &self.real).is_some();
         by_name || self.regions.iter().any(|one| other.regions.iter().any(|other| one.meets(other)))
@@ -52,8 +52,8 @@ impl World<'_> {
             .filter_map(|source| Some((source, self.layer(path, layers, source, at)?)))
             .collect();
         let all_may_be = self.draft.problems.iter().count() == before;
-        self.check_layers(path, layers, (&found, all_may_be), at);
-        self.check_upper(path, layers, at);
+        let places = self.check_layers(path, layers, (&found, all_may_be), at);
+        self.check_upper(path, layers, &places, at);
         self.check_writers(path, &found, at);
         if self.draft.problems.iter().count() > before {
             return;
@@ -76,13 +76,7 @@ impl World<'_> {
         // Without an upper that of the mask is the mode of the merged tree's top.
         let mode = found.last().map_or(PLAIN_MODE, |(_, file)| Mode(file.mode & 0o7777));
         let Some((mask, lowest)) = self.own_layers(path, layers, &found, mode, at) else { return };
-        let upper = layers.room().map(|(size, inodes)| {
-            let slot = self.draft.slot();
-            self.step(TreeOp::Upper { slot, size, inodes }, at);
-            let upper = UpperPlace::alone(slot);
-            self.step(TreeOp::UpperDirectories { upper: upper.clone(), mode }, at);
-            upper
-        });
+        let upper = self.upper(path, layers, mode, at);
         let attrs = layers.attrs();
         if upper.is_some() && layers.words.exec {
             self.out.executable.push((Name::new(path), at));
@@ -307,7 +301,7 @@ impl World<'_> {
         layers: &Layers,
         (found, all_may_be): (&[(&str, File)], bool),
         at: Span,
-    ) {
+    ) -> Vec<Place> {
         let refuse = |why: String, help: &str| {
             Problem::new("mounts::layers", at, format!("cannot merge the layers of {path}: {why}"))
                 .help(help)
@@ -328,21 +322,7 @@ impl World<'_> {
             let why = "none of them is there, and without an upper there is nothing".to_owned();
             self.draft.problem(refuse(why, "name one that is always there"));
         }
-    }
-
-    /// overlayfs keeps attributes of its own on what a target wrote; a tmpfs has them for a user since
-    /// Linux 6.6. Before, a directory of a layer that is removed comes to EIO.
-    fn check_upper(&mut self, path: &str, layers: &Layers, at: Span) {
-        let (major, minor) = self.host.kernel;
-        if layers.upper.is_some() && self.host.kernel < (6, 6) {
-            let message = format!(
-                "cannot keep in memory what is written: that needs Linux 6.6, and this is \
-                 {major}.{minor}"
-            );
-            let line = written::line(path, &Mount::Layers(layers.read_only()));
-            let help = format!("let the layers be read-only: {line}");
-            self.draft.problem(Problem::new("mounts::upper", at, message).help(help));
-        }
+        places.into_iter().map(|(_, place)| place).collect()
     }
 
     /// What changes a layer while it is merged makes the merged tree undefined (overlayfs of the
@@ -372,7 +352,7 @@ impl World<'_> {
     }
 
     /// Where a path of the host lies, by whichever links and mounts.
-    fn place(&self, path: &str) -> Place {
+    pub(super) fn place(&self, path: &str) -> Place {
         let real = real(self.host, path);
         let regions = self.host.merged.iter().flat_map(|mounted| mounted.regions(real, true));
         Place { real: real.to_owned(), regions: regions.collect() }

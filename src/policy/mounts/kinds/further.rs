@@ -1,12 +1,17 @@
 //! The further keys of an entry: what each says, and how it is read. Which kinds take which is
 //! with the kinds.
 
+use super::super::names::PLACE;
 use super::super::pattern;
-use super::elsewhere;
+use super::{elsewhere, said};
+use crate::language::fill::Fill;
 use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::shape::{Need, Shape, Shaped, Table};
 use crate::language::spelled::Toml;
-use crate::language::value::{Mode, Size, Spelled, Written, bounded, only_true, words};
+use crate::language::table::table;
+use crate::language::value::{
+    AbsolutePath, Mode, Size, Spelled, Written, bounded, only_true, words,
+};
 use crate::text::problem::suggestion;
 use crate::text::source::At;
 use toml::de::DeValue;
@@ -221,36 +226,80 @@ impl Written for Owner {
     }
 }
 
-/// Where what the target writes goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where what the target writes on top of layers goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Upper {
     /// To memory: it is gone at the end.
     Discard,
+    /// Into a directory that is made in this one, and removed at the end.
+    DiscardIn(AbsolutePath),
+    /// Into this directory, which is stockade's own, and kept.
+    Kept(AbsolutePath),
 }
 
-impl Written for Upper {
-    const WHAT: &'static str = "the word \"discard\"";
+impl Upper {
+    /// How variables are put into one.
+    pub(crate) const FILL: Fill = Fill { keys: &[("discard", PLACE)], ..PLACE };
 
-    fn from_text(text: &str) -> Result<Upper, Why> {
-        match text {
-            "discard" => Ok(Upper::Discard),
-            path if path.starts_with('/') => Err(Why::of(
-                "an upper that is kept, such as ",
-                path.to_owned(),
-                ", is not built yet",
-            )
-            .not_yet()),
-            other => Err(Why::not(other, "` is no upper")
-                .help("write upper = \"discard\": what the target writes is thrown away")),
+    /// The directory of the host that the profile names.
+    pub(crate) fn directory(&self) -> Option<&str> {
+        match self {
+            Upper::Discard => None,
+            Upper::DiscardIn(directory) | Upper::Kept(directory) => Some(directory),
+        }
+    }
+}
+
+words! {
+    /// An upper by a word.
+    UpperWord {
+        /// To memory: it is gone at the end.
+        Discard = "discard",
+    }
+}
+
+table! {
+    /// An upper on disk that is thrown away.
+    struct UpperTable {
+        /// The directory of the host in which one is made for the run; it is removed at the end.
+        discard: AbsolutePath,
+    }
+}
+
+impl Shaped for Upper {
+    fn shape() -> Shape {
+        Shape::either(&[UpperWord::shape, AbsolutePath::shape, UpperTable::shape])
+    }
+}
+
+impl Read for Upper {
+    const FILL: Fill = Upper::FILL;
+
+    fn read(node: &Node<'_>) -> Result<Upper, Wrongs> {
+        match node.get_ref() {
+            DeValue::Table(_) => {
+                UpperTable::read(node).map(|UpperTable { discard }| Upper::DiscardIn(discard))
+            }
+            DeValue::String(text) if text == "discard" => Ok(Upper::Discard),
+            DeValue::String(text) if text.contains('/') => {
+                AbsolutePath::read(node).map(Upper::Kept)
+            }
+            DeValue::String(text) => Err(Why::not(text.as_ref(), "` is no upper")
+                .help(
+                    "write upper = \"discard\": what the target writes is thrown away; or the path \
+                     of a directory that keeps it",
+                )
+                .at(node)),
+            _ => Err(mismatch(node, "\"discard\", an absolute path, or { discard = .. }")),
         }
     }
 
-    fn write(&self) -> Spelled {
-        Spelled::Text("discard".into())
-    }
-
-    fn looks() -> Shape {
-        Shape::words(&["discard"], &["To memory: it is gone at the end."])
+    fn spell(&self) -> Toml {
+        match self {
+            Upper::Discard => UpperWord::Discard.spell(),
+            Upper::DiscardIn(directory) => said([("discard", Some(directory.spell()))]),
+            Upper::Kept(directory) => directory.spell(),
+        }
     }
 }
 
@@ -343,7 +392,8 @@ further! {
     sockets: Sockets,
     /// Lets a writable bind, or layers, be the host root's when root started the sandbox.
     owner: Owner,
-    /// Where goes what the target writes on top of layers; without it they are read-only.
+    /// Where goes what the target writes on top of layers; without it they are read-only. A path is a
+    /// directory that keeps it: it is made at its first use, and one sandbox at a time has it.
     upper: Upper,
     /// How much of that there can be in memory; default: 64M.
     size: Size,

@@ -10,8 +10,8 @@ use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::shape::{Shape, Shaped};
 use crate::language::spelled::Toml;
 use crate::language::table::table;
-use crate::language::value::{AbsolutePath, Size, words};
-use crate::tree::{Ground, Own, Source, Stack};
+use crate::language::value::{AbsolutePath, Size, parent, words};
+use crate::tree::{Ground, Own, Source, Stack, Top};
 use toml::de::DeValue;
 
 pub(super) const WORDS: &[Word] = &[Word {
@@ -92,32 +92,47 @@ impl Layers {
         Layers { layers, ..self.clone() }
     }
 
-    /// The same without what the target writes.
-    pub(crate) fn read_only(&self) -> Layers {
-        Layers { upper: None, size: None, inodes: None, ..self.clone() }
-    }
-
     /// Takes note of an upper that the inherited entry had and this one does not repeat.
     pub(crate) fn replaces(&mut self, inherited: &Layers) {
-        self.lost = inherited.upper.filter(|_| self.upper.is_none());
+        self.lost = inherited.upper.clone().filter(|_| self.upper.is_none());
     }
 
     /// The same with that upper.
     pub(crate) fn with_lost(&self) -> Option<Layers> {
-        let upper = Some(self.lost.filter(|_| self.upper.is_none())?);
+        let upper = Some(self.lost.clone().filter(|_| self.upper.is_none())?);
         Some(Layers { upper, lost: None, ..self.clone() })
     }
 
-    /// How much the target can write, and how many files and directories, where it can.
-    pub(crate) fn room(&self) -> Option<(Size, u64)> {
+    /// The same, where what is thrown away goes to a directory made in this one.
+    pub(crate) fn on_disk(&self, directory: &str) -> Layers {
+        let upper = Some(Upper::DiscardIn(AbsolutePath(directory.to_owned())));
+        Layers { upper, size: None, inodes: None, ..self.clone() }
+    }
+
+    /// How much the target can write into memory, and how many files and directories.
+    pub(crate) fn room(&self) -> (Size, u64) {
         let Tmpfs { size, inodes, .. } = Tmpfs::PLAIN;
-        let Upper::Discard = self.upper.as_ref()?;
-        Some((self.size.unwrap_or(size), self.inodes.unwrap_or(inodes)))
+        (self.size.unwrap_or(size), self.inodes.unwrap_or(inodes))
+    }
+
+    /// Where goes what the target writes, as far as the entry says it.
+    fn top(&self) -> Option<Top> {
+        let kept = |directory: &AbsolutePath, kept| {
+            Some(Top::Disk { directory: directory.to_string(), kept })
+        };
+        match self.upper.as_ref()? {
+            Upper::Discard => {
+                let (size, inodes) = self.room();
+                Some(Top::Memory { size, inodes })
+            }
+            Upper::DiscardIn(directory) => kept(directory, false),
+            Upper::Kept(directory) => kept(directory, true),
+        }
     }
 
     /// What it is where no layer is: a file system in memory.
     pub(crate) fn empty(&self) -> Tmpfs {
-        let (size, inodes) = self.room().unwrap_or((Tmpfs::PLAIN.size, Tmpfs::PLAIN.inodes));
+        let (size, inodes) = self.room();
         Tmpfs { size, inodes, exec: self.words.exec, ..Tmpfs::PLAIN }
     }
 
@@ -202,7 +217,7 @@ impl Read for Layer {
 
 impl Kind for Layers {
     fn take(&mut self, further: &Further) -> Result<(), Why> {
-        self.upper = further.upper.or(self.upper);
+        self.upper = further.upper.clone().or(self.upper.take());
         self.size = further.size.or(self.size);
         self.inodes = further.inodes.map(|inodes| inodes.0).or(self.inodes);
         self.words.exec = further.exec.unwrap_or(self.words.exec);
@@ -212,7 +227,7 @@ impl Kind for Layers {
             return Err(Why::new(format!("{count} layers are too many: the kernel merges {MOST}"))
                 .help("merge some of them into one directory"));
         }
-        match self.upper {
+        match &self.upper {
             None if count == 0 => {
                 Err(Why::new("without layers and without an upper there is nothing")
                     .help("let the target write there: upper = \"discard\""))
@@ -221,6 +236,12 @@ impl Kind for Layers {
                 "nothing is written without an upper, so `size` and `inodes` limit nothing",
             )
             .help("let the target write there: upper = \"discard\"")),
+            Some(Upper::DiscardIn(_) | Upper::Kept(_))
+                if self.size.is_some() || self.inodes.is_some() =>
+            {
+                Err(Why::new("`size` and `inodes` bound memory, and this upper is on disk")
+                    .help("leave them out; quotas of the file system bound it"))
+            }
             // Its root, its two directories, and one of overlayfs's.
             Some(_) if self.inodes.is_some_and(|inodes| inodes < LEAST_INODES) => Err(Why::new(
                 format!("an upper has directories of its own: {LEAST_INODES} inodes at least"),
@@ -261,10 +282,17 @@ impl Kind for Layers {
         let source = |path: &str| Source { recursive: false, ..Source::new(path) };
         let layers = self.sources(path).into_iter().map(source).collect();
         let memory = || {
-            let (size, inodes) = self.room().unwrap_or((Size(0), 0));
+            let (size, inodes) = self.room();
             Ground::Own(Own::Memory { size, inodes })
         };
-        Stack::merged(layers, self.room()).map_or_else(memory, Ground::Host)
+        Stack::merged(layers, self.top()).map_or_else(memory, Ground::Host)
+    }
+
+    /// Its upper, and the directory that this is made in.
+    fn asks(&self, _: &str) -> Vec<String> {
+        let directory = self.upper.as_ref().and_then(Upper::directory);
+        directory
+            .map_or(vec![], |directory| vec![directory.to_owned(), parent(directory).to_owned()])
     }
 
     fn makes<'a>(&'a self, _: &'a str) -> Makes<'a> {

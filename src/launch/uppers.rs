@@ -1,0 +1,303 @@
+//! Directories of the host that take what a target writes on top of layers: kept ones, and those of
+//! one run.
+//!
+//! Each has a file that marks it and says what it was written over ([`Upper`]). A lock on that file
+//! (flock(2)) is held by the launcher and, as it inherits the descriptor, by pid 1: it is free when
+//! the last of them is gone. All this is the launcher's, before the clone and after the end; pid 1
+//! opens the directory's mount once more by its path, and looks that it is the same one.
+
+use super::stat;
+use crate::host::upper::{FORMAT, LARGEST, RECORD, Upper};
+use crate::kernel::name::Name;
+use crate::language::value::{join, parent};
+use crate::step::Slot;
+use crate::sys::{self, Errno};
+use crate::text::bytes;
+use clear::{clear, names};
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::ffi::{CStr, OsStr, OsString};
+use std::fs::{DirBuilder, File};
+use std::io::{self, Result};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(crate) mod clear;
+
+/// What a directory of one run is called: this, the launcher's pid, when it was made, and a number.
+const PREFIX: &str = "stockade-upper-";
+
+/// One that is held.
+struct Held {
+    /// Where its descriptor goes.
+    slot: Slot,
+    /// It, by its path without links.
+    path: Name,
+    directory: File,
+    /// The directory that it is in, and its name there.
+    above: File,
+    name: OsString,
+    /// The locked file, and what it says.
+    file: File,
+    record: Upper,
+    kept: bool,
+}
+
+/// All of a launch.
+#[derive(Default)]
+pub(super) struct Uppers {
+    held: Vec<Held>,
+    /// The user namespace of a sandbox with ids that the caller has not: its files are removed there.
+    namespace: Option<File>,
+}
+
+/// What a step says of one.
+pub(super) struct Wanted<'a> {
+    pub slot: Slot,
+    pub directory: &'a Name,
+    pub kept: bool,
+    pub path: &'a Name,
+    pub layers: &'a [Name],
+    pub mounts: &'a [Name],
+}
+
+impl Uppers {
+    /// Makes a directory, or takes the one that is there, and locks it.
+    pub(super) fn hold(&mut self, wanted: &Wanted<'_>) -> sys::Result<RawFd> {
+        let held = match wanted.kept {
+            true => keep(wanted),
+            false => make(wanted, self.held.len()),
+        };
+        let held = held.map_err(errno)?;
+        let directory = held.directory.as_raw_fd();
+        self.held.push(held);
+        Ok(directory)
+    }
+
+    /// The path of the one in this slot, and its descriptor.
+    pub(super) fn of(&self, slot: Slot) -> Option<(&CStr, RawFd)> {
+        let held = self.held.iter().find(|held| held.slot == slot)?;
+        Some((held.path.as_c_str(), held.directory.as_raw_fd()))
+    }
+
+    /// Opens the user namespace of pid 1, which waits, where it has ids that the launcher has not.
+    pub(super) fn note_namespace(&mut self, pid: i32) {
+        self.namespace = File::open(format!("/proc/{pid}/ns/user")).ok();
+    }
+
+    /// Whether there are any.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Removes what dead launchers have left where this one makes directories. What cannot be removed
+    /// stays for a later run.
+    pub(super) fn sweep(&self) {
+        for held in self.held.iter().filter(|held| !held.kept) {
+            for name in left_in(&held.above) {
+                self.within(|| remove_dead(&held.above, &name)).unwrap_or_default();
+            }
+        }
+    }
+
+    /// Gives each back, or removes it; what could not be removed.
+    pub(super) fn finish(&mut self) -> Vec<String> {
+        let mut left = vec![];
+        for mut held in std::mem::take(&mut self.held) {
+            if held.kept {
+                held.record.pid = 0;
+                // The lock says as well that nobody has it.
+                write(&held.file, &held.record).unwrap_or_default();
+            } else if self.within(|| remove(&held.above, &held.name, &held.directory)).is_err() {
+                left.push(held.path.text().to_owned());
+            }
+        }
+        self.namespace = None;
+        left
+    }
+
+    /// Does something in the sandbox's user namespace, where it has one with more ids.
+    fn within(&self, act: impl FnOnce() -> Result<()>) -> Result<()> {
+        let Some(namespace) = &self.namespace else { return act() };
+        let failed = |Errno(errno)| io::Error::from_raw_os_error(errno);
+        let mut pidfd = -1;
+        match sys::clone_process(0, &mut pidfd, None).map_err(failed)? {
+            0 => {
+                let entered = sys::setns(namespace.as_raw_fd(), libc::CLONE_NEWUSER as u64);
+                let done = entered.map_err(failed).and_then(|()| act());
+                sys::exit(i32::from(done.is_err()))
+            }
+            pid => {
+                let status = sys::wait_for(pid);
+                sys::regardless(sys::close(pidfd));
+                match status.map_err(failed)? {
+                    0 => Ok(()),
+                    _ => Err(io::Error::from_raw_os_error(libc::EACCES)),
+                }
+            }
+        }
+    }
+}
+
+fn errno(error: io::Error) -> Errno {
+    Errno(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+fn refused<T>(errno: i32) -> Result<T> {
+    Err(io::Error::from_raw_os_error(errno))
+}
+
+/// Opens a directory, without links on the way.
+fn open_above(path: &str) -> Result<File> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let opened = sys::open_without_links(Name::new(path).as_c_str(), flags);
+    let opened = opened.map_err(|Errno(errno)| io::Error::from_raw_os_error(errno))?;
+    Ok(File::from(sys::owned(opened)))
+}
+
+/// Opens a name in a directory, and follows no link.
+fn open_in(directory: &File, name: &OsStr, flags: OFlag) -> Result<File> {
+    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(openat(directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?.into())
+}
+
+/// One that stays: made at its first use.
+fn keep(wanted: &Wanted<'_>) -> Result<Held> {
+    let path = wanted.directory.text();
+    let above = open_above(parent(path))?;
+    let name = path.rsplit('/').next().unwrap_or_default();
+    match nix::sys::stat::mkdirat(&above, name, Mode::S_IRWXU) {
+        Ok(()) | Err(nix::errno::Errno::EEXIST) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    held(wanted, wanted.directory.clone(), above, name)
+}
+
+/// One for this run.
+fn make(wanted: &Wanted<'_>, count: usize) -> Result<Held> {
+    let path = wanted.directory.text();
+    let above = match open_above(path) {
+        // The caller's cache, at its first use.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(bytes::path(path))?;
+            open_above(path)?
+        }
+        above => above?,
+    };
+    let now = sys::boot_ticks().map_err(|Errno(errno)| io::Error::from_raw_os_error(errno))?;
+    let name = format!("{PREFIX}{}-{now}-{count}", sys::getpid());
+    let path = Name::new(&join(wanted.directory.text(), &format!("/{name}")));
+    nix::sys::stat::mkdirat(&above, name.as_str(), Mode::S_IRWXU)?;
+    held(wanted, path, above, &name)
+}
+
+/// Locks a directory that is the caller's alone, and writes what it is used for.
+fn held(wanted: &Wanted<'_>, path: Name, above: File, name: &str) -> Result<Held> {
+    let directory = open_in(&above, name.as_ref(), OFlag::O_DIRECTORY)?;
+    let found = directory.metadata()?;
+    let (user, _) = sys::ids_at_start();
+    if found.uid() != user || found.mode() & 0o077 != 0 {
+        return refused(libc::ESTALE);
+    }
+    let file = match open_in(&directory, RECORD.as_ref(), OFlag::O_RDWR) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // It must hold nothing that stockade did not make.
+            if !names(directory.as_fd())?.is_empty() {
+                return refused(libc::ESTALE);
+            }
+            open_in(&directory, RECORD.as_ref(), OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL)?
+        }
+        file => file?,
+    };
+    file.try_lock().map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN))?;
+    let layers: Vec<String> = wanted.layers.iter().map(|layer| layer.text().to_owned()).collect();
+    let begun = match read(&file)? {
+        Some(record) if record.layers == layers => record.begun,
+        // A run that ended before it had written anything.
+        None if names(directory.as_fd())? == [RECORD] => {
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        }
+        Some(_) | None => return refused(libc::ESTALE),
+    };
+    let record = Upper {
+        format: FORMAT,
+        path: wanted.path.text().to_owned(),
+        layers,
+        pid: sys::getpid(),
+        begun,
+        mounts: wanted.mounts.iter().map(|path| path.text().to_owned()).collect(),
+    };
+    write(&file, &record)?;
+    let (slot, kept, name) = (wanted.slot, wanted.kept, name.into());
+    Ok(Held { slot, path, directory, above, name, file, record, kept })
+}
+
+/// What a file says.
+fn read(file: &File) -> Result<Option<Upper>> {
+    let length = file.metadata()?.len();
+    if length > LARGEST {
+        return Ok(None);
+    }
+    let mut text = vec![0; length as usize];
+    file.read_exact_at(&mut text, 0)?;
+    Ok(Upper::parse(&text))
+}
+
+/// Writes a record over the one that is there, in place and at once: it keeps its lock, and as it
+/// never becomes shorter, no write that is cut off leaves a part of one.
+fn write(file: &File, record: &Upper) -> Result<()> {
+    let mut line = record.line().trim_end().as_bytes().to_vec();
+    let before = file.metadata()?.len() as usize;
+    line.resize(line.len().max(before.saturating_sub(1)), b' ');
+    line.push(b'\n');
+    file.write_all_at(&line, 0)
+}
+
+/// The names of directories of other launchers' runs.
+fn left_in(above: &File) -> Vec<OsString> {
+    let own = format!("{PREFIX}{}-", sys::getpid());
+    let is_left = |name: &OsString| {
+        let name = name.as_bytes();
+        name.starts_with(PREFIX.as_bytes()) && !name.starts_with(own.as_bytes())
+    };
+    names(above.as_fd()).unwrap_or_default().into_iter().filter(is_left).collect()
+}
+
+/// Removes a directory that nobody holds.
+fn remove_dead(above: &File, name: &OsStr) -> Result<()> {
+    let directory = open_in(above, name, OFlag::O_DIRECTORY)?;
+    match open_in(&directory, RECORD.as_ref(), OFlag::O_RDWR) {
+        Ok(file) => {
+            file.try_lock().map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN))?;
+            remove(above, name, &directory)
+        }
+        // One that was made, and not marked: a launcher may be about to.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_dead(name) => {
+            remove(above, name, &directory)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the launcher whose pid is in a name is gone.
+fn is_dead(name: &OsStr) -> bool {
+    let text = name.to_string_lossy();
+    let mut parts = text.strip_prefix(PREFIX).unwrap_or("").split('-');
+    let mut number = || parts.next().and_then(|part| part.parse().ok());
+    let (Some(pid), Some(made)) = (number(), number()) else { return false };
+    match stat::of(pid) {
+        Ok(Some(process)) => process.ended || process.began > made,
+        Ok(None) => true,
+        Err(_) => false,
+    }
+}
+
+/// Removes a directory and all in it. Whatever has its name by now, no more than an empty directory of
+/// that name goes with it.
+fn remove(above: &File, name: &OsStr, directory: &File) -> Result<()> {
+    clear(directory.as_fd())?;
+    Ok(unlinkat(above, name, UnlinkatFlags::RemoveDir)?)
+}

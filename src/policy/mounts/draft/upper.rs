@@ -1,0 +1,292 @@
+//! Where what the target writes on top of layers goes: memory, or a directory of the host's.
+
+use super::super::kinds::{Layers, Makes, Mount, Upper};
+use super::super::tree::real;
+use super::super::written;
+use super::World;
+use super::bind::file_system_without_idmap;
+use super::layers::Place;
+use crate::host::upper::Place as Found;
+use crate::host::{Fact, FileKind};
+use crate::kernel::idmap::MountMap;
+use crate::kernel::name::Name;
+use crate::language::value::{Mode, below, join, parent};
+use crate::step::{OutsideOp, Slot, Stage, TreeOp, UpperPlace};
+use crate::text::problem::{Problem, errno_words};
+use crate::text::shell::shell_word;
+use crate::text::source::Span;
+
+/// The first Linux on which a tmpfs has overlayfs's attributes for a user's mount. Before, a
+/// directory of a layer that is removed comes to EIO.
+const MEMORY: (u32, u32) = (6, 6);
+
+/// The word of `optional` for the bounds of what is written.
+pub(crate) const SIZE: &str = "mounts.size";
+
+/// File systems that overlayfs takes no upper on (measured on 6.1 to 7.3).
+fn refuses_upper(magic: i64, kernel: (u32, u32)) -> Option<&'static str> {
+    match magic {
+        0x794c_7630 => Some("overlayfs"),
+        0x6573_5546 => Some("fuse"),
+        0x6969 => Some("nfs"),
+        0x0102_1997 => Some("9p"),
+        0xff53_4d42 | 0xfe53_4d42 => Some("cifs"),
+        0x7371_7368 => Some("squashfs"),
+        0xe0f5_e1e2 => Some("erofs"),
+        0x9660 => Some("iso9660"),
+        0x4d44 => Some("vfat"),
+        0x8584_58f6 => Some("ramfs"),
+        0x0102_1994 if kernel < MEMORY => Some("tmpfs"),
+        _ => None,
+    }
+}
+
+impl World<'_> {
+    /// What forbids the upper of an entry here.
+    pub(super) fn check_upper(&mut self, path: &str, layers: &Layers, lower: &[Place], at: Span) {
+        match &layers.upper {
+            None => {}
+            Some(Upper::Discard) if self.host.kernel >= MEMORY => {}
+            Some(Upper::Discard) => self.note_disk(path, layers, at),
+            Some(Upper::DiscardIn(directory)) => {
+                let refuse = |why: String, help: Option<String>| {
+                    let message = format!("cannot write into a directory in {directory}: {why}");
+                    Problem::new("mounts::upper", at, message).help_maybe(help)
+                };
+                let make = || Some(format!("make it first: mkdir -p {}", shell_word(directory)));
+                let problem = match self.host.at(directory) {
+                    Fact::Absent(errno) => Some(refuse(
+                        errno_words(*errno),
+                        (*errno == libc::ENOENT).then(make).flatten(),
+                    )),
+                    Fact::Present(file) if file.kind != FileKind::Directory => {
+                        Some(refuse(format!("it is {}", file.kind.word()), None))
+                    }
+                    Fact::Present(_) => None,
+                };
+                if let Some(problem) = problem {
+                    return self.draft.problem(problem);
+                }
+                self.check_on_disk(directory, lower, at);
+            }
+            Some(Upper::Kept(directory)) => {
+                self.check_kept(path, layers, directory, at);
+                self.check_on_disk(directory, lower, at);
+            }
+        }
+    }
+
+    /// Memory cannot take what is written, so it goes to a directory of the caller's on disk, where
+    /// nothing bounds it.
+    fn note_disk(&mut self, path: &str, layers: &Layers, at: Span) {
+        let (major, minor) = self.host.kernel;
+        let directory = self.cache();
+        let why = format!("memory takes it from Linux 6.6 on, and this is {major}.{minor}");
+        if layers.size.is_none() && layers.inodes.is_none() {
+            let text = format!("what is written to {path} goes to disk, in {directory}: {why}");
+            return self.draft.note(at, text);
+        }
+        let message = format!("cannot bound what is written to {path}: {why}");
+        if self.size_is_optional {
+            return self.draft.note_less(at, message, &format!("it goes to disk, in {directory}"));
+        }
+        let line = written::line(path, &Mount::Layers(layers.on_disk("/var/tmp")));
+        let problem = Problem::new("mounts::upper", at, message);
+        self.draft.problem(
+            problem.help(format!("let it go to disk: {line}; or say so: optional = [\"{SIZE}\"]")),
+        );
+    }
+
+    /// Where directories for what is thrown away are, where the profile names none.
+    fn cache(&self) -> String {
+        let caller = &self.host.caller;
+        if caller.uid == 0 {
+            return "/var/cache/stockade".into();
+        }
+        let said = caller.env.get("XDG_CACHE_HOME").filter(|path| path.starts_with('/'));
+        let cache = said.map_or_else(|| join(&caller.home, "/.cache"), Clone::clone);
+        join(&cache, "/stockade")
+    }
+
+    /// Whether a directory is an upper of the caller's that may be used for these layers, or can
+    /// become one.
+    fn check_kept(&mut self, path: &str, layers: &Layers, directory: &str, at: Span) {
+        let refuse = |why: String| {
+            let message = format!("cannot keep in {directory} what is written: {why}");
+            Problem::new("mounts::upper", at, message)
+        };
+        let found = self.host.uppers.get(directory);
+        let problem = match self.host.at(directory) {
+            Fact::Absent(libc::ENOENT) => match self.host.at(parent(directory)) {
+                Fact::Present(above) if above.kind == FileKind::Directory => None,
+                Fact::Present(_) | Fact::Absent(_) => {
+                    let above = parent(directory);
+                    let make = format!("make it first: mkdir -p {}", shell_word(above));
+                    Some(refuse(format!("{above} is no directory")).help(make))
+                }
+            },
+            Fact::Absent(errno) => Some(refuse(errno_words(*errno))),
+            Fact::Present(file) if file.kind != FileKind::Directory => {
+                Some(refuse(format!("it is {}", file.kind.word())).help("name a directory"))
+            }
+            Fact::Present(file) if file.uid != self.host.caller.uid => {
+                let why = format!("it is the directory of another user, {}", file.uid);
+                Some(refuse(why).help("name one of the caller's own, or one that is not there yet"))
+            }
+            Fact::Present(file) if file.mode & 0o077 != 0 => {
+                let close = format!("close it: chmod 700 {}", shell_word(directory));
+                Some(refuse("other users may enter it".into()).help(close))
+            }
+            Fact::Present(_) => match found {
+                Some(Found { record: Some(record), .. }) => {
+                    let ours = layers.sources(path);
+                    let is_same = record.layers.iter().map(String::as_str).eq(ours.iter().copied());
+                    (!is_same).then(|| {
+                        let list = |paths: &[&str]| match paths {
+                            [] => "none".to_owned(),
+                            paths => paths.join(", "),
+                        };
+                        let theirs: Vec<&str> = record.layers.iter().map(String::as_str).collect();
+                        let why = format!(
+                            "it was written over other layers: {} (here: {})",
+                            list(&theirs),
+                            list(&ours)
+                        );
+                        refuse(why).help("name the same layers, or another directory")
+                    })
+                }
+                Some(Found { record: None, is_empty: false, .. }) => {
+                    let why = "it holds files, and none that says that it is stockade's".to_owned();
+                    Some(refuse(why).help("name an empty directory, or one that is not there yet"))
+                }
+                Some(Found { record: None, is_empty: true, .. }) | None => None,
+            },
+        };
+        problem.into_iter().for_each(|problem| self.draft.problem(problem));
+        for (other, node) in self.tree.iter().take_while(|(other, _)| *other != path) {
+            let Makes::Layers(layers) = node.mount.kind().makes(other) else { continue };
+            let is_same = layers
+                .upper
+                .as_ref()
+                .and_then(Upper::directory)
+                .is_some_and(|one| real(self.host, one) == real(self.host, directory));
+            if is_same {
+                let problem = refuse(format!("{other} keeps there what is written to it"));
+                let problem = problem.also(node.at, "here").help("name another directory");
+                self.draft.problem(problem);
+            }
+        }
+    }
+
+    /// What holds of both: the file system, the caller's rights, and that nothing else changes it.
+    fn check_on_disk(&mut self, directory: &str, lower: &[Place], at: Span) {
+        let refuse = |why: String, help: &str| {
+            let message = format!("cannot write into {directory} what is written on top: {why}");
+            Problem::new("mounts::upper", at, message).help(help)
+        };
+        let mut problems = vec![];
+        if let Fact::Present(file) = self.host.at(directory)
+            && let Some((place, false)) = &file.real
+        {
+            let help = format!("name the place that it means now: {place}");
+            let why = "a directory on the way is a symbolic link that is not root's".to_owned();
+            problems.push(refuse(why, &help));
+        }
+        if let Some(Found { fs, refused, .. }) = self.host.uppers.get(directory) {
+            let (major, minor) = self.host.kernel;
+            let needs_idmap = self.ids.needs_idmap;
+            if let Some(errno) = refused {
+                let help = "name a directory that the caller may write to";
+                problems.push(refuse(errno_words(*errno), help));
+            } else if let Some(name) = refuses_upper(*fs, self.host.kernel) {
+                let why = format!("{name} cannot take it");
+                problems.push(refuse(why, "name a directory on a disk, such as of ext4 or xfs"));
+            } else if let Some(name) = file_system_without_idmap(*fs, self.host.kernel)
+                .filter(|_| needs_idmap)
+                .or((needs_idmap && self.host.kernel < (5, 19)).then_some("overlayfs"))
+            {
+                let why = format!("{name} has no idmapped mounts on Linux {major}.{minor}");
+                problems.push(refuse(why, "set identity.host = true"));
+            }
+        }
+        let place = self.place(directory);
+        if lower.iter().any(|layer| layer.meets(&place)) {
+            let why = "it is in a layer, or a layer is in it".to_owned();
+            problems.push(refuse(why, "name a directory beside the layers"));
+        }
+        for (other, node) in self.tree {
+            let written = node.mount.grant(other).and_then(|grant| grant.written);
+            if written.is_some_and(|written| self.place(written).meets(&place)) {
+                let why = format!("the target can write to it by {other}, too");
+                let problem = refuse(why, "grant that read-only, or name another directory");
+                problems.push(problem.also(node.at, "it is granted for writing here"));
+            }
+        }
+        problems.into_iter().for_each(|problem| self.draft.problem(problem));
+    }
+
+    /// The steps that make a place for what the target writes, with the top's mode.
+    pub(super) fn upper(
+        &mut self,
+        path: &str,
+        layers: &Layers,
+        mode: Mode,
+        at: Span,
+    ) -> Option<UpperPlace> {
+        let upper = layers.upper.as_ref()?;
+        let place = match upper {
+            Upper::Discard if self.host.kernel < MEMORY => {
+                let cache = self.cache();
+                let slot = self.hold(path, layers, &cache, false, at);
+                UpperPlace { volatile: true, ..UpperPlace::alone(slot) }
+            }
+            Upper::Discard => {
+                let slot = self.draft.slot();
+                let (size, inodes) = layers.room();
+                self.step(TreeOp::Upper { slot, size, inodes }, at);
+                UpperPlace::alone(slot)
+            }
+            Upper::DiscardIn(directory) => {
+                let slot = self.hold(path, layers, directory, false, at);
+                UpperPlace { volatile: true, ..UpperPlace::alone(slot) }
+            }
+            Upper::Kept(directory) => {
+                UpperPlace::alone(self.hold(path, layers, directory, true, at))
+            }
+        };
+        let kept = matches!(upper, Upper::Kept(_));
+        self.step(TreeOp::UpperDirectories { upper: place.clone(), mode, kept }, at);
+        Some(place)
+    }
+
+    /// The steps that hold a directory of the host's, and put its mount where overlayfs finds it.
+    fn hold(&mut self, path: &str, layers: &Layers, directory: &str, kept: bool, at: Span) -> Slot {
+        let within = if kept { parent(directory) } else { directory };
+        let tail = below(directory, within).unwrap_or_default();
+        let place = Name::new(&join(real(self.host, within), tail));
+        let (held, slot) = (self.draft.slot(), self.draft.slot());
+        let mounts =
+            self.tree.keys().filter(|other| other.as_str() != path && below(other, path).is_some());
+        let mounts = mounts.map(|other| Name::new(other)).collect();
+        let hold = TreeOp::HoldUpper {
+            slot: held,
+            directory: place.clone(),
+            kept,
+            path: Name::new(path),
+            layers: layers.sources(path).into_iter().map(Name::new).collect(),
+            mounts,
+        };
+        self.draft.step(Stage::Uppers, hold, at);
+        let open = TreeOp::OpenUpper { slot, held, directory: place.clone() };
+        self.draft.step(Stage::Sources, open, at);
+        if self.ids.needs_idmap
+            && let Some(maps) = &self.ids.maps
+        {
+            // On disk each owner has the id that it has inside, so that it is the same in every run.
+            let map = MountMap { uid: maps.uid.clone(), gid: maps.gid.clone() };
+            self.draft.outside(OutsideOp::IdMapMount { slot, source: place.clone(), map }, at);
+        }
+        self.step(TreeOp::Lay { slot, source: place }, at);
+        slot
+    }
+}

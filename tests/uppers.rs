@@ -1,0 +1,279 @@
+//! What a target writes on top of layers, on disk: in directories that are kept, and in those of one
+//! run.
+
+use crate::support::{As, Place, errors, is_root, said, skip, system, text};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+/// A layer of a user's with a file and a directory, and where uppers can be made.
+struct Trees {
+    place: Place,
+    layer: PathBuf,
+    state: PathBuf,
+    who: As,
+}
+
+impl Trees {
+    fn new(who: As) -> Trees {
+        let place = Place::new();
+        let layer = place.folder("layer", who);
+        place.folder("layer/sub", who);
+        for name in ["layer/file", "layer/sub/inner"] {
+            let path = place.file(name, "layer\n");
+            who.id().into_iter().for_each(|id| chown(&path, Some(id), Some(id)).unwrap());
+        }
+        let state = place.folder("states", who).join("state");
+        Trees { place, layer, state, who }
+    }
+
+    fn profile(&self, upper: &str) -> String {
+        let owner = if self.who == As::Root { ", owner = \"root\"" } else { "" };
+        let layer = self.layer.display();
+        system(&format!("\"/m\" = {{ layers = [\"{layer}\"], upper = {upper}{owner} }}"))
+    }
+
+    fn kept(&self) -> String {
+        self.profile(&format!("\"{}\"", self.state.display()))
+    }
+
+    fn discarded(&self) -> String {
+        self.profile(&format!("{{ discard = \"{}\" }}", self.state.parent().unwrap().display()))
+    }
+
+    fn sh(&self, profile: &str, line: &str) -> String {
+        self.place.sh(self.who, profile, line)
+    }
+
+    /// The names where uppers are made.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.state.parent().unwrap())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// A run that writes a line once it is there, and then waits for one.
+    fn waiting(&self, profile: &str, line: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+        let path = self.place.file("waiting.toml", profile);
+        let mut child = self
+            .place
+            .stockade(self.who)
+            .arg("run")
+            .arg(path)
+            .args(["/bin/sh", "-c", &format!("{line}; echo there; read x; true")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut text = String::new();
+        out.read_line(&mut text).unwrap();
+        assert_eq!(text, "there\n");
+        (child, out)
+    }
+}
+
+const CHANGE: &str =
+    "cd /m && echo new > file && rm -r sub && mkdir sub && echo own > sub/own && ls -R";
+
+#[test]
+fn what_is_kept_is_there_in_the_next_run() {
+    for who in As::all() {
+        let trees = Trees::new(*who);
+        let profile = trees.kept();
+        assert_eq!(trees.sh(&profile, CHANGE), ".:\nfile\nsub\n\n./sub:\nown", "{who:?}");
+        for _ in 0..2 {
+            let seen = trees.sh(
+                &profile,
+                "cd /m && cat file sub/own; ls sub; stat -c %u file sub/own . | uniq",
+            );
+            let id = trees.sh(&profile, "id -u");
+            assert_eq!(seen, format!("new\nown\nown\n{id}"), "{who:?}");
+        }
+        // The layer is as it was, and what was written is nobody's but the caller's.
+        assert_eq!(fs::read_to_string(trees.layer.join("sub/inner")).unwrap(), "layer\n");
+        assert_eq!(fs::metadata(&trees.state).unwrap().mode() & 0o7777, 0o700, "{who:?}");
+        let record = fs::read_to_string(trees.state.join("stockade")).unwrap();
+        assert!(record.contains("\"pid\":0") && record.contains("\"path\":\"/m\""), "{record}");
+        // On disk a file has the id that its owner has inside.
+        let on_disk = fs::metadata(trees.state.join("upper/file")).unwrap().uid();
+        let expected = match who {
+            As::Root => 1000,
+            As::User => who.id().unwrap(),
+        };
+        assert_eq!(on_disk, expected, "{who:?}");
+        assert_eq!(trees.names(), ["state"]);
+    }
+}
+
+#[test]
+fn a_kept_upper_is_for_its_layers_and_its_caller() {
+    let who = *As::all().last().unwrap();
+    let trees = Trees::new(who);
+    trees.sh(&trees.kept(), "true");
+    let other = trees.place.folder("other", who);
+    let refused = |profile: &str, words: &[&str]| {
+        let output = trees.place.run(who, profile, &["/bin/true"]);
+        let why = errors(&output);
+        let told = words.iter().all(|word| why.contains(word));
+        assert!(output.status.code() == Some(125) && told, "{words:?}: {}", said(&output));
+    };
+    let (layer, state) = (trees.layer.display().to_string(), trees.state.display().to_string());
+    let entry = |layers: &str, upper: &str| {
+        format!("\"/m\" = {{ layers = [{layers}], upper = \"{upper}\" }}\n")
+    };
+    let more = format!("\"{layer}\", \"{}\"", other.display());
+    refused(&system(&entry(&more, &state)), &["other layers", &layer, "states"]);
+    // A directory that is not stockade's, or that others may enter, is not taken.
+    trees.place.file("other/mine", "");
+    let quoted = format!("\"{layer}\"");
+    fs::set_permissions(&other, PermissionsExt::from_mode(0o700)).unwrap();
+    refused(&system(&entry(&quoted, &other.display().to_string())), &["it holds files"]);
+    fs::set_permissions(&trees.state, PermissionsExt::from_mode(0o750)).unwrap();
+    refused(&trees.kept(), &["other users may enter it", "chmod 700"]);
+    fs::set_permissions(&trees.state, PermissionsExt::from_mode(0o700)).unwrap();
+    trees.sh(&trees.kept(), "true");
+    if is_root() {
+        chown(&trees.state, Some(4321), Some(4321)).unwrap();
+        refused(&trees.kept(), &["another user"]);
+        chown(&trees.state, who.id(), who.id()).unwrap();
+    }
+    let absent = format!("{}/absent/state", trees.place.path.display());
+    refused(&system(&entry(&quoted, &absent)), &["mkdir -p"]);
+    // Nothing else may change it, and no layer.
+    let inside = format!("{layer}/state");
+    refused(&system(&entry(&quoted, &inside)), &["in a layer"]);
+    let states = trees.state.parent().unwrap().display();
+    let bound = format!("\"/other\" = {{ bind = \"{states}\", access = \"rw\" }}");
+    refused(&system(&(entry(&quoted, &state) + &bound)), &["can write to it by /other"]);
+    let twice = format!("\"/n\" = {{ layers = [\"{}\"], upper = \"{state}\" }}", other.display());
+    refused(&system(&(entry(&quoted, &state) + &twice)), &["keeps there"]);
+    let link = trees.place.path.join("link");
+    std::os::unix::fs::symlink(trees.state.parent().unwrap(), &link).unwrap();
+    who.id()
+        .into_iter()
+        .for_each(|id| std::os::unix::fs::lchown(&link, Some(id), Some(id)).unwrap());
+    refused(&system(&entry(&quoted, &format!("{}/state", link.display()))), &["symbolic link"]);
+}
+
+#[test]
+fn one_sandbox_at_a_time_has_a_kept_upper() {
+    for who in As::all() {
+        let trees = Trees::new(*who);
+        let profile = trees.kept();
+        let (mut child, _out) = trees.waiting(&profile, "echo one > /m/new");
+        let output = trees.place.run(*who, &profile, &["/bin/true"]);
+        let why = errors(&output);
+        let pid = child.id().to_string();
+        assert!(
+            output.status.code() == Some(125) && why.contains("another sandbox has it"),
+            "{who:?}: {}",
+            said(&output)
+        );
+        assert!(why.contains(&pid), "{who:?} {pid}: {why}");
+        // Its end by SIGKILL leaves an upper that the next run uses, at once.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let seen = until(|| {
+            let output = trees.place.run(*who, &profile, &["/bin/cat", "/m/new"]);
+            output.status.success().then(|| text(&output.stdout))
+        });
+        assert_eq!(seen, "one\n", "{who:?}");
+    }
+}
+
+/// What comes of something within some seconds: pid 1 ends a moment after its launcher.
+fn until<T>(mut what: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..100 {
+        if let Some(found) = what() {
+            return found;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("it does not come");
+}
+
+/// What a target leaves that is hard to remove.
+const HOSTILE: &str = "cd /m && mkdir -p deep/a && chmod 0 deep/a && chmod 0 deep && mkfifo fifo && ln -s / link \
+                       && mkdir one && cd one && i=0; while [ $i -lt 140 ]; do mkdir \
+                       a-name-that-is-long-enough && cd a-name-that-is-long-enough; i=$((i+1)); done";
+
+#[test]
+fn a_directory_of_one_run_is_removed_at_its_end() {
+    for who in As::all() {
+        let trees = Trees::new(*who);
+        let profile = trees.discarded();
+        let (mut child, _out) = trees.waiting(&profile, HOSTILE);
+        let there = trees.names();
+        assert!(there.len() == 1 && there[0].starts_with("stockade-upper-"), "{there:?}");
+        let made = trees.state.parent().unwrap().join(&there[0]);
+        assert_eq!(fs::metadata(&made).unwrap().mode() & 0o7777, 0o700);
+        assert!(Path::new(&made).join("upper/one").exists(), "{who:?}: it is on disk");
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(trees.names().is_empty(), "{who:?}: {:?}", trees.names());
+        // After SIGKILL the next run removes it, and not one that is in use.
+        let (mut killed, _out) = trees.waiting(&profile, HOSTILE);
+        let (mut other, _out) = trees.waiting(&profile, "true");
+        assert_eq!(trees.names().len(), 2);
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        until(|| {
+            assert_eq!(trees.sh(&profile, "cat /m/file"), "layer");
+            (trees.names().len() == 1).then_some(())
+        });
+        drop(other.stdin.take());
+        assert!(other.wait().unwrap().success(), "{who:?}: its upper was taken away");
+        assert!(trees.names().is_empty(), "{who:?}: {:?}", trees.names());
+    }
+}
+
+/// The launcher has no rights over a subordinate id: such files are removed in the user namespace that
+/// has it. The lines of /etc/subuid are those of a mount namespace of the test's own.
+#[test]
+fn files_of_subordinate_ids_are_removed_too() {
+    let helper = Path::new("/usr/bin/newuidmap").exists();
+    let Some(id) = As::User.id().filter(|_| helper) else {
+        return skip("only root writes lines of /etc/subuid, for newuidmap(1)");
+    };
+    let trees = Trees::new(As::User);
+    let more = "[identity]\nuid-map = \"auto\"\ngid-map = \"auto\"\nuser = 0\ngroup = 0\n\
+                [capabilities]\nkeep = [\"chown\"]\n";
+    let profile = trees.place.file("profile.toml", &(trees.discarded() + more));
+    let ranges = trees.place.file("ranges", "stranger:300000:65536\n");
+    let users = format!("root:x:0:0::/:/bin/sh\nstranger:x:{id}:{id}::/:/bin/sh\n");
+    let users = trees.place.file("users", &users);
+    let line = "mkdir /m/theirs && echo x > /m/theirs/x && chown -R 5:5 /m/theirs && stat -c %u /m/theirs/x";
+    let start = format!(
+        "mount --bind {users} /etc/passwd && mount --bind {ranges} /etc/subuid && mount --bind {ranges} \
+         /etc/subgid && exec setpriv --reuid {id} --regid {id} --clear-groups {stockade} run {profile} /bin/sh -c '{line}'",
+        users = users.display(),
+        ranges = ranges.display(),
+        stockade = trees.place.path.join("stockade").display(),
+        profile = profile.display(),
+    );
+    let output = trees.place.outside(As::Root, "unshare").args(["-m", "sh", "-c", &start]).output();
+    let output = output.unwrap();
+    assert_eq!(text(&output.stdout), "5\n", "{}", said(&output));
+    assert!(trees.names().is_empty(), "{:?}", trees.names());
+}
+
+#[test]
+fn an_upper_on_disk_takes_no_bound_of_memory() {
+    let trees = Trees::new(*As::all().last().unwrap());
+    for (profile, word) in [(trees.kept(), "state\""), (trees.discarded(), "}")] {
+        let profile =
+            profile.replacen(&format!("{word} }}"), &format!("{word}, size = \"1M\" }}"), 1);
+        let output = trees.place.run(trees.who, &profile, &["/bin/true"]);
+        let why = errors(&output);
+        assert!(
+            output.status.code() == Some(125) && why.contains("bound memory"),
+            "{profile}: {why}"
+        );
+    }
+}
