@@ -74,7 +74,7 @@ pub(crate) enum Command {
     /// Kill a sandbox, and wait until nothing is left of it
     #[command(after_help = "Example, with name = \"build\" in its profile:\n  stockade kill build")]
     Kill(Running),
-    /// List what a target changed in a kept upper, export it, or throw it away
+    /// List what a target changed in a kept upper; apply it, export it, or throw it away
     Changes(Changed),
     /// Write a commented profile to start from
     New(New),
@@ -475,11 +475,24 @@ Each line is a letter and a path below the entry's own: A added, M changed,
 D removed, T replaced by another kind of file.
 Examples:
   stockade changes --diff /srv/state
+  stockade changes apply /srv/state
   stockade changes export /srv/state changes.tar";
 
 // What to do with changes.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChangesCommand {
+    /// Put them into the host's tree, where that is the one layer at its own path
+    Apply {
+        /// Do not ask; what programs of the host run later is kept back
+        #[arg(long)]
+        yes: bool,
+        /// Apply also what programs of the host run later without being asked to, such as .git/hooks
+        #[arg(long)]
+        run_later: bool,
+        /// The directory of a kept upper
+        #[arg(value_name = "DIR")]
+        directory: String,
+    },
     /// Write them as a layer: a tar file with the whiteouts of OCI images
     Export {
         /// The directory of a kept upper

@@ -688,6 +688,28 @@ pub(crate) fn chmod_held(fd: RawFd, mode: u32) -> Result {
     done(call!(libc::SYS_fchmodat, libc::AT_FDCWD, name.as_ptr(), mode))
 }
 
+/// fsync(2).
+pub(crate) fn sync(fd: RawFd) -> Result {
+    done(call!(libc::SYS_fsync, fd))
+}
+
+/// syncfs(2): all of the file system that a descriptor is of.
+pub(crate) fn sync_all_of(fd: RawFd) -> Result {
+    done(call!(libc::SYS_syncfs, fd))
+}
+
+/// fchownat(2) of what a descriptor of O_PATH names, a link itself among them.
+pub(crate) fn own_held(fd: RawFd, owner: u32, group: u32) -> Result {
+    let flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
+    done(call!(libc::SYS_fchownat, fd, c"".as_ptr(), owner, group, flags))
+}
+
+/// Sets when an open file was last written, in seconds and nanoseconds (utimensat(2)).
+pub(crate) fn set_written(fd: RawFd, (seconds, nanoseconds): (i64, u32)) -> Result {
+    let times = [[0, libc::UTIME_OMIT], [seconds, i64::from(nanoseconds)]];
+    done(call!(libc::SYS_utimensat, fd, std::ptr::null::<c_char>(), times.as_ptr(), 0))
+}
+
 /// lseek(2): a directory from its beginning.
 pub(crate) fn rewind(fd: RawFd) -> Result {
     done(call!(libc::SYS_lseek, fd, 0, libc::SEEK_SET))

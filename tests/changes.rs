@@ -357,6 +357,231 @@ fn what_entries_of_mounts_cover_is_listed_apart() {
     }
 }
 
+/// An upper over the host's tree at its own path, as `apply` takes it: `low`. What is there by now
+/// is older.
+fn own_tree<'p>(place: &'p Place, who: As, before: &str, changes: &str, mounts: &str) -> Kept<'p> {
+    let kept = Kept::new(place, who, before, "true");
+    kept.begin("$(( $(date +%s) + 60 ))", mounts);
+    kept.change(changes);
+    kept
+}
+
+impl Kept<'_> {
+    /// Writes the record of an upper over the host's tree, begun at a time as a shell has it.
+    fn begin(&self, begun: &str, mounts: &str) {
+        let low = self.path("low").display().to_string();
+        self.sh(&format!(
+            "echo '{{\"format\":1,\"path\":\"{low}\",\"layers\":[\"{low}\"],\"pid\":0,\
+             \"begun\":'{begun}',\"mounts\":[{mounts}]}}' > state/stockade"
+        ));
+    }
+}
+
+/// What a tree is, but for times.
+const STATE: &str = "find . -printf '%p %y %m %l %U:%G\n' | sort; find . -type f ! -perm 0 | sort | \
+                     xargs -d '\n' md5sum";
+
+#[test]
+fn changes_are_applied_to_the_tree_that_they_are_of() {
+    for who in As::all() {
+        let place = Place::new();
+        let more = "; mkdir -p new/a/b; echo deep > new/a/b/c; chmod 500 new/a; ln -s /etc new/out; \
+                    : > zero; chmod 0 zero; rm plain/moved; rmdir plain 2>/dev/null || true; \
+                    mkdir -m 1777 sticky; truncate -s 1M sparse; rm fifo; rm bin; mkdir bin; \
+                    echo in > bin/in; touch -d @1000000000 same";
+        let kept = own_tree(&place, *who, BEFORE, &(CHANGES.to_owned() + more), "");
+        // What the merged tree is, the tree becomes.
+        let how = if *who == As::Root && is_root() { "-m" } else { "-Urm" };
+        let merged = format!(
+            "mount -t overlay overlay -o userxattr,lowerdir=low,upperdir=state/upper,\
+             workdir=state/work mnt; cd mnt; {STATE}"
+        );
+        let merged = kept.outside("unshare", &[how, "sh", "-c", &merged]);
+        let id = who.id().map_or("0:0".into(), |id| format!("{id}:{id}"));
+        let merged =
+            if how == "-m" { merged } else { merged.replace(" 0:0\n", &format!(" {id}\n")) };
+        let listed = kept.changes(&["state"]);
+        let applied = kept.changes(&["apply", "--yes", "state"]);
+        let count = listed.lines().count();
+        let low = kept.path("low");
+        let last = format!("{listed}applied {count} changes to {}\n", low.display());
+        assert_eq!(applied, last, "{who:?}");
+        assert_eq!(kept.sh(&format!("cd low; {STATE}")), merged, "{who:?}");
+        assert_eq!(std::fs::metadata(low.join("same")).unwrap().mtime(), 1_000_000_000);
+        let blocks = std::fs::metadata(low.join("sparse")).unwrap().blocks();
+        assert!(blocks < 64, "{blocks}");
+        // Nothing is left over, and the upper can be used again.
+        assert_eq!(kept.changes(&["state"]), "");
+        assert_eq!(kept.changes(&["apply", "--yes", "state"]), "nothing to apply\n");
+        assert_eq!(
+            kept.sh("ls -A state/upper state/work | grep -v :; ls state"),
+            "\nstockade\nupper\nwork\n"
+        );
+    }
+}
+
+#[test]
+fn what_a_target_must_not_decide_is_kept_back() {
+    for who in As::all() {
+        let place = Place::new();
+        let low = place.path.join("kept/low").display().to_string();
+        let kept = own_tree(
+            &place,
+            *who,
+            "mkdir -p .git/hooks sub point; echo x > file; echo y > exec",
+            "mkfifo fifo; echo e > suid; chmod 6755 suid; chmod 4644 file; echo h > .git/hooks/pre-commit; \
+             mkdir -p sub/.git/hooks; echo h > sub/.git/hooks/post-commit; mkdir -p point/x; \
+             echo m > point/x/y; mkdir -p made/by/us; echo t > made/by/us/t; echo o > made/o; \
+             python3 -c 'import os; os.setxattr(\"exec\", \"user.mine\", b\"x\"); open(\"exec\", \"a\").write(\"z\")'",
+            &format!("\"{low}/point/x\",\"{low}/made/by\""),
+        );
+        let said = kept.changes(&["apply", "--yes", "state"]);
+        let expected = "M  exec\nA  suid\nRun later by the host, without being asked to:\n  \
+            A  .git/hooks/pre-commit: git runs its hooks, and commands that its settings name\n  \
+            A  sub/.git/: git runs its hooks, and commands that its settings name\n  \
+            A  sub/.git/hooks/: git runs its hooks, and commands that its settings name\n  \
+            A  sub/.git/hooks/post-commit: git runs its hooks, and commands that its settings name\n\
+            Kept back:\n  A  fifo (fifo): it is no file, directory or link\n  \
+            M  file (mode 4644, was 0644): no owner and no set-id bit is applied\n  \
+            A  made/: an entry of [mounts] lies below it\n  \
+            A  made/by/: an entry of [mounts] covers it\n  \
+            A  made/by/us/: an entry of [mounts] covers it\n  \
+            A  made/by/us/t: an entry of [mounts] covers it\n  \
+            A  made/o: its directory is kept back\n  \
+            A  point/x/: an entry of [mounts] covers it\n  \
+            A  point/x/y: an entry of [mounts] covers it\n";
+        assert_eq!(said, format!("{expected}applied 2 changes to {low}\n"), "{who:?}");
+        let found = kept.sh("cd low; find . | sort; stat -c '%a %s' exec suid file");
+        assert_eq!(
+            found,
+            ".\n./.git\n./.git/hooks\n./exec\n./file\n./point\n./sub\n./suid\n644 3\n755 2\n644 2\n"
+        );
+        let names = "import os; print(os.listxattr('low/exec'))";
+        assert_eq!(kept.outside("python3", &["-c", names]), "[]\n");
+        // What was applied is no change any more; the rest waits for its word.
+        let listed = kept.changes(&["state"]);
+        assert!(!listed.contains("suid") && listed.contains("A  fifo (fifo)\n"), "{listed}");
+        let said = kept.changes(&["apply", "--yes", "--run-later", "state"]);
+        assert!(said.contains("applied 4 changes"), "{said}");
+        assert_eq!(kept.sh("cat low/.git/hooks/pre-commit"), "h\n");
+    }
+}
+
+/// Uppers over trees of the host that are older than they, each with these changes. The time of a
+/// record is in seconds, so that takes more than one, once.
+fn older_trees<'p>(places: &'p [(Place, As)], changes: &str) -> Vec<Kept<'p>> {
+    let new = |(place, who): &'p (Place, As)| Kept::new(place, *who, BEFORE, "true");
+    let all: Vec<Kept<'p>> = places.iter().map(new).collect();
+    std::thread::sleep(Duration::from_millis(1100));
+    for kept in &all {
+        kept.begin("$(date +%s)", "");
+        kept.change(changes);
+    }
+    all
+}
+
+#[test]
+fn what_the_host_changed_meanwhile_refuses_all() {
+    let all = ["echo more >> same", "touch doc/deep/b", "chmod 600 mode", "echo z > both/z"];
+    let places: Vec<(Place, As)> =
+        As::all().iter().flat_map(|who| all.map(|_| (Place::new(), *who))).collect();
+    let what = "echo 2 > same; rm -r doc; rm -r both; chmod 700 mode; echo n > new";
+    for (kept, meanwhile) in older_trees(&places, what).iter().zip(all.iter().cycle()) {
+        kept.sh(&format!("cd low; {meanwhile}"));
+        let before = kept.sh(&format!("cd low; {STATE}"));
+        let output = kept.run(&["apply", "--yes", "state"]);
+        let said = unwrapped(&errors(&output));
+        assert!(
+            output.status.code() == Some(125) && said.contains("since"),
+            "{:?}: {meanwhile}: {said}",
+            kept.who
+        );
+        assert_eq!(kept.sh(&format!("cd low; {STATE}")), before);
+    }
+}
+
+/// Where it is killed, and where the disk is full: each path is old or new, and the next goes back.
+#[test]
+fn an_apply_that_fails_is_undone_and_one_that_is_killed_too() {
+    if !Path::new("/usr/bin/strace").exists() {
+        return skip("strace is not installed");
+    }
+    let who = As::all()[0];
+    let what = "echo 2 > same; rm -r doc; chmod 700 mode; mkdir new; echo n > new/n; rm gone; \
+                ln -sf other link";
+    let calls = [
+        ("renameat2", 1..10),
+        ("fchmodat", 1..2),
+        ("syncfs", 1..3),
+        ("fsync", 1..6),
+        ("pwrite64", 1..2),
+        ("unlinkat", 1..4),
+    ];
+    let faults: Vec<String> = calls
+        .into_iter()
+        .flat_map(|(call, times)| times.map(move |when| (call, when)))
+        .flat_map(|(call, when)| {
+            ["error=ENOSPC", "signal=KILL"].map(|how| format!("inject={call}:{how}:when={when}"))
+        })
+        .collect();
+    let places: Vec<(Place, As)> = faults.iter().map(|_| (Place::new(), who)).collect();
+    let (mut undone, mut killed) = (0, 0);
+    for (kept, fault) in older_trees(&places, what).iter().zip(&faults) {
+        let before = kept.sh(&format!("cd low; {STATE}"));
+        let mut command = kept.place.outside(who, "/usr/bin/strace");
+        command.args(["-o", "/dev/null", "-e", fault]).arg(kept.place.path.join("stockade"));
+        command.args(["changes", "apply", "--yes", "state"]).current_dir(kept.path(""));
+        let output = command.output().unwrap();
+        let said = format!("{fault}: {}", said(&output));
+        if output.status.code() == Some(125) {
+            undone += 1;
+            assert_eq!(kept.sh(&format!("cd low; {STATE}")), before, "{said}");
+        }
+        killed += u32::from(output.status.code().is_none());
+        // Each place is old or new.
+        let (old, new) = ("one\ntwo\nthree\n", "2\n");
+        let same = kept.sh("cat low/same");
+        assert!([old, new].contains(&&*same), "{said}");
+        let link = kept.sh("readlink low/link; cat low/new/n 2>/dev/null || true");
+        assert!(["same\n", "same\nn\n", "other\n", "other\nn\n"].contains(&&*link), "{said}");
+        // Whatever it was, the next one leads to the end, and nothing is left over.
+        let again = kept.run(&["apply", "--yes", "state"]);
+        assert!(again.status.success(), "{said}\n{}", crate::support::said(&again));
+        let end =
+            kept.sh("cd low; cat same new/n; stat -c %a mode; readlink link; ls -A; ls ../state");
+        let all = "bin\nboth\nlink\nmode\nmoved\nnew\nplain\nsame\ntouched\n";
+        assert_eq!(end, format!("2\nn\n700\nother\n{all}stockade\nupper\nwork\n"), "{said}");
+    }
+    assert!(undone > 10 && killed > 10, "{undone} {killed}");
+}
+
+#[test]
+fn what_is_not_agreed_to_is_not_applied() {
+    let who = As::all()[0];
+    let place = Place::new();
+    let kept = own_tree(&place, who, BEFORE, "echo 2 > same", "");
+    let mut command = place.stockade(who);
+    command.args(["changes", "apply", "state"]).current_dir(kept.path("")).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let said = unwrapped(&errors(&output));
+    assert!(
+        output.status.code() == Some(125)
+            && said.contains("standard input is no terminal")
+            && said.contains("stockade changes apply --yes state"),
+        "{said}"
+    );
+    // On a terminal; anything but yes is no.
+    for (answer, applied) in
+        [("", "nothing was applied"), ("n", "nothing was applied"), ("y", "applied 1 ")]
+    {
+        let line =
+            format!("printf '{answer}\n' | script -qec \"$0 changes apply state\" /dev/null");
+        let stockade = place.path.join("stockade");
+        let output = kept.outside("sh", &["-c", &line, stockade.to_str().unwrap()]);
+        assert!(output.contains(applied) && output.contains("M  same"), "{answer}: {output}");
+    }
+}
+
 /// The process that reads what a target left has no more than it needs.
 #[test]
 fn the_reader_has_nothing_that_it_does_not_need() {
@@ -400,17 +625,15 @@ fn the_reader_has_nothing_that_it_does_not_need() {
 fn ten_thousand_changes_are_listed_soon() {
     let who = As::all()[0];
     let place = Place::new();
-    let many = "python3 -c \"
-import os
-for d in range(100):
-  os.mkdir(f'd{d}')
-  for f in range(100): open(f'd{d}/{f}', 'w').write('x')\"";
-    let kept = Kept::new(
-        &place,
-        who,
-        many,
-        &many.replace("mkdir(f'd{d}')", "stat('.')").replace("'x'", "'y'"),
-    );
+    let kept = Kept::new(&place, who, "true", "true");
+    // Names of one file: to make as many takes longest.
+    let many = "import os
+for top, byte in ('low', 'x'), ('state/upper', 'y'):
+  for d in range(100):
+    os.mkdir(f'{top}/{d}')
+    open(f'{top}/0/0', 'w').write(byte)
+    for f in range(100): d + f and os.link(f'{top}/0/0', f'{top}/{d}/{f}')";
+    kept.outside("python3", &["-c", many]);
     let begun = Instant::now();
     let listed = kept.changes(&["state"]);
     println!("10,000 changes: {:?}", begun.elapsed());

@@ -1,10 +1,12 @@
 //! `stockade changes`: what a target changed in a kept upper, and what becomes of it.
 
+mod apply;
 mod diff;
 mod list;
 
 use super::{FAILED, Failed, place, warn};
 use crate::cli::{Changed, ChangesCommand};
+use crate::launch::changes::apply::recover;
 use crate::launch::changes::{Contents, Kept, Refused, Stop, Stopped, discard, export};
 use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words, escape};
@@ -17,6 +19,9 @@ pub(super) fn changes(changed: Changed) -> u8 {
     let Changed { diff, format, directory, what } = changed;
     let done = match (what, directory) {
         (None, Some(directory)) => list::list(&directory, diff, format),
+        (Some(ChangesCommand::Apply { yes, run_later, directory }), _) => {
+            apply::apply(&directory, apply::Agreed { changes: yes, run_later })
+        }
         (Some(ChangesCommand::Export { directory, file }), _) => write(&directory, &file),
         (Some(ChangesCommand::Discard { directory }), _) => remove(&directory),
         (None, None) => return FAILED,
@@ -98,6 +103,8 @@ fn stopped(act: &str, directory: &str, Stopped { stop, path }: &Stopped) -> Box<
 fn remove(directory: &str) -> Result {
     let act = "discard";
     let kept = take(act, directory)?;
+    // What an apply has half done lies in the host's tree.
+    recover(&kept).map_err(|why| apply::failed(act, directory, &why))?;
     discard(&kept, directory).map_err(|why| refused(act, directory, &why))
 }
 

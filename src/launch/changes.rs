@@ -15,9 +15,11 @@
 //! | directory without | merged: its mode and owner |
 //! | file that a layer has, too | changed, if its bytes are others |
 
+pub(crate) mod apply;
 mod attributes;
 mod discard;
 pub(crate) mod export;
+mod journal;
 mod kept;
 mod reader;
 mod walk;
@@ -25,6 +27,7 @@ mod wire;
 
 pub use attributes::{Attributes, attributes};
 pub(crate) use discard::discard;
+pub(crate) use journal::Trouble;
 pub(crate) use kept::{Kept, Refused};
 pub(crate) use reader::Reader;
 pub(crate) use wire::Item;

@@ -132,6 +132,9 @@ impl Rows {
             covered.iter().for_each(|line| self.add(&format!("  {line}")));
         }
         self.flush();
+        if kept.is_half_applied() {
+            warn("note: an apply of it did not come to its end: the next one ends it\n");
+        }
         if let Some(pid) = self.held {
             let by = if pid > 0 { format!(" of the launcher {pid}") } else { String::new() };
             warn(&format!("note: a running sandbox{by} uses it, and may change it further\n"));

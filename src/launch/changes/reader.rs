@@ -5,7 +5,7 @@
 //! user's is root in a user namespace of its own, as the kernel lets an owner without a bit of mode
 //! read nothing, and a target can leave such files.
 
-use super::walk::{DIRECTORY, FILE, MOST_OPEN, UNSEEN, walk};
+use super::walk::{DIRECTORY, FILE, MOST_OPEN, Most, UNSEEN, walk};
 use super::wire::{self, Item, Writer};
 use super::{Contents, State, Stopped};
 use crate::launch::helper::End;
@@ -121,8 +121,9 @@ fn run(upper: RawFd, layers: &[RawFd], contents: Contents, pipe: RawFd, ids: [u3
     }
     let mut writer = Writer::new(pipe);
     // Some are open beside those of the walk.
-    let most_open = most_open.saturating_sub(layers.len() + 16).min(MOST_OPEN);
-    let outcome = walk(upper, layers, contents, most_open, &mut writer);
+    let open = most_open.saturating_sub(layers.len() + 16).min(MOST_OPEN);
+    let most = Most { open, is_root: ids[0] == 0 };
+    let outcome = walk(upper, layers, contents, most, &mut writer);
     sys::exit(if writer.finish(outcome).is_ok() { 0 } else { 125 })
 }
 

@@ -136,6 +136,10 @@ pub(super) struct Walk<'s> {
     held: usize,
     window: usize,
     contents: Contents,
+    /// Owner and group of the highest layer's top, and of the upper's, where root reads: on its disk
+    /// an upper has the ids that are inside, and there the first stands for the second, and the
+    /// second for the first.
+    stands_for: Option<[(u32, u32); 2]>,
     /// For the records of a directory, attributes and pieces of files.
     buffer: Vec<u8>,
     other: Vec<u8>,
@@ -150,29 +154,40 @@ impl From<Errno> for Stop {
     }
 }
 
+/// What the process that walks has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most {
+    /// How many descriptors may be open at a time, about.
+    pub open: usize,
+    /// Whether root reads, and is not only called so.
+    pub is_root: bool,
+}
+
 /// Reads an upper against its layers, the lowest first. The descriptors stay open.
 pub(super) fn walk(
     upper: RawFd,
     layers: &[RawFd],
     contents: Contents,
-    most_open: usize,
+    most: Most,
     sink: &mut dyn Sink,
 ) -> std::result::Result<(), Stopped> {
     let mut walk = Walk {
         frames: vec![],
         path: vec![],
         held: 0,
-        window: (most_open / (layers.len() + 1)).max(2),
+        window: (most.open / (layers.len() + 1)).max(2),
         contents,
+        stands_for: None,
         buffer: vec![0; PIECE],
         other: vec![0; PIECE],
         sink,
     };
-    walk.all(upper, layers).map_err(|stop| Stopped { stop, path: std::mem::take(&mut walk.path) })
+    walk.all(upper, layers, most.is_root)
+        .map_err(|stop| Stopped { stop, path: std::mem::take(&mut walk.path) })
 }
 
 impl Walk<'_> {
-    fn all(&mut self, upper: RawFd, layers: &[RawFd]) -> Result {
+    fn all(&mut self, upper: RawFd, layers: &[RawFd], is_root: bool) -> Result {
         let top = |fd: RawFd| {
             let looked = sys::look(fd, c"")?;
             let dir = Dir { fd, inode: looked.inode, mount: looked.mount, from: 0 };
@@ -189,8 +204,12 @@ impl Walk<'_> {
             highest = highest.or(Some(looked));
             lowers.push(dir);
         }
+        if is_root {
+            let ids = |looked: &Looked| (looked.owner, looked.group);
+            self.stands_for = highest.as_ref().map(|highest| [ids(highest), ids(&looked)]);
+        }
         if let Some(before) = highest {
-            let (before, after) = (State::of(&before), State::of(&looked));
+            let (before, after) = (self.inside(State::of(&before)), State::of(&looked));
             if !after.has_rights_of(&before) {
                 self.give(What::Rights, Some(before), Some(after), false)?;
             }
@@ -322,6 +341,8 @@ impl Walk<'_> {
 
     /// Reads the names of a directory.
     fn list(&mut self, fd: RawFd, is_below_alone: bool, names: &mut Names) -> Result {
+        // The top's is one with that of the launcher, which may have had it read before.
+        sys::rewind(fd)?;
         loop {
             let length = sys::read_directory(fd, &mut self.buffer)?;
             if length == 0 {
@@ -374,7 +395,10 @@ impl Walk<'_> {
         }
         let low = self.low(name)?;
         let before = match &low.looked {
-            Some(looked) => Some(self.state(low.dir, name, looked)?),
+            Some(looked) => {
+                let state = self.state(low.dir, name, looked)?;
+                Some(self.inside(state))
+            }
             None => None,
         };
         let Some(seen) = seen.filter(|seen| !is_whiteout(&seen.looked)) else {
@@ -427,6 +451,23 @@ impl Walk<'_> {
     fn go_into(&mut self, seen: &Seen, lowers: Vec<Dir>, is_opaque: bool) -> Result {
         let Looked { inode, mount, .. } = seen.looked;
         self.push(Dir { fd: seen.fd, inode, mount, from: 0 }, lowers, is_opaque)
+    }
+
+    /// Something in the layers with the owner that it has inside.
+    fn inside(&self, state: State) -> State {
+        let Some([top, upper]) = self.stands_for else { return state };
+        let place = |id: Option<u32>, one: u32, other: u32| {
+            id.map(|id| match id {
+                id if id == one => other,
+                id if id == other => one,
+                id => id,
+            })
+        };
+        State {
+            owner: place(state.owner, top.0, upper.0),
+            group: place(state.group, top.1, upper.1),
+            ..state
+        }
     }
 
     /// What a name in a directory is, with the text of a link.
@@ -771,9 +812,10 @@ mod tests {
             Place(path)
         }
 
-        fn walk(&self, contents: Contents, most_open: usize, given: &mut Given) -> Option<Stopped> {
+        fn walk(&self, contents: Contents, open: usize, given: &mut Given) -> Option<Stopped> {
+            let most = Most { open, is_root: false };
             let [upper, low] = ["upper", "low"].map(|name| File::open(self.0.join(name)).unwrap());
-            walk(upper.as_raw_fd(), &[low.as_raw_fd()], contents, most_open, given).err()
+            walk(upper.as_raw_fd(), &[low.as_raw_fd()], contents, most, given).err()
         }
     }
 

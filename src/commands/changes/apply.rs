@@ -1,0 +1,175 @@
+//! `stockade changes apply`: it shows what will be where, asks, and has it done.
+
+use super::list::line;
+use super::{Result, refused, stopped, take, wrong};
+use crate::commands::{print_line, warn};
+use crate::inspect::lint::RUN_LATER;
+use crate::launch::changes::apply::{Failed, Fate, Planned, recover};
+use crate::launch::changes::{Change, Kept, Trouble};
+use crate::text::bytes;
+use crate::text::problem::{Problem, errno_words, escape};
+use crate::text::shell::shell_word;
+use std::io::{BufRead, IsTerminal, Write};
+
+const ACT: &str = "apply";
+/// How many changes of a kind that are no use to read through are shown.
+const MOST_SHOWN: usize = 50;
+
+/// What the caller agrees to without being asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Agreed {
+    pub changes: bool,
+    /// What the host runs later.
+    pub run_later: bool,
+}
+
+const LATER: &str = "the host runs it later";
+
+pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
+    let kept = take(ACT, directory)?;
+    let record = &kept.record;
+    if !record.is_of_the_host() {
+        let why = format!("its layers are not the host's tree at {} alone", escape(&record.path));
+        let problem = wrong("changes::apply", format!("cannot apply `{directory}`: {why}"));
+        let export = format!("stockade changes export {} changes.tar", shell_word(directory));
+        return Err(problem.help(format!("take the changes out of it: {export}")).into());
+    }
+    let fail = |why: Failed| failed(ACT, directory, &why);
+    if recover(&kept).map_err(fail)? {
+        warn("note: an apply that did not come to its end was brought to one first\n");
+    }
+    let layers = kept.layers().map_err(|why| refused(ACT, directory, &why))?;
+    let Some(layer) = layers.first() else { return Ok(()) };
+    let mut planned = Planned::read(&kept, layer).map_err(fail)?;
+    changed_meanwhile(directory, &planned)?;
+    let later: Vec<&Change> =
+        planned.applied().filter(|change| is_run_later(&kept, change).is_some()).collect();
+    let count = planned.applied().count() - later.len();
+    show(&kept, &planned, &later);
+    if planned.applied().next().is_none() {
+        print_line("nothing to apply");
+        return Ok(());
+    }
+    let with_later = agreed.run_later
+        || !later.is_empty() && !agreed.changes && {
+            ask(directory, &format!("Apply also the {} that the host runs later?", later.len()))?
+        };
+    let total = if with_later { count + later.len() } else { count };
+    if total == 0 {
+        print_line("nothing else to apply");
+        return Ok(());
+    }
+    if !agreed.changes {
+        let path = escape(&record.path);
+        if !ask(directory, &format!("Apply {total} changes to {path}?"))? {
+            print_line("nothing was applied");
+            return Ok(());
+        }
+    }
+    if !with_later {
+        planned.keep_back(LATER, |change| is_run_later(&kept, change).is_some());
+    }
+    let total = planned.applied().count();
+    planned.apply(&kept, layer).map_err(fail)?;
+    print_line(&format!("applied {total} changes to {}", escape(&kept.record.path)));
+    Ok(())
+}
+
+/// Why a program of the host runs what is at a path, without being asked: a name of W0306's table is
+/// a part of it, wherever that begins.
+fn is_run_later(kept: &Kept, change: &Change) -> Option<&'static str> {
+    // What is removed is not run.
+    change.after.as_ref()?;
+    let path = format!("{}/{}", kept.record.path, bytes::text(&change.path));
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let below = kept.record.path.split('/').filter(|part| !part.is_empty()).count();
+    let is_named = |name: &str| {
+        let name: Vec<&str> = name.split('/').collect();
+        // It ends below the top: what the top itself lies in was there before.
+        let ends = |begin: usize| begin + name.len() > below;
+        parts.windows(name.len()).enumerate().any(|(begin, part)| ends(begin) && part == name)
+            // All of it lies in the top, or the top in it.
+            || parts[..below].windows(name.len()).any(|part| part == name)
+    };
+    RUN_LATER.iter().find(|(name, _)| is_named(name)).map(|(_, why)| *why)
+}
+
+/// All or nothing: a part of what belongs together may be worse than none.
+fn changed_meanwhile(directory: &str, planned: &Planned) -> Result {
+    let mut found = planned.changes.iter().filter_map(|(change, fate)| match fate {
+        Fate::Meanwhile(why) => Some((change, *why)),
+        Fate::Applied | Fate::KeptBack(_) => None,
+    });
+    let Some((first, why)) = found.next() else { return Ok(()) };
+    let more = match found.count() {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let path = escape(&bytes::text(&first.path));
+    let problem =
+        wrong("changes::meanwhile", format!("cannot apply `{directory}`: `{path}`: {why}{more}"));
+    let see = format!("stockade changes --diff {}", shell_word(directory));
+    Err(problem.help(format!("compare the two, and put it there by hand: {see}")).into())
+}
+
+fn show(kept: &Kept, planned: &Planned, later: &[&Change]) {
+    let is_later = |change: &Change| later.iter().any(|known| std::ptr::eq(*known, change));
+    let mut back = vec![];
+    for (change, fate) in &planned.changes {
+        match fate {
+            Fate::Applied if !is_later(change) => print_line(&line(change)),
+            Fate::Applied | Fate::Meanwhile(_) => {}
+            Fate::KeptBack(why) => back.push(format!("  {}: {why}", line(change))),
+        }
+    }
+    if !later.is_empty() {
+        print_line("Run later by the host, without being asked to:");
+        for change in later {
+            let why = is_run_later(kept, change).unwrap_or(LATER);
+            print_line(&format!("  {}: {why}", line(change)));
+        }
+    }
+    if !back.is_empty() {
+        print_line("Kept back:");
+        back.iter().take(MOST_SHOWN).for_each(|line| print_line(line));
+        if back.len() > MOST_SHOWN {
+            print_line(&format!("  and {} more", back.len() - MOST_SHOWN));
+        }
+    }
+}
+
+/// Asks on the terminal.
+fn ask(directory: &str, question: &str) -> std::result::Result<bool, Box<Problem>> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        let why = "nobody can be asked: standard input is no terminal";
+        let problem = wrong("changes::ask", format!("cannot apply `{directory}`: {why}"));
+        let line = format!("stockade changes apply --yes {}", shell_word(directory));
+        return Err(problem.help(line).into());
+    }
+    warn(&format!("{question} [y/N] "));
+    drop(std::io::stderr().flush());
+    let mut answer = String::new();
+    let read = input.lock().read_line(&mut answer);
+    Ok(read.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+}
+
+pub(super) fn failed(act: &str, directory: &str, why: &Failed) -> Box<Problem> {
+    let cannot = |why: String| wrong("launch::apply", format!("cannot {act} `{directory}`: {why}"));
+    let at = |Trouble { path, errno }: &Trouble| {
+        format!("`{}`: {}", escape(&bytes::text(path)), errno_words(*errno))
+    };
+    match why {
+        Failed::Refused(why) => refused(act, directory, why),
+        Failed::Reading(why) => stopped(act, directory, why),
+        Failed::TooMany => cannot("there are more changes than one apply takes".into()),
+        Failed::Undone(trouble) => {
+            cannot(format!("{}; everything is as it was before", at(trouble)))
+        }
+        Failed::Left(trouble) => {
+            let problem = cannot(format!("{}, and to undo it failed, too", at(trouble)));
+            let line = format!("stockade changes apply {}", shell_word(directory));
+            problem.help(format!("once that can be written, go back with {line}")).into()
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! What an `apply` is about to do, on the disk before it does it: the next one goes back, or on,
+//! from wherever the first was killed.
+//!
+//! Everything that is to be is made first, under names of its own beside its places. Then each place
+//! is switched by one rename(2), the old one moving to the new one's name; so by the numbers of the
+//! two files it is known whether that has happened. Until the last is switched, all of it can be
+//! undone; after that the old ones are removed.
+
+use super::discard::remove;
+use super::kept::name;
+use crate::sys::{self, Errno};
+use crate::text::bytes;
+use serde::{Deserialize, Serialize};
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+/// The file, in the directory of the kept upper.
+const JOURNAL: &CStr = c"journal";
+/// The files that have their places again.
+const UNDONE: &CStr = c"undone";
+/// The same while it is written.
+const DRAFT: &CStr = c"journal.new";
+/// More than a million changes with long paths have.
+const LARGEST: u64 = 1 << 30;
+
+/// How far it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Stage {
+    /// New files are made, and no place has one.
+    Made,
+    /// Places are switched.
+    Switched,
+    /// All are; the old ones are removed.
+    Done,
+}
+
+/// What happens to one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Act {
+    /// What was made goes where nothing is.
+    Add,
+    /// What was made changes places with what is there.
+    Replace,
+    /// What is there goes away, under the other name first.
+    Remove,
+    /// It gets this mode, and had that one.
+    Mode { new: u32, old: u32 },
+}
+
+/// One place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unit {
+    /// Below the top, as a text.
+    pub path: String,
+    pub act: Act,
+    /// The numbers of the new file and of the old one; 0 where there is none.
+    pub new: u64,
+    pub old: u64,
+    /// When the old one was last written (mtime).
+    pub written: (i64, u32),
+}
+
+/// A file that has its place again: rename(2) and chmod(2) have changed its ctime, and no change of
+/// the host's has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Undone {
+    pub path: String,
+    pub number: u64,
+    pub changed: (i64, u32),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Journal {
+    pub stage: Stage,
+    /// What the other names begin with.
+    pub prefix: String,
+    pub units: Vec<Unit>,
+}
+
+/// The parent of a place, open, and its two names.
+pub(super) struct Names {
+    pub parent: OwnedFd,
+    pub name: CString,
+    pub other: CString,
+}
+
+/// What failed, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub path: Vec<u8>,
+    pub errno: i32,
+}
+
+pub(super) fn trouble(path: &[u8]) -> impl FnOnce(Errno) -> Trouble + '_ {
+    |Errno(errno)| Trouble { path: path.to_vec(), errno }
+}
+
+/// The directory of a path and its last name.
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
+}
+
+/// Opens a directory below another, name by name: no link, and no other mount.
+pub(super) fn descend(top: RawFd, path: &[u8]) -> sys::Result<OwnedFd> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let mut here = sys::owned(sys::openat(top, c".", flags, 0)?);
+    let mount = sys::look(top, c"")?.mount;
+    for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+        let part = CString::new(part).map_err(|_| Errno(libc::EINVAL))?;
+        here = sys::owned(sys::openat(here.as_raw_fd(), &part, flags, 0)?);
+        if sys::look(here.as_raw_fd(), c"")?.mount != mount {
+            return Err(Errno(libc::EXDEV));
+        }
+    }
+    Ok(here)
+}
+
+/// The file's number at a name; 0 where there is none.
+pub(super) fn number(parent: RawFd, name: &CStr) -> sys::Result<u64> {
+    match sys::look(parent, name) {
+        Err(Errno(libc::ENOENT)) => Ok(0),
+        other => other.map(|looked| looked.inode.1),
+    }
+}
+
+/// Which files have their places again.
+pub(super) fn undone(directory: RawFd) -> sys::Result<Vec<Undone>> {
+    read(directory, UNDONE).map(Option::unwrap_or_default)
+}
+
+/// From here on there are none.
+pub(super) fn forget_undone(directory: RawFd) -> sys::Result {
+    remove(directory, UNDONE)
+}
+
+fn write(directory: RawFd, file: &CStr, value: &impl Serialize) -> sys::Result {
+    let io = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW;
+    let mut draft = File::from(sys::owned(sys::openat(directory, DRAFT, flags, 0o600)?));
+    let json = serde_json::to_vec(value).unwrap_or_default();
+    draft.write_all(&json).and_then(|()| draft.sync_all()).map_err(io)?;
+    sys::rename_at(directory, DRAFT, directory, file, 0)?;
+    sys::sync(directory)
+}
+
+fn read<T: for<'d> Deserialize<'d>>(directory: RawFd, file: &CStr) -> sys::Result<Option<T>> {
+    let io = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
+    let fd = match sys::openat(directory, file, libc::O_RDONLY | libc::O_NOFOLLOW, 0) {
+        Err(Errno(libc::ENOENT)) => return Ok(None),
+        other => sys::owned(other?),
+    };
+    let mut text = vec![];
+    File::from(fd).take(LARGEST).read_to_end(&mut text).map_err(io)?;
+    serde_json::from_slice(&text).map(Some).map_err(|_| Errno(libc::EBADMSG))
+}
+
+impl Journal {
+    /// The other name of a place.
+    pub(super) fn other(&self, place: usize) -> String {
+        format!("{}{place}", self.prefix)
+    }
+
+    pub(super) fn names(&self, top: RawFd, place: usize) -> sys::Result<Names> {
+        let unit = self.units.get(place).ok_or(Errno(libc::EINVAL))?;
+        let path = bytes::bytes(&unit.path);
+        let (parent, last) = split(&path);
+        // The top itself has no name above it here.
+        let last = if last.is_empty() { b"." } else { last };
+        Ok(Names {
+            parent: descend(top, parent)?,
+            name: CString::new(last).map_err(|_| Errno(libc::EINVAL))?,
+            other: name(&self.other(place))?,
+        })
+    }
+
+    /// Writes it, so that it is there whatever happens next.
+    pub(super) fn write(&self, directory: RawFd) -> sys::Result {
+        write(directory, JOURNAL, self)
+    }
+
+    /// The one that is there.
+    pub(super) fn read(directory: RawFd) -> sys::Result<Option<Journal>> {
+        read(directory, JOURNAL)
+    }
+
+    pub(super) fn end(directory: RawFd) -> sys::Result {
+        for file in [DRAFT, JOURNAL] {
+            remove(directory, file)?;
+        }
+        sys::sync(directory)
+    }
+
+    /// Switches one place, if it has what was there before.
+    pub(super) fn switch(&self, top: RawFd, place: usize) -> sys::Result {
+        let Names { parent, name, other } = self.names(top, place)?;
+        let (parent, unit) = (parent.as_raw_fd(), &self.units[place]);
+        let moved = |is_there: u64, was: u64| match is_there == was {
+            true => Ok(()),
+            false => Err(Errno(libc::ESTALE)),
+        };
+        match unit.act {
+            Act::Add => sys::rename_at(parent, &other, parent, &name, libc::RENAME_NOREPLACE),
+            Act::Replace => {
+                moved(number(parent, &name)?, unit.old)?;
+                sys::rename_at(parent, &name, parent, &other, libc::RENAME_EXCHANGE)
+            }
+            Act::Remove => {
+                moved(number(parent, &name)?, unit.old)?;
+                sys::rename_at(parent, &name, parent, &other, libc::RENAME_NOREPLACE)
+            }
+            Act::Mode { new, old } => {
+                let flags = libc::O_PATH | libc::O_NOFOLLOW;
+                let file = sys::owned(sys::openat(parent, &name, flags, 0)?);
+                let looked = sys::look(file.as_raw_fd(), c"")?;
+                moved(looked.inode.1, unit.old)?;
+                moved((looked.mode & 0o7777).into(), old.into())?;
+                sys::chmod_held(file.as_raw_fd(), new)
+            }
+        }
+    }
+
+    /// Takes one back, as far as it was switched, and what was made for it.
+    fn back(&self, top: RawFd, place: usize) -> sys::Result {
+        let names = match self.names(top, place) {
+            // Its directory is gone, with what was made there.
+            Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => return Ok(()),
+            other => other?,
+        };
+        let (parent, name, other) = (names.parent.as_raw_fd(), names.name, names.other);
+        let unit = &self.units[place];
+        if let Act::Mode { new, old } = unit.act {
+            let flags = libc::O_PATH | libc::O_NOFOLLOW;
+            let file = sys::owned(sys::openat(parent, &name, flags, 0)?);
+            let looked = sys::look(file.as_raw_fd(), c"")?;
+            let is_switched = looked.inode.1 == unit.old && looked.mode & 0o7777 == new;
+            return if is_switched { sys::chmod_held(file.as_raw_fd(), old) } else { Ok(()) };
+        }
+        let at = [number(parent, &name)?, number(parent, &other)?];
+        let no = libc::RENAME_NOREPLACE;
+        match unit.act {
+            Act::Add if at == [unit.new, 0] && unit.new != 0 => {
+                sys::rename_at(parent, &name, parent, &other, no)?;
+            }
+            Act::Replace if at == [unit.new, unit.old] && unit.new != 0 => {
+                sys::rename_at(parent, &name, parent, &other, libc::RENAME_EXCHANGE)?;
+            }
+            // Where another has taken the name meanwhile, the old one stays under its other name.
+            Act::Remove if at[1] == unit.old && at[1] != 0 => {
+                return sys::rename_at(parent, &other, parent, &name, no);
+            }
+            Act::Add | Act::Replace | Act::Remove | Act::Mode { .. } => {}
+        }
+        let is_made = number(parent, &other)?;
+        let is_ours = match self.stage {
+            Stage::Made => unit.act != Act::Remove,
+            Stage::Switched | Stage::Done => unit.act != Act::Remove && is_made == unit.new,
+        };
+        if is_made != 0 && is_ours { remove(parent, &other) } else { Ok(()) }
+    }
+
+    /// Takes all of it back, the last first; the first failure, after all were tried.
+    pub(super) fn undo(&self, top: RawFd, directory: RawFd) -> Result<(), Trouble> {
+        let mut outcome = Ok(());
+        for place in (0..self.units.len()).rev() {
+            let path = bytes::bytes(&self.units[place].path);
+            outcome = outcome.and(self.back(top, place).map_err(trouble(&path)));
+        }
+        if self.stage != Stage::Made {
+            let noted = self.note_undone(top, directory);
+            outcome = outcome.and(noted.map_err(trouble(b"")));
+        }
+        outcome
+    }
+
+    /// Writes down which files have their places again. One that was written meanwhile is none.
+    fn note_undone(&self, top: RawFd, directory: RawFd) -> sys::Result {
+        let mut all = undone(directory)?;
+        for (place, unit) in self.units.iter().enumerate().filter(|(_, unit)| unit.old != 0) {
+            let Ok(names) = self.names(top, place) else { continue };
+            let Ok(looked) = sys::look(names.parent.as_raw_fd(), &names.name) else { continue };
+            if (looked.inode.1, looked.written) == (unit.old, unit.written) {
+                let (path, number, changed) = (unit.path.clone(), unit.old, looked.changed);
+                all.push(Undone { path, number, changed });
+            }
+        }
+        write(directory, UNDONE, &all)
+    }
+
+    /// Removes the old ones, once all are switched.
+    pub(super) fn clear(&self, top: RawFd) -> Result<(), Trouble> {
+        let mut outcome = Ok(());
+        for (place, unit) in self.units.iter().enumerate() {
+            if !matches!(unit.act, Act::Replace | Act::Remove) {
+                continue;
+            }
+            let cleared = self.names(top, place).and_then(|names| {
+                let parent = names.parent.as_raw_fd();
+                match number(parent, &names.other)? {
+                    old if old == unit.old => remove(parent, &names.other),
+                    _ => Ok(()),
+                }
+            });
+            let cleared = match cleared {
+                Err(Errno(libc::ENOENT)) => Ok(()),
+                other => other,
+            };
+            outcome = outcome.and(cleared.map_err(trouble(&bytes::bytes(&unit.path))));
+        }
+        outcome
+    }
+}
