@@ -9,6 +9,7 @@ pub(crate) mod inside;
 pub(crate) mod joined;
 pub(crate) mod keys;
 pub(crate) mod mounted;
+pub(crate) mod parts;
 pub(crate) mod privileged;
 pub(crate) mod programs;
 pub(crate) mod questions;
@@ -28,6 +29,7 @@ use inside::Inside;
 use joined::{Joined, Joins};
 use keys::Key;
 use mounted::Mounted;
+use parts::Brought;
 use privileged::Look;
 use programs::Program;
 use std::collections::BTreeMap;
@@ -101,8 +103,8 @@ pub struct Host {
     /// Files with privilege in the trees that are granted for writing, by the path inside; read
     /// only for root.
     pub privileged: Vec<(String, Look)>,
-    /// The names in the directory that becomes `/`, where one does.
-    pub root_names: Vec<String>,
+    /// What comes with entries of `[mounts]`.
+    pub brought: Brought,
     /// The names in directories that a lint looks into; read where it is asked for
     /// ([`Host::look_closer`]).
     pub names: BTreeMap<String, Vec<String>>,

@@ -27,6 +27,9 @@ pub mod host {
     pub mod keys {
         pub use crate::host::keys::Key;
     }
+    pub mod parts {
+        pub use crate::host::parts::{Brought, Left, Part, Parts, Shown};
+    }
     pub mod privileged {
         pub use crate::host::privileged::{Given, Look, Power, Privileged, Useless};
     }

@@ -15,6 +15,7 @@ mod loader;
 mod mounted;
 mod names;
 mod nodes;
+mod parts;
 mod privileged;
 pub(crate) mod script;
 mod search;
@@ -130,9 +131,11 @@ impl Host {
     /// tree of all.
     fn read_mounts(&mut self, profile: &Profile, caller: &Caller) -> (Option<Mounts>, Tree) {
         if let Some(root) = mounts::bound_root(&profile.mounts) {
-            self.root_names = names_in(root);
+            self.brought.root_names = names_in(root);
         }
-        self.globs = walk::globs(&profile.mounts, &self.root_names, caller.uid);
+        let mut mounted = None;
+        self.brought.trees = parts::parts(&profile.mounts, &mut mounted, caller.uid);
+        self.globs = walk::globs(&profile.mounts, &self.brought, caller.uid);
         let expanded = mounts::glob::expand(&profile.mounts, &self.globs);
         for path in mounts::follow::wanted(&expanded) {
             let trail = trail::walk(&path, Last::Followed);
@@ -144,8 +147,11 @@ impl Host {
             self.control_groups =
                 Groups::probe(&profile.limits, entries, profile.name.get().is_some(), caller);
         }
-        let tree = mounts::tree::tree(entries, &self.root_names);
-        let mut wanted = mounts::wanted(&tree, entries, &self.root_names);
+        if expanded.is_some() {
+            self.brought.trees = parts::parts(entries, &mut mounted, caller.uid);
+        }
+        let tree = mounts::tree::tree(entries, &self.brought);
+        let mut wanted = mounts::wanted(&tree, entries, &self.brought);
         // If no mount covers a hidden path, its real path decides whether a rule grants it.
         if *profile.namespaces.tree() == Namespace::Host {
             wanted.extend(mounts::hidden(entries));
@@ -166,7 +172,7 @@ impl Host {
             node.mount.grant(path).is_some_and(|grant| grant.merged)
         };
         if tree.iter().any(is_merged) {
-            self.merged = Some(Mounted::read(&[], &[]));
+            self.merged = mounted.or_else(|| Some(Mounted::read(&[], &[])));
         }
         if identity::is_mapped(&profile.identity, caller)
             && profile.identity.host_ids.get().is_none()

@@ -4,6 +4,7 @@ use crate::merged::{has_upper, own, state};
 use crate::support::{As, Place, errors, said, skip, text};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Output;
 
 const BUSYBOX: &str = "/usr/bin/busybox";
 
@@ -112,4 +113,236 @@ fn a_mount_point_behind_a_link_is_told_with_its_place() {
     assert!(said.contains("/sbin is a symbolic link"), "{said}");
     assert!(said.contains("\"/bin/more\" = \"tmpfs\""), "{said}");
     assert_eq!(text(&output.stdout), "");
+}
+
+/// The host's whole tree under a throw-away top, with what is below it.
+fn of_host(who: As, more: &str) -> String {
+    let overlay = |path: &str| match who {
+        As::Root => format!("{{ layers = [\"{path}\"], upper = \"discard\", owner = \"root\" }}"),
+        As::User => "\"overlay\"".to_owned(),
+    };
+    format!(
+        "format = 1\n[mounts]\n\"/\" = {}\n\"/proc\" = \"proc\"\n\"/dev\" = \"dev\"\n\"/tmp\" = {}\n{more}\n",
+        overlay("/"),
+        overlay("/tmp")
+    )
+}
+
+/// A file right in /etc of which nothing here depends.
+fn of_etc() -> String {
+    let found = std::fs::read_dir("/etc").unwrap().flatten().find(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let kept = ["passwd", "group", "hosts", "resolv.conf", "nsswitch.conf", "ld.so.cache"];
+        entry.file_type().unwrap().is_file() && !kept.contains(&name.as_str())
+    });
+    found.unwrap().path().display().to_string()
+}
+
+#[test]
+fn the_hosts_tree_is_changed_inside_and_stays_outside() {
+    if !has_upper() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let own_tree = place.folder("own", *who);
+        for name in ["own/it", "own/.secret", "own/deep/er"] {
+            place.file(name, name);
+        }
+        own(&own_tree, *who);
+        let (at, removed) = (own_tree.display(), of_etc());
+        let before = state(&own_tree);
+        let profile = of_host(*who, &format!("\"{at}/.secret\" = \"hide\""));
+        let line = format!(
+            "rm {removed} && echo x > /etc/stockade-new && mkdir /stockade-made && cd {at} && cat it && \
+             rm -r deep it && mkdir deep && mv /etc/stockade-new deep/new && ls -A . deep && \
+             mv deep /stockade-made/ && ls /stockade-made && (cat .secret || ls -d /sys /run || echo \
+             absent) 2>/dev/null"
+        );
+        let seen = "own/it.:\ndeep\n\ndeep:\nnew\ndeep\nabsent";
+        assert_eq!(place.sh(*who, &profile, &line), seen, "{who:?}");
+        assert!(state(&own_tree) == before, "{who:?}: the host's files have changed");
+        for path in [removed.as_str(), "/etc/stockade-new", "/stockade-made"] {
+            assert_eq!(Path::new(path).exists(), path == removed, "{who:?} {path}");
+        }
+    }
+}
+
+/// A writable grant is at its own place inside; by any other it would change a layer.
+#[test]
+fn a_writable_grant_is_at_its_own_place_of_the_merged_tree() {
+    if !has_upper() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let written = place.folder("written", *who);
+        let (at, owner) =
+            (written.display(), if *who == As::Root { ", owner = \"root\"" } else { "" });
+        let grant = |path: &str| {
+            of_host(*who, &format!("\"{path}\" = {{ bind = \"{at}\", access = \"rw\"{owner} }}"))
+        };
+        let here = grant(&at.to_string());
+        assert_eq!(place.sh(*who, &here, &format!("echo x > {at}/new; ls {at}")), "new", "{who:?}");
+        assert!(written.join("new").exists(), "{who:?}");
+        let output = place.run(*who, &grant("/elsewhere"), &["/bin/true"]);
+        let said = errors(&output);
+        assert!(output.status.code() == Some(125) && said.contains("is in use"), "{who:?}: {said}");
+    }
+}
+
+/// The launcher, started by `who` where further file systems are mounted.
+fn with_mounts(place: &Place, who: As, mounts: &str, profile: &str, line: &str) -> Output {
+    let path = place.file("profile.toml", profile);
+    let inner = place.stockade(who);
+    let words = [inner.get_program()].into_iter().chain(inner.get_args());
+    let mut command = place.outside(As::Root, "/usr/bin/unshare");
+    command.args(["-m", "/bin/sh", "-ec", &format!("{mounts}\nexec \"$@\""), "sh"]).args(words);
+    command.arg("run").arg(path).args(["/bin/sh", "-c", line]).output().unwrap()
+}
+
+/// The mounts below a tree at its own path come along, one overlay each; the kernel's do not.
+#[test]
+fn mounts_below_come_along() {
+    if !crate::support::is_root() {
+        return skip("only root mounts a file system for others");
+    }
+    if !has_upper() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        for name in ["data/plain/old", "data/file", "data/far/on/disk/under", "data/far/kernel/x"] {
+            place.file(name, name);
+        }
+        std::os::unix::fs::symlink("plain", place.path.join("data/link")).unwrap();
+        own(&place.path.join("data"), *who);
+        let at = place.path.join("data").display().to_string();
+        let mounts = format!(
+            "mount -t tmpfs -o mode=755,uid={0},gid={0} none {at}/far/on/disk\necho disk > \
+             {at}/far/on/disk/own\nchown {0}:{0} {at}/far/on/disk/own\nmount -t mqueue none \
+             {at}/far/kernel",
+            who.id().unwrap_or(0)
+        );
+        let entry = |path: &str| match who {
+            As::Root => {
+                format!(
+                    "\"{path}\" = {{ layers = [\"{at}\"], upper = \"discard\", owner = \"root\" }}"
+                )
+            }
+            As::User => format!("\"{path}\" = {{ layers = [\"{at}\"], upper = \"discard\" }}"),
+        };
+        let line = format!(
+            "cd {at} && ls . far link far/on/disk && rm -r plain/old far/on/disk/own && echo x > \
+             far/on/disk/new && mkdir top far/on/more && (ls far/kernel || echo absent) \
+             2>/dev/null"
+        );
+        let seen =
+            ".:\nfar\nfile\nlink\nplain\n\nfar:\non\n\nfar/on/disk:\nown\n\nlink:\nold\nabsent\n";
+        let profile = crate::support::system(&entry(&at));
+        let output = with_mounts(&place, *who, &mounts, &profile, &line);
+        assert!(output.status.success(), "{who:?}: {}", said(&output));
+        assert_eq!(text(&output.stdout), seen, "{who:?}");
+        // Under another path they are no layer.
+        let profile = crate::support::system(&entry("/other"));
+        let output = with_mounts(&place, *who, &mounts, &profile, "true");
+        assert!(errors(&output).contains("is mounted in it"), "{who:?}: {}", said(&output));
+        assert!(place.path.join("data/far/on/disk/under").exists());
+    }
+}
+
+/// What a package manager does: with the owners that it expects, and nothing is left on the host.
+#[test]
+fn a_package_is_installed_and_is_gone() {
+    if !crate::support::is_root() || !Path::new("/usr/bin/dpkg-deb").exists() {
+        return skip("only root installs a package, and dpkg is not everywhere");
+    }
+    if !has_upper() {
+        return;
+    }
+    let place = Place::new();
+    place.file("package/usr/share/stockade-test/file", "installed\n");
+    let control = "Package: stockade-test\nVersion: 1\nArchitecture: all\nMaintainer: a \
+                   <a@example>\nDescription: a test\n";
+    place.file("package/DEBIAN/control", control);
+    let package = place.path.join("it.deb");
+    let build = |command: &mut std::process::Command| {
+        command
+            .args(["--root-owner-group", "--build"])
+            .arg(place.path.join("package"))
+            .arg(&package);
+        command.output().unwrap()
+    };
+    let built = build(&mut place.outside(As::Root, "/usr/bin/dpkg-deb"));
+    assert!(built.status.success(), "{}", said(&built));
+    let words = "[identity]\nuser = 0\ngroup = 0\n[env]\nPATH = \"/usr/sbin:/usr/bin:/sbin:/bin\"\n\
+                 [capabilities]\nkeep = [\"chown\", \"dac-override\", \"fowner\", \"setuid\", \"setgid\"]";
+    let line = format!(
+        "dpkg -i {} >/dev/null && cat /usr/share/stockade-test/file && stat -c %u:%g \
+         /usr/share/stockade-test/file && dpkg -s stockade-test | grep ^Status",
+        package.display()
+    );
+    let seen = "installed\n0:0\nStatus: install ok installed";
+    assert_eq!(place.sh(As::Root, &of_host(As::Root, words), &line), seen);
+    assert!(!Path::new("/usr/share/stockade-test").exists());
+}
+
+/// A sandbox in it has the same again: the kernel stacks two.
+#[test]
+fn a_sandbox_in_it_has_an_overlay_of_its_own() {
+    if !has_upper() {
+        return;
+    }
+    let who = As::User;
+    let place = Place::new();
+    place.folder("own", who);
+    let words = "[namespaces]\nnested = true\n[landlock]\npaths = \"off\"\n[seccomp]\npolicy = \
+                 \"off\"";
+    // A proc of its own needs one that is not covered.
+    let inner = of_host(who, words).replace("\"/proc\" = \"proc\"\n", "");
+    let inner = place.file("own/inner.toml", &inner);
+    own(&place.path.join("own"), who);
+    let launcher = place.path.join("stockade").display().to_string();
+    let line = format!(
+        "echo outer > /usr/stockade-new && {launcher} run {} /bin/sh -c 'cat /usr/stockade-new && rm \
+         /usr/stockade-new && echo inner > /stockade-inner && cat /stockade-inner' 2>/dev/null; cat \
+         /usr/stockade-new; ls /stockade-inner 2>/dev/null || echo gone",
+        inner.display()
+    );
+    assert_eq!(place.sh(who, &of_host(who, words), &line), "outer\ninner\nouter\ngone");
+}
+
+/// What `why` says of a change is what comes of it.
+#[test]
+fn why_says_what_can_be_changed_of_the_host() {
+    if !has_upper() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let own_tree = place.folder("own", *who);
+        place.file("own/deep/it", "");
+        place.file("foreign/it", "");
+        own(&own_tree, *who);
+        let (at, profile) = (place.path.display(), of_host(*who, ""));
+        let path = place.file("profile.toml", &profile);
+        let paths = [
+            "/stockade-new",
+            "/etc/stockade-new",
+            "/usr/bin/stockade-new",
+            "/var/tmp/stockade-new",
+        ];
+        let paths = paths.map(str::to_owned).into_iter();
+        let more =
+            ["own/new", "own/deep/it", "foreign/it", "new"].map(|name| format!("{at}/{name}"));
+        for file in paths.chain(more) {
+            let question = format!("write:{file}");
+            let output =
+                place.stockade(*who).arg("why").arg(&path).arg(&question).output().unwrap();
+            let says = text(&output.stdout).starts_with("allowed");
+            let line = format!(": >> {file}");
+            let does = place.run(*who, &profile, &["/bin/sh", "-c", &line]).status.success();
+            assert_eq!(says, does, "{who:?} {file}: {}", said(&output));
+        }
+    }
 }

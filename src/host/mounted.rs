@@ -19,6 +19,8 @@ pub struct MountPoint {
     /// The directory of that file system which is mounted.
     pub root: String,
     pub at: String,
+    /// The file system's word.
+    pub kind: String,
 }
 
 /// A regular file that is open for writing.

@@ -82,7 +82,12 @@ impl<'a> World<'a> {
     pub fn new(plan: &'a Plan, profile: &Profile) -> World<'a> {
         let mut tree = Tree::new(same(Attrs(0), false, Span::NOWHERE));
         if plan.choice.is_new(Kind::Mount) {
-            let mut sources = Sources::default();
+            let mut sources = Sources {
+                opened: BTreeMap::new(),
+                uppers: BTreeMap::new(),
+                root: (Size(0), 0),
+                hidden: BTreeMap::new(),
+            };
             plan.tree().for_each(|(op, at)| apply_step(&mut tree, &mut sources, op, at, plan));
             settle(&mut tree);
             let implied = |(path, entry): &(&String, &mut Entry)| {
@@ -202,12 +207,13 @@ impl Capabilities {
 }
 
 /// What is in the slots of a plan.
-#[derive(Default)]
 struct Sources {
     /// What is opened on the host, with its attributes.
     opened: BTreeMap<usize, (Source, Attrs)>,
     /// Where goes what is written on top of layers.
     uppers: BTreeMap<usize, Top>,
+    /// How much memory the root has, and how many files and directories.
+    root: (Size, u64),
     /// The names that a layer of stockade's hides in those below it, with the lines that ask for
     /// that.
     hidden: BTreeMap<usize, Vec<(Name, Span)>>,
@@ -259,6 +265,7 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
             put("/", Ground::Own(Own::Root), Some(Mode(0o755)), Some(*attrs))
         }
         TreeOp::Root { limits: Some((size, inodes)), attrs } => {
+            sources.root = (*size, *inodes);
             put(
                 "/",
                 Ground::Own(Own::Memory { size: *size, inodes: *inodes }),
@@ -294,6 +301,10 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
             if let Some(top) = sources.uppers.get(&held.0).cloned() {
                 sources.uppers.insert(slot.0, top);
             }
+        }
+        TreeOp::UpperInRoot { slot } => {
+            let (size, inodes) = sources.root;
+            sources.uppers.insert(slot.0, Top::Memory { size, inodes });
         }
         TreeOp::InLayer { slot, path, what: InLayer::Whiteout } => {
             sources.hidden.entry(slot.0).or_default().push((path.clone(), at));

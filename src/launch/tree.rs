@@ -12,7 +12,7 @@ use super::uppers;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
-use crate::language::value::Size;
+use crate::language::value::{Mode, Size};
 use crate::step::file_system::{TMPFS_MODE, tmpfs};
 use crate::step::{Cover, Ground, InLayer, Slot, TreeOp};
 use crate::sys::{self, Errno, Result};
@@ -80,6 +80,7 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
             }
         }
         TreeOp::Upper { slot, size, inodes } => merge::upper(prepared, *slot, (*size, *inodes)),
+        TreeOp::UpperInRoot { slot } => merge::own(prepared, *slot, Mode(0o700)),
         TreeOp::UpperDirectories { upper, mode, kept } => {
             merge::directories(prepared, upper, *mode, *kept)
         }

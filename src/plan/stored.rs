@@ -427,6 +427,7 @@ stored! {
         OwnLayer { slot, mode },
         InLayer { slot, path, what },
         Upper { slot, size, inodes },
+        UpperInRoot { slot },
         UpperDirectories { upper, mode, kept },
         HoldUpper { slot, directory, kept, path, layers, mounts },
         OpenUpper { slot, held, directory },

@@ -1,6 +1,6 @@
 //! Where paths of the host lie once mounts are looked through: two names of one directory (a bind
 //! mount of the host's, or two binds of a profile) have one place. Read for
-//! `seccomp.write-execute = false` alone.
+//! `seccomp.write-execute = false` and for layers.
 
 use crate::host::mounted::{MountPoint, Mounted, Written};
 use crate::language::value::{join, parent};
@@ -42,7 +42,9 @@ fn mounts(table: &str) -> Vec<MountPoint> {
         .filter_map(|line| {
             let mut fields = line.split(' ').skip(2);
             let (device, root, at) = (fields.next()?, fields.next()?, fields.next()?);
-            Some(MountPoint { device: device.to_owned(), root: unescape(root), at: unescape(at) })
+            let kind = fields.skip_while(|field| *field != "-").nth(1)?.to_owned();
+            let (device, root, at) = (device.to_owned(), unescape(root), unescape(at));
+            Some(MountPoint { device, root, at, kind })
         })
         .collect()
 }

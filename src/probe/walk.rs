@@ -6,6 +6,7 @@
 //! [`crate::policy::mounts::glob`] says what becomes of what is found.
 
 use crate::host::globs::{Found, Match, Stop};
+use crate::host::parts::Brought;
 use crate::language::value::{ancestors, below, join};
 use crate::policy::mounts::glob::{MOST_NAMES, dots_of, source_base};
 use crate::policy::mounts::kinds::Mount;
@@ -25,15 +26,15 @@ use std::rc::Rc;
 const MOST_KEPT: usize = 100_000;
 
 /// What each pattern matches. Where the profile has none, nothing is read.
-pub(super) fn globs(mounts: &Mounts, root_names: &[String], uid: u32) -> BTreeMap<String, Found> {
-    within(MOST_NAMES, mounts, root_names, uid)
+pub(super) fn globs(mounts: &Mounts, brought: &Brought, uid: u32) -> BTreeMap<String, Found> {
+    within(MOST_NAMES, mounts, brought, uid)
 }
 
 /// The same, with so many names to look at for all patterns together.
 fn within(
     mut names: usize,
     mounts: &Mounts,
-    root_names: &[String],
+    brought: &Brought,
     uid: u32,
 ) -> BTreeMap<String, Found> {
     let mut found = BTreeMap::new();
@@ -52,7 +53,7 @@ fn within(
             _ => View::Inside(written.get_or_insert_with(|| {
                 let mut plain = mounts.clone();
                 plain.map.retain(|key, _| !is_pattern(key));
-                (tree(&plain, root_names), plain)
+                (tree(&plain, brought), plain)
             })),
         };
         let except = value.value.kind().except();
@@ -368,7 +369,7 @@ mod tests {
         let patterns = ["1*/", "2*/"].map(|name| format!("{at}/{name}"));
         patterns.iter().for_each(|key| put(key.clone(), Mount::Hide(Hide::PLAIN)));
         let stops = |names| {
-            let found = within(names, &mounts, &[], 0);
+            let found = within(names, &mounts, &Brought::default(), 0);
             patterns.clone().map(|key| found[&key].stop.clone())
         };
         let found = [stops(9), stops(19), stops(20)];

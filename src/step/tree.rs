@@ -154,7 +154,9 @@ pub enum TreeOp {
         /// How many files and directories.
         inodes: u64,
     },
-    /// The two directories that overlayfs needs for one merged tree, in such a tmpfs.
+    /// A directory for the same beside the root, in its file system and within its limits.
+    UpperInRoot { slot: Slot },
+    /// The two directories that overlayfs needs for one merged tree, in such a place.
     UpperDirectories {
         upper: UpperPlace,
         /// The mode of the merged tree's top.
@@ -248,6 +250,15 @@ pub struct UpperPlace {
 }
 
 impl UpperPlace {
+    /// The place of one of several merged trees that share an upper.
+    pub(crate) fn shared(slot: Slot, nth: usize) -> UpperPlace {
+        if nth == 0 {
+            return UpperPlace::alone(slot);
+        }
+        let name = |word| Name::new(&format!("{word}{nth}"));
+        UpperPlace { upper: name(UPPER), work: name(WORK), ..UpperPlace::alone(slot) }
+    }
+
     /// The place of an upper that one merged tree has for itself.
     pub(crate) fn alone(slot: Slot) -> UpperPlace {
         UpperPlace { slot, upper: Name::new(UPPER), work: Name::new(WORK), volatile: false }
@@ -315,6 +326,7 @@ macro_rules! plain {
             | TreeOp::HoldUpper { .. }
             | TreeOp::OpenUpper { .. }
             | TreeOp::Upper { .. }
+            | TreeOp::UpperInRoot { .. }
             | TreeOp::UpperDirectories { .. }
             | TreeOp::Pin { .. }
             | TreeOp::HoldLink { .. }
@@ -421,6 +433,7 @@ impl TreeOp {
             | TreeOp::HoldUpper { .. }
             | TreeOp::OpenUpper { .. }
             | TreeOp::Upper { .. }
+            | TreeOp::UpperInRoot { .. }
             | TreeOp::UpperDirectories { .. }
             | TreeOp::PrivateMounts
             | TreeOp::Root { .. }
@@ -477,6 +490,7 @@ impl fmt::Display for TreeOp {
             TreeOp::Upper { size, inodes, .. } => {
                 write!(f, "mount tmpfs for what is written: {size}, {inodes} inodes")
             }
+            TreeOp::UpperInRoot { .. } => f.write_str("take the root's memory for what is written"),
             TreeOp::HoldUpper { directory, kept: true, .. } => {
                 write!(f, "hold {directory} for what is written, which stays")
             }

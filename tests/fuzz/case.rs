@@ -226,7 +226,7 @@ fn any_host(profile: &Profile, dice: &mut Dice) -> Host {
         host.globs.insert(key.value.to_owned(), any_found(key.value, dice));
     }
     let entries = expand(&profile.mounts, &host.globs);
-    let wanted = wanted(&tree(&entries, &host.root_names), &entries, &host.root_names);
+    let wanted = wanted(&tree(&entries, &host.brought), &entries, &host.brought);
     host.paths = wanted.into_iter().map(|path| (path.clone(), machine::fact(&path))).collect();
     let kinds = [
         "/usr",

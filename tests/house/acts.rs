@@ -45,6 +45,8 @@ const ASKING: &[&str] = &[
     "namespace_flag",
     "note_strings",
     "open_flags",
+    // A copy of a mount that is attached nowhere is gone with its descriptor.
+    "open_tree",
     "open_without_links",
     "openat",
     "owned",

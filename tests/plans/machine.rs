@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use stockade::internals::host::caller::Caller;
 use stockade::internals::host::groups::{Groups, Hierarchy};
 use stockade::internals::host::keys::Key;
+use stockade::internals::host::parts::{Brought, Left, Part, Parts, Shown};
 use stockade::internals::host::programs::{Lack, Piece, Program};
 use stockade::internals::host::streams::{Owner, Stream};
 use stockade::internals::host::systemd::{self, Route, Unreached};
@@ -79,6 +80,8 @@ const FILES: &[(&str, HostFile, u32)] = &[
     ("/var/alias/etc", Behind("/etc", true), ROOT),
     ("/home", Folder, ROOT),
     ("/home/ann", Folder, ANN),
+    ("/home/ann/src", Folder, ANN),
+    ("/home/disk", Folder, ROOT),
     ("/home/ann/work", Folder, ANN),
     ("/home/ann/work/.git", Folder, ANN),
     ("/home/ann/work/.git/hooks", Folder, ANN),
@@ -202,6 +205,33 @@ pub fn caller() -> Caller {
     }
 }
 
+/// The names of this machine's root, and where it has mounts: one below /home, and one of the
+/// kernel's.
+fn brought(profile: &Profile) -> Brought {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let root_names = match mounts::bound_root(&profile.mounts) {
+        Some("/") => names(&["bin", "dev", "etc", "home", "proc", "run", "tmp", "usr"]),
+        Some(_) => names(&["bin", "etc", "usr"]),
+        None => vec![],
+    };
+    let part = |(path, shown): &(&str, Shown)| Part { path: (*path).to_owned(), shown: *shown };
+    let home = [("/home/ann", Shown::Merged), ("/home/disk", Shown::Merged)];
+    let root = [
+        ("/bin", Shown::Bound),
+        ("/etc", Shown::Merged),
+        ("/home", Shown::Made(0o755)),
+        ("/usr", Shown::Merged),
+    ];
+    let left = vec![Left { path: "/home/kernel".into(), kernel: Some("debugfs".into()) }];
+    let parts = |parts: Vec<Part>| Parts { parts, left: left.clone(), ..Parts::default() };
+    let trees = [
+        ("/", parts(root.iter().chain(&home).map(part).collect())),
+        ("/home", parts(home.iter().map(part).collect())),
+    ];
+    let trees = trees.map(|(path, parts)| (path.to_owned(), parts));
+    Brought { root_names, trees: BTreeMap::from(trees) }
+}
+
 /// The machine as an ordinary user sees it.
 pub fn for_user(profile: &Profile) -> Host {
     let programs: Vec<Program> = profile
@@ -219,13 +249,7 @@ pub fn for_user(profile: &Profile) -> Host {
         resolver: Some(Ok(b"nameserver 127.0.0.53\n".to_vec())),
         hosts: Some(Ok(b"127.0.0.1 localhost\n127.0.1.1 box\n".to_vec())),
         landlock: Some(6),
-        root_names: match mounts::bound_root(&profile.mounts) {
-            Some("/") => ["bin", "dev", "etc", "home", "proc", "run", "tmp", "usr"]
-                .map(str::to_owned)
-                .to_vec(),
-            Some(_) => ["bin", "etc", "usr"].map(str::to_owned).to_vec(),
-            None => vec![],
-        },
+        brought: brought(profile),
         streams: [Stream::Other; 3],
         users: BTreeMap::from([("ann".to_owned(), ANN), ("daemon".to_owned(), 1)]),
         groups: BTreeMap::from([("ann".to_owned(), ANN), ("adm".to_owned(), 4)]),
@@ -248,13 +272,7 @@ pub fn for_user(profile: &Profile) -> Host {
         };
         host.followed.insert(path, Trail { links, end, ..Trail::default() });
     }
-    let expanded = mounts::settle::expanded(&profile.mounts, &host);
-    let mounts = expanded.as_ref().unwrap_or(&profile.mounts);
-    let tree = mounts::tree::tree(mounts, &host.root_names);
-    host.paths = mounts::wanted(&tree, mounts, &host.root_names)
-        .into_iter()
-        .map(|path| (path.clone(), fact(&path)))
-        .collect();
+    host.paths = paths(profile, &host);
     if host.paths.contains_key(LINKED) {
         let end = "/home/ann/linked/.real".to_owned();
         host.paths.insert(end.clone(), fact(&end));
@@ -268,6 +286,15 @@ pub fn for_user(profile: &Profile) -> Host {
         host.paths.extend(sources.map(|source| (source.clone(), fact(source))));
     }
     host
+}
+
+/// What the profile asks for of this machine's files.
+fn paths(profile: &Profile, host: &Host) -> BTreeMap<String, Fact> {
+    let expanded = mounts::settle::expanded(&profile.mounts, host);
+    let mounts = expanded.as_ref().unwrap_or(&profile.mounts);
+    let tree = mounts::tree::tree(mounts, &host.brought);
+    let wanted = mounts::wanted(&tree, mounts, &host.brought).into_iter();
+    wanted.map(|path| (path.clone(), fact(&path))).collect()
 }
 
 /// Version 2 alone, and Ann's scope in it, which is hers: nobody else is in it, and nothing is
@@ -347,6 +374,15 @@ pub fn for_root(profile: &Profile) -> Host {
     if profile.limits.is_used() {
         host.control_groups = hybrid();
     }
+    // Root's overlays have the mounts alone as their parts.
+    for parts in host.brought.trees.values_mut() {
+        parts.whole = true;
+        parts.parts.retain(|part| part.path == "/home/disk");
+    }
+    let hidden = ["/dev", "/proc", "/run"].map(str::to_owned);
+    let hidden = hidden.map(|path| Part { path, shown: Shown::Hidden });
+    host.brought.trees.entry("/".into()).or_default().parts.extend(hidden);
+    host.paths.extend(paths(profile, &host));
     host
 }
 

@@ -47,6 +47,7 @@ fn act(op: &Op) -> Act<'_> {
         | TreeOp::HoldUpper { .. }
         | TreeOp::OpenUpper { .. }
         | TreeOp::Upper { .. }
+        | TreeOp::UpperInRoot { .. }
         | TreeOp::UpperDirectories { .. }
         | TreeOp::PrivateMounts
         | TreeOp::Root { .. }
@@ -139,6 +140,7 @@ fn world(plan: &Plan, name: &str) {
         match act {
             Act::Makes(path) => {
                 assert!(made.insert(path), "{name}: {op} twice");
+                assert!(!mounted.contains(path), "{name}: {op}, where a mount is");
                 let folder = parent(path);
                 assert!(
                     made.contains(folder) || mounted.contains(folder),
@@ -146,6 +148,8 @@ fn world(plan: &Plan, name: &str) {
                 );
                 nothing_covers_it_later(plan, op, path, name);
             }
+            // Merged layers become the root before anything is in it.
+            Act::Mounts("/", _) => assert!(made.is_empty() && mounted.len() == 1, "{name}: {op}"),
             Act::Mounts(path, ground) => {
                 assert!(
                     ground == Ground::Bound || made.contains(path),
@@ -252,19 +256,21 @@ fn sources(plan: &Plan, name: &str) {
             }
             Shown::Raw(Op::Tree(TreeOp::OpenTree { slot, .. }))
             | Shown::Raw(Op::Process(ProcessOp::OpenLimit { slot, .. })) => goes(*slot, 0, 1, &op),
-            Shown::Raw(Op::Tree(TreeOp::OwnLayer { slot, .. } | TreeOp::Upper { slot, .. })) => {
-                goes(*slot, 0, 1, &op)
+            Shown::Raw(Op::Tree(TreeOp::OwnLayer { slot, .. })) => goes(*slot, 0, 1, &op),
+            // Several merged trees may share one.
+            Shown::Raw(Op::Tree(TreeOp::Upper { slot, .. } | TreeOp::UpperInRoot { slot })) => {
+                goes(*slot, 0, 2, &op)
             }
             Shown::Raw(Op::Tree(TreeOp::Lay { slot, .. } | TreeOp::InLayer { slot, .. })) => {
                 goes(*slot, 1, 1, &op)
             }
             Shown::Raw(Op::Tree(TreeOp::UpperDirectories { upper, .. })) => {
-                goes(upper.slot, 1, 1, &op)
+                goes(upper.slot, 2, 2, &op)
             }
             Shown::Raw(Op::Tree(TreeOp::Merge { mask, layers, lowest, upper, .. })) => {
-                let upper = upper.iter().map(|upper| &upper.slot);
-                let all = layers.iter().chain(mask).chain(lowest).chain(upper);
-                all.for_each(|slot| goes(*slot, 1, 2, &op))
+                let all = layers.iter().chain(mask).chain(lowest);
+                all.for_each(|slot| goes(*slot, 1, 2, &op));
+                upper.iter().for_each(|upper| goes(upper.slot, 2, 2, &op));
             }
             Shown::Raw(Op::Tree(TreeOp::Attach { slot, .. }))
             | Shown::Raw(Op::Process(

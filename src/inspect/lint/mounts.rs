@@ -16,6 +16,7 @@ use crate::policy::mounts::written::line;
 use crate::text::problem::{Problem, Problems};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
+use crate::tree::{Ground, HasGround};
 use std::collections::BTreeSet;
 
 /// Files that programs on the host run later without being asked to, by their path below a granted
@@ -121,7 +122,10 @@ fn directories<'t>(
 ) -> impl Iterator<Item = (&'t str, &'t str, &'t Node)> {
     let is_directory =
         |source: &str| host.present(source).is_some_and(|file| file.kind == FileKind::Directory);
-    binds(tree).filter(move |(path, source, _)| *path != "/" && is_directory(source))
+    // An overlay in parts shows what its parts do.
+    let shows = |node: &Node| matches!(node.ground(), Ground::Host(_));
+    binds(tree)
+        .filter(move |(path, source, node)| *path != "/" && shows(node) && is_directory(source))
 }
 
 fn binds(tree: &Tree) -> impl Iterator<Item = (&str, &str, &Node)> {

@@ -221,6 +221,7 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             _ => None,
         },
         TreeOp::OpenMade { .. } | TreeOp::Lay { .. } | TreeOp::Upper { .. } => None,
+        TreeOp::UpperInRoot { .. } => None,
         TreeOp::OwnLayer { .. } | TreeOp::InLayer { .. } | TreeOp::UpperDirectories { .. } => None,
         TreeOp::Merge { upper, .. } => match errno {
             libc::ENODEV => Some("load overlayfs as root: modprobe overlay".into()),

@@ -24,9 +24,10 @@ use crate::kernel::rights::Rights;
 use crate::policy::identity::Ids;
 use crate::policy::network::names::Made;
 use crate::step::draft::Draft;
-use crate::step::{Ground, Slot, Stage, TreeOp};
+use crate::step::{Ground, Slot, Stage, TreeOp, UpperPlace};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
+use crate::tree::{Ground as Stood, HasGround};
 use kept::Kept;
 pub(crate) use kept::Undone;
 pub(crate) use opened::{Drafted, Opened, What, open};
@@ -61,6 +62,8 @@ pub(crate) fn draft(
         to_make: create::to_make(tree, host),
         made_on_host: BTreeMap::new(),
         in_layers: BTreeSet::new(),
+        uppers: BTreeMap::new(),
+        judged: BTreeSet::new(),
         pinned: BTreeMap::new(),
         seals: vec![],
         current: None,
@@ -87,6 +90,7 @@ pub(crate) fn draft(
     }
     world.pin_left();
     world.note_pinned();
+    world.note_parts();
     // Later steps protect nothing of the host's.
     world.current = None;
     world.databases();
@@ -119,6 +123,10 @@ struct World<'a> {
     made_on_host: BTreeMap<String, Slot>,
     /// What layers of stockade's have in merged trees: mount points, and hidden names.
     in_layers: BTreeSet<String>,
+    /// The lines of overlays that are shown in parts, of which one was judged.
+    judged: BTreeSet<Span>,
+    /// The uppers of overlays that are shown in parts, and how many parts have a place there.
+    uppers: BTreeMap<String, (UpperPlace, usize)>,
     /// The pinned directories, with the lines that they are pinned for.
     pinned: BTreeMap<String, Span>,
     seals: Vec<(String, Attrs, Span)>,
@@ -174,7 +182,12 @@ impl World<'_> {
         let Some(Node { mount, at, .. }) = root else { return };
         match mount {
             // Each layer is checked by itself.
-            Mount::Tmpfs(_) | Mount::Layers(_) => {}
+            Mount::Tmpfs(_) => {}
+            Mount::Layers(layers) => {
+                if layers.sources("/") == ["/"] {
+                    self.note_not_with_root(*at);
+                }
+            }
             Mount::Bind(bind) => {
                 let source = bind.source_at("/");
                 match self.host.at(source) {
@@ -199,15 +212,7 @@ impl World<'_> {
                     }
                 }
                 if source == "/" {
-                    let named: Vec<String> =
-                        NOT_WITH_ROOT.iter().map(|name| format!("/{name}")).collect();
-                    self.draft.note(
-                        *at,
-                        format!(
-                            "{} of the host are not bound with /; name those that are wanted",
-                            named.join(", ")
-                        ),
-                    );
+                    self.note_not_with_root(*at);
                 }
             }
             _ => self.draft.problem(
@@ -221,6 +226,13 @@ impl World<'_> {
                 ),
             ),
         }
+    }
+
+    fn note_not_with_root(&mut self, at: Span) {
+        let named: Vec<String> = NOT_WITH_ROOT.iter().map(|name| format!("/{name}")).collect();
+        let named = named.join(", ");
+        let text = format!("{named} of the host are not bound with /; name those that are wanted");
+        self.draft.note(at, text);
     }
 
     fn root(&mut self, at: Span) {
@@ -258,7 +270,11 @@ impl World<'_> {
         match node.mount.kind().makes(path) {
             Makes::FileSystem(new) => self.file_system(path, new, at),
             Makes::Bind(bind) => self.bind(path, bind, at),
-            Makes::Layers(layers) => self.layers(path, layers, at),
+            // Shown in parts, its top is in memory.
+            Makes::Layers(layers) => match (&node.whole, node.ground()) {
+                (Some(_), Stood::Own(_)) => self.top(path, layers, at),
+                _ => self.layers(path, layers, at),
+            },
             Makes::Devices(extra) => self.dev(path, extra, at),
             Makes::Device(source) => self.device(path, source, at),
             Makes::Socket(source) => self.socket(path, source, at),

@@ -8,6 +8,7 @@ use super::tree::{
     with_root,
 };
 use super::{Mounts, beside, checks, follow, links, place, sockets};
+use crate::host::parts::Brought;
 use crate::host::{Fact, FileKind, Host};
 use crate::language::value::{ancestors, below, parent};
 use crate::text::problem::Note;
@@ -37,7 +38,7 @@ impl Settled {
     #[cfg(not(face_alone))]
     pub fn new(mounts: &Mounts, host: &Host) -> Settled {
         let expanded = expanded(mounts, host);
-        let tree = tree(expanded.as_ref().unwrap_or(mounts), &host.root_names);
+        let tree = tree(expanded.as_ref().unwrap_or(mounts), &host.brought);
         Settled::of(mounts, expanded, tree, host)
     }
 
@@ -56,7 +57,7 @@ impl Settled {
         };
         let tree = match &uncovered {
             None => tree,
-            Some(mounts) => self::tree(mounts, &host.root_names),
+            Some(mounts) => self::tree(mounts, &host.brought),
         };
         let (tree, left_out) = settle(entries, tree, left_out, host);
         Settled { expanded, uncovered, tree, whole: None, left_out }
@@ -135,7 +136,7 @@ fn settle(mounts: &Mounts, mut all: Tree, mut out: Vec<Note>, host: &Host) -> (T
 fn uncover<'m>(mounts: &'m Mounts, host: &Host) -> (Cow<'m, Mounts>, Vec<Note>) {
     let (mut mounts, mut out) = (Cow::Borrowed(mounts), vec![]);
     while mounts.map.values().any(|entry| entry.under.is_some()) {
-        let all = tree(&mounts, &host.root_names);
+        let all = tree(&mounts, &host.brought);
         let covering =
             mounts.map.iter().filter(|(_, entry)| entry.under.is_some()).map(|(path, _)| path);
         let found: Vec<(String, Note)> = covering
@@ -235,11 +236,9 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
 }
 
 /// Every path of the host whose facts the draft asks for; `tree` is that of these mounts.
-pub fn wanted(tree: &Tree, mounts: &Mounts, root_names: &[String]) -> Vec<String> {
+pub fn wanted(tree: &Tree, mounts: &Mounts, brought: &Brought) -> Vec<String> {
     let mut wanted = wanted_of(tree);
-    wanted.extend(
-        bottom(mounts).iter().flat_map(|mounts| wanted_of(&self::tree(mounts, root_names))),
-    );
+    wanted.extend(bottom(mounts).iter().flat_map(|mounts| wanted_of(&self::tree(mounts, brought))));
     wanted.sort();
     wanted.dedup();
     wanted

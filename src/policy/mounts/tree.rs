@@ -2,10 +2,11 @@
 //! is at its path, and the tree what an entry lies on.
 
 use super::Mounts;
-use super::kinds::{Access, Bind, Dir, Follow, Makes, Missing, Mount, Tmpfs};
+use super::kinds::{Access, Bind, Dir, Follow, Hide, Layers, Makes, Missing, Mount, Tmpfs};
+use crate::host::parts::{Brought, Part, Parts, Shown};
 use crate::host::programs::Piece;
 use crate::host::{Fact, File, FileKind, Host};
-use crate::language::value::{AbsolutePath, below, join, parent};
+use crate::language::value::{AbsolutePath, Mode, below, join, parent};
 use crate::policy::network::names;
 use crate::step::Kernel;
 use crate::step::file_system::Facts;
@@ -19,8 +20,10 @@ pub struct Node {
     /// The line that says so.
     pub at: Span,
     ground: Ground,
-    /// What the bound `/` brings there, where the entry took the place of that.
+    /// What a wider entry brings there, where the entry took the place of that.
     under: Option<Ground>,
+    /// The overlay that is shown in parts, this one among them.
+    pub whole: Option<String>,
 }
 
 impl Node {
@@ -32,7 +35,7 @@ impl Node {
             _ if path == "/" => Ground::Own(Own::Root),
             _ => mount.kind().ground(path),
         };
-        Node { ground, mount, at, under: None }
+        Node { ground, mount, at, under: None, whole: None }
     }
 
     /// Forgets what a bound `/` would bring there.
@@ -88,8 +91,9 @@ pub fn bound_root(mounts: &Mounts) -> Option<&str> {
     }
 }
 
-/// The whole tree: the profile's entries, and for a bound `/` one for each name in it.
-pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
+/// The whole tree: the profile's entries, for a bound `/` one for each name in it, and for an overlay
+/// with mounts in it one for each of its parts.
+pub fn tree(mounts: &Mounts, brought: &Brought) -> Tree {
     let mut tree = empty();
     for (path, value) in mounts.iter() {
         let Mount::Bind(bind) = &value.value else { continue };
@@ -97,7 +101,7 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
             continue;
         }
         let source = bind.source_at("/");
-        for name in root_names {
+        for name in &brought.root_names {
             let from = join(source, &format!("/{name}"));
             if source != "/" || !NOT_WITH_ROOT.contains(&name.as_str()) {
                 let source = (source != "/").then_some(AbsolutePath(from));
@@ -114,12 +118,61 @@ pub fn tree(mounts: &Mounts, root_names: &[String]) -> Tree {
             }
         }
     }
+    // A wider entry comes before those in it.
     for (path, value) in mounts.iter() {
         let mut node = Node::new(path.value, value.value.clone(), path.at);
         node.under = tree.get(path.value).map(|implied| implied.ground.clone());
+        if !brought.trees.is_empty() {
+            // What a part of a wider overlay would show below goes with the part.
+            let goes = |at: &String| below(at, path.value).is_some_and(|tail| !tail.is_empty());
+            tree.retain(|at, node| !(node.whole.is_some() && goes(at)));
+        }
+        if let Mount::Layers(layers) = &value.value
+            && let Some(parts) = in_parts(path.value, layers, brought)
+        {
+            node.whole = Some(path.value.to_owned());
+            if !parts.whole {
+                let (size, inodes) = layers.room();
+                node.ground = Ground::Own(match layers.upper {
+                    Some(_) => Own::Memory { size, inodes },
+                    None => Own::Root,
+                });
+            }
+            for part in &parts.parts {
+                let mount = mount_of(part, layers, mounts);
+                let whole = node.whole.clone();
+                let node = Node { whole, ..Node::new(&part.path, mount, path.at) };
+                tree.insert(part.path.clone(), node);
+            }
+        }
         tree.insert(path.value.to_owned(), node);
     }
     tree
+}
+
+/// The parts of an overlay at its own path, where it is shown in parts. Directories above mounts are
+/// made in memory, so without an upper there are none but those in the root.
+pub(crate) fn in_parts<'b>(path: &str, layers: &Layers, brought: &'b Brought) -> Option<&'b Parts> {
+    let parts = brought.trees.get(path).filter(|_| layers.sources(path) == [path])?;
+    (parts.whole || layers.upper.is_some() || path == "/").then_some(parts)
+}
+
+/// What is made for a part of an overlay.
+fn mount_of(part: &Part, layers: &Layers, mounts: &Mounts) -> Mount {
+    let path = &part.path;
+    match part.shown {
+        Shown::Made(mode) => Mount::Dir(Dir { mode: Some(Mode(mode)) }),
+        Shown::Merged => Mount::Layers(layers.part(path)),
+        Shown::Bound => {
+            let words = layers.words.clone();
+            Mount::Bind(Bind { missing: Missing::Skip, recursive: true, ..words })
+        }
+        // Where an entry lies in it, its directory is there, and nothing of the host's in it.
+        Shown::Hidden if mounts.iter().any(|(entry, _)| below(entry.value, path).is_some()) => {
+            Mount::Tmpfs(Tmpfs::PLAIN)
+        }
+        Shown::Hidden => Mount::Hide(Hide { missing: Missing::Skip, ..Hide::PLAIN }),
+    }
 }
 
 /// The host's path that an entry grants, if it grants one.
@@ -277,6 +330,8 @@ pub(crate) enum Covered {
     Directory,
     /// A link, which is then not made.
     Link,
+    /// A part of an overlay, which is then not made.
+    Part,
 }
 
 /// Files that stockade writes if the profile has no entry for them.
@@ -286,6 +341,11 @@ pub(crate) const DATABASES: &[&str] =
 /// What an entry at `path` covers, where [`base`] says that it lies on the sandbox's own ground;
 /// none: nothing would be there.
 pub(crate) fn covered(tree: &Tree, host: &Host, path: &str) -> Option<Covered> {
+    match tree.get(path).and_then(|node| node.under.as_ref()) {
+        Some(Ground::Host(stack)) if stack.is_merged() => return Some(Covered::Part),
+        Some(Ground::Own(Own::Directory)) => return Some(Covered::Part),
+        Some(Ground::Host(_) | Ground::Own(_) | Ground::Kernel(_) | Ground::Same) | None => {}
+    }
     if let Some(source) = with_root(tree, path) {
         return Some(Covered::OfRoot(source.to_owned()));
     }
@@ -323,7 +383,13 @@ pub(crate) fn root_is_writable(tree: &Tree) -> bool {
 
 /// Whether the root is merged layers.
 pub(crate) fn root_is_merged(tree: &Tree) -> bool {
-    matches!(tree.root().ground, Ground::Host(_))
+    let root = tree.root();
+    match (&root.ground, &root.mount) {
+        (Ground::Host(_), _) => true,
+        // Nothing under what is kept is merged with it, too.
+        (_, Mount::Layers(layers)) => root.whole.is_none() && !layers.is_memory_alone(),
+        (Ground::Own(_) | Ground::Kernel(_) | Ground::Same, _) => false,
+    }
 }
 
 /// The size of the root: the profile's, or stockade's own.

@@ -20,6 +20,8 @@ impl World<'_> {
     pub(super) fn file_system(&mut self, path: &str, new: New, at: Span) {
         let New { fs, attrs, rights, parts } = new;
         let Some(site) = self.site(path, true, at) else { return };
+        // In a tree of the host's it lies on a directory that is there.
+        self.made.insert(path.to_owned());
         let name = Name::new(path);
         if rights.holds(Rights::EXECUTE) {
             self.out.executable.push((name.clone(), at));

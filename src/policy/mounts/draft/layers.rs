@@ -2,12 +2,13 @@
 //! tmpfs for what the target writes.
 
 use super::super::checks;
-use super::super::kinds::{Layers, MOST, Makes, Missing, Mount};
-use super::super::tree::{Node, real};
+use super::super::kinds::{Layers, MOST, Makes, Missing, Mount, Tmpfs};
+use super::super::tree::{Node, in_parts, real};
 use super::super::written;
 use super::bind::file_system_without_idmap;
 use super::{PLAIN, World};
 use crate::host::mounted::Region;
+use crate::host::parts::Left;
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::idmap::{MountMap, shifted};
@@ -18,6 +19,7 @@ use crate::step::{Ground, InLayer, OutsideOp, Slot, TreeOp};
 use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
+use crate::tree::{Ground as Stood, HasGround};
 use std::collections::BTreeMap;
 
 /// What a layer of stockade's has, by the path below its top, with the lines that ask for it.
@@ -25,6 +27,16 @@ type Own = BTreeMap<String, (InLayer, Span)>;
 
 /// The mode of directories of stockade's that are nothing but the way to something.
 const PLAIN_MODE: Mode = Mode(0o755);
+
+/// The first of some paths, and how many more there are: "/a and 2 more"; none: there are none.
+fn some_of(paths: &[&str]) -> Option<String> {
+    match paths {
+        [] => None,
+        [one] => Some((*one).to_owned()),
+        [one, other] => Some(format!("{one} and {other}")),
+        [one, other, more @ ..] => Some(format!("{one}, {other} and {} more", more.len())),
+    }
+}
 
 /// Where a tree of the host lies.
 pub(super) struct Place {
@@ -53,7 +65,9 @@ impl World<'_> {
             .collect();
         let all_may_be = self.draft.problems.iter().count() == before;
         let places = self.check_layers(path, layers, (&found, all_may_be), at);
-        self.check_upper(path, layers, &places, at);
+        if self.tree.get(path).and_then(|node| node.whole.as_ref()).is_none_or(|top| top == path) {
+            self.check_upper(path, layers, &places, at);
+        }
         self.check_writers(path, &found, at);
         if self.draft.problems.iter().count() > before {
             return;
@@ -101,6 +115,67 @@ impl World<'_> {
             rights,
         };
         self.step(op, at);
+    }
+
+    /// The memory at the top of an overlay that is shown in parts.
+    pub(super) fn top(&mut self, path: &str, layers: &Layers, at: Span) {
+        let parts = self.tree.iter().filter(|(_, node)| node.whole.as_deref() == Some(path));
+        let lower: Vec<Place> = parts.map(|(part, _)| self.place(part)).collect();
+        self.check_upper(path, layers, &lower, at);
+        let mode = self.host.present(path).map(|file| Mode(file.mode & 0o7777));
+        let top = Mount::Tmpfs(Tmpfs { mode, ..layers.empty() });
+        if let Makes::FileSystem(new) = top.kind().makes(path) {
+            self.file_system(path, new, at);
+        }
+    }
+
+    /// Says of the overlays in parts what does not come along, and what cannot be changed.
+    pub(super) fn note_parts(&mut self) {
+        for (path, node) in self.tree {
+            let Mount::Layers(layers) = &node.mount else { continue };
+            let Some(parts) = in_parts(path, layers, &self.host.brought) else { continue };
+            if parts.too_many {
+                let message = format!("cannot show {path} in parts: it has more than 400");
+                let help = "name the directories in it that are needed";
+                let problem = Problem::new("mounts::layers", node.at, message);
+                self.draft.problem(problem.help(help));
+            }
+            let left = |is: fn(&Left) -> bool| {
+                let paths = parts.left.iter().filter(|left| is(left)).map(|left| &*left.path);
+                let paths: Vec<&str> = paths.collect();
+                let are = if paths.len() == 1 { "is" } else { "are" };
+                some_of(&paths).map(|some| format!("{some} {are}"))
+            };
+            if let Some(some) = left(|left| left.kernel.is_some()) {
+                let note = Note::new(node.at, format!("{some} left out"));
+                self.draft.notes.push(note.because("the files there are the kernel's"));
+            }
+            if let Some(some) = left(|left| left.kernel.is_none()) {
+                let why = "the caller may not look there";
+                self.draft.note_less(node.at, format!("{some} left out"), why);
+            }
+            self.note_owners(path, layers, node.at);
+        }
+    }
+
+    /// A user's overlay copies nothing of another owner's for a change (EOVERFLOW).
+    fn note_owners(&mut self, path: &str, layers: &Layers, at: Span) {
+        if layers.upper.is_none() || self.host.caller.uid == 0 {
+            return;
+        }
+        let of_others = |(part, node): &(&String, &Node)| {
+            let is_part = node.whole.as_deref() == Some(path);
+            let is_merged = matches!(node.ground(), Stood::Host(stack) if stack.is_merged());
+            let file = self.host.present(part);
+            is_part && is_merged && file.is_some_and(|file| file.uid != self.host.caller.uid)
+        };
+        let found = self.tree.iter().filter(of_others).map(|(part, _)| part.as_str());
+        if let Some(some) = some_of(&found.collect::<Vec<_>>()) {
+            let text =
+                format!("what other users own stays as it is, but for names right in {some}");
+            let why = "overlayfs copies nothing of another owner's for a change (EOVERFLOW)";
+            self.draft.note_less(at, text, why);
+        }
     }
 
     /// The layers of stockade's above and below the others, where there are any.
@@ -283,7 +358,10 @@ impl World<'_> {
         }
         let place = file.real.as_ref().map_or(source, |(real, _)| real);
         let within = |mount: &&String| below(mount, place).is_some_and(|tail| !tail.is_empty());
-        let mounts = self.host.merged.iter().flat_map(|mounted| &mounted.mounts);
+        // Those of its own tree come along, one overlay each.
+        let comes_along = in_parts(path, layers, &self.host.brought).is_some();
+        let merged = self.host.merged.iter().filter(|_| !comes_along);
+        let mounts = merged.flat_map(|mounted| &mounted.mounts);
         if let Some(mount) = mounts.map(|mount| &mount.at).find(within) {
             let why = format!("{mount} is mounted in it, and no layer has mounts below it");
             let help = "name a directory that has none, or bind it";
@@ -371,14 +449,18 @@ impl World<'_> {
         let Ids { user, group, groups, needs_idmap, reads_all, .. } = self.ids;
         let (said, written) = (layers.words.owner_root, layers.upper.is_some());
         let Some(maps) = self.ids.maps.as_ref().filter(|_| *needs_idmap) else { return };
+        // Of an overlay in parts one is reported.
+        let whole = self.tree.get(path).and_then(|node| node.whole.as_ref());
+        let is_first = whole.is_none() || self.judged.insert(at);
         if *reads_all && !said {
-            if written {
+            if written && is_first {
+                let path = whole.map_or(path, |whole| whole);
                 self.refuse_owners(path, layers, source, at);
             }
             return;
         }
         let is_roots = (file.uid == 0 || file.gid == 0) && !said;
-        if is_roots && written {
+        if is_roots && written && is_first {
             let why = "its owner or group is the host's root, and the entry does not say owner = \
                        \"root\"";
             self.draft.note_less(at, format!("what {source} brings cannot be changed"), why);
@@ -393,6 +475,10 @@ impl World<'_> {
                 "cannot map the owners of {source}: {name} has no idmapped mounts on Linux \
                  {major}.{minor}"
             );
+            if whole.is_some_and(|whole| whole != path) {
+                let why = "its owners are shown as nobody's";
+                return self.draft.note_less(at, message, why);
+            }
             let help = "set identity.host = true, or give uid-map and gid-map the owner's ids";
             // What is only read can be read as anybody's.
             if written || said {

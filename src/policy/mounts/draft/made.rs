@@ -259,7 +259,7 @@ impl World<'_> {
     /// nothing would be there, a lint reports it.
     pub(super) fn hide_own(&mut self, path: &str, at: Span) {
         let directory = match covered(self.tree, self.host, path) {
-            None | Some(Covered::Link) => return,
+            None | Some(Covered::Link | Covered::Part) => return,
             Some(Covered::Directory) => true,
             Some(Covered::File) => false,
             Some(Covered::OfRoot(source)) => match self.host.at(&source) {

@@ -1,11 +1,12 @@
 //! Where what the target writes on top of layers goes: memory, or a directory of the host's.
 
 use super::super::kinds::{Layers, Makes, Mount, Upper};
-use super::super::tree::real;
+use super::super::tree::{in_parts, real, root_is_writable};
 use super::super::written;
 use super::World;
 use super::bind::file_system_without_idmap;
 use super::layers::Place;
+use crate::host::parts::Shown;
 use crate::host::upper::Place as Found;
 use crate::host::{Fact, FileKind};
 use crate::kernel::idmap::MountMap;
@@ -47,7 +48,12 @@ impl World<'_> {
         match &layers.upper {
             None => {}
             Some(Upper::Discard) if self.host.kernel >= MEMORY => {}
-            Some(Upper::Discard) => self.note_disk(path, layers, at),
+            Some(Upper::Discard) => {
+                self.note_disk(path, layers, at);
+                if in_parts(path, layers, &self.host.brought).is_some() {
+                    self.check_on_disk(&self.cache(), lower, at);
+                }
+            }
             Some(Upper::DiscardIn(directory)) => {
                 let refuse = |why: String, help: Option<String>| {
                     let message = format!("cannot write into a directory in {directory}: {why}");
@@ -70,9 +76,26 @@ impl World<'_> {
                 self.check_on_disk(directory, lower, at);
             }
             Some(Upper::Kept(directory)) => {
+                self.check_alone(path, layers, at);
                 self.check_kept(path, layers, directory, at);
                 self.check_on_disk(directory, lower, at);
             }
+        }
+    }
+
+    /// What is kept is of one overlay: a tree with mounts in it is several.
+    fn check_alone(&mut self, path: &str, layers: &Layers, at: Span) {
+        let Some(parts) = in_parts(path, layers, &self.host.brought) else { return };
+        let mut merged = parts.parts.iter().filter(|part| part.shown == Shown::Merged);
+        let first = merged.next().filter(|_| parts.whole || merged.next().is_some());
+        if let Some(first) = first {
+            let message = format!(
+                "cannot keep what is written to {path}: it is more than one overlay here, such as {}",
+                first.path
+            );
+            let help = "name a directory in it that has no mounts below it, or throw it away: upper = \
+                        \"discard\"";
+            self.draft.problem(Problem::new("mounts::upper", at, message).help(help));
         }
     }
 
@@ -234,7 +257,25 @@ impl World<'_> {
         at: Span,
     ) -> Option<UpperPlace> {
         let upper = layers.upper.as_ref()?;
-        let place = match upper {
+        // The parts of one tree share what is made for the first of them.
+        let whole = self.tree.get(path).and_then(|node| node.whole.clone());
+        let made = whole.as_ref().and_then(|whole| self.uppers.get(whole));
+        let place = match made {
+            Some((first, count)) => {
+                UpperPlace { volatile: first.volatile, ..UpperPlace::shared(first.slot, *count) }
+            }
+            None => self.first_upper(path, layers, upper, at),
+        };
+        if let Some(whole) = whole {
+            self.uppers.entry(whole).or_insert_with(|| (place.clone(), 0)).1 += 1;
+        }
+        let kept = matches!(upper, Upper::Kept(_));
+        self.step(TreeOp::UpperDirectories { upper: place.clone(), mode, kept }, at);
+        Some(place)
+    }
+
+    fn first_upper(&mut self, path: &str, layers: &Layers, upper: &Upper, at: Span) -> UpperPlace {
+        match upper {
             Upper::Discard if self.host.kernel < MEMORY => {
                 let cache = self.cache();
                 let slot = self.hold(path, layers, &cache, false, at);
@@ -243,7 +284,14 @@ impl World<'_> {
             Upper::Discard => {
                 let slot = self.draft.slot();
                 let (size, inodes) = layers.room();
-                self.step(TreeOp::Upper { slot, size, inodes }, at);
+                let in_root =
+                    self.tree.get(path).is_some_and(|node| node.whole.as_deref() == Some("/"))
+                        && root_is_writable(self.tree);
+                let op = match in_root {
+                    true => TreeOp::UpperInRoot { slot },
+                    false => TreeOp::Upper { slot, size, inodes },
+                };
+                self.step(op, at);
                 UpperPlace::alone(slot)
             }
             Upper::DiscardIn(directory) => {
@@ -253,10 +301,7 @@ impl World<'_> {
             Upper::Kept(directory) => {
                 UpperPlace::alone(self.hold(path, layers, directory, true, at))
             }
-        };
-        let kept = matches!(upper, Upper::Kept(_));
-        self.step(TreeOp::UpperDirectories { upper: place.clone(), mode, kept }, at);
-        Some(place)
+        }
     }
 
     /// The steps that hold a directory of the host's, and put its mount where overlayfs finds it.

@@ -92,6 +92,11 @@ impl Layers {
         Layers { layers, ..self.clone() }
     }
 
+    /// The same of the host's directory at this path.
+    pub(crate) fn part(&self, path: &str) -> Layers {
+        Layers { layers: None, ..self.clone() }.at(path)
+    }
+
     /// Takes note of an upper that the inherited entry had and this one does not repeat.
     pub(crate) fn replaces(&mut self, inherited: &Layers) {
         self.lost = inherited.upper.clone().filter(|_| self.upper.is_none());
@@ -128,6 +133,11 @@ impl Layers {
             Upper::DiscardIn(directory) => kept(directory, false),
             Upper::Kept(directory) => kept(directory, true),
         }
+    }
+
+    /// Whether a file system in memory does as well.
+    pub(crate) fn is_memory_alone(&self) -> bool {
+        self.layers.as_ref().is_some_and(Vec::is_empty) && self.upper == Some(Upper::Discard)
     }
 
     /// What it is where no layer is: a file system in memory.
