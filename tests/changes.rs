@@ -3,7 +3,7 @@
 //! could make there is put into it by hand.
 
 use crate::support::processes::{children, name, status};
-use crate::support::{As, Place, errors, is_root, said, skip, spawned, text, unwrapped};
+use crate::support::{As, Place, errors, is_root, said, skip, spawned, system, text, unwrapped};
 use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -579,6 +579,63 @@ fn what_is_not_agreed_to_is_not_applied() {
         let stockade = place.path.join("stockade");
         let output = kept.outside("sh", &["-c", &line, stockade.to_str().unwrap()]);
         assert!(output.contains(applied) && output.contains("M  same"), "{answer}: {output}");
+    }
+}
+
+/// What sandboxes leave in uppers of their own making.
+#[test]
+fn what_sandboxes_changed_is_listed_and_applied() {
+    for who in As::all() {
+        let place = Place::new();
+        let tree = place.folder("tree", *who);
+        let state = place.folder("kept", *who).join("state");
+        let kept = Kept { place: &place, who: *who };
+        kept.sh(
+            "cd ../tree; mkdir sub .git; echo old > file; echo inner > sub/inner; echo s > stays",
+        );
+        let owner = if *who == As::Root && is_root() { ", owner = \"root\"" } else { "" };
+        let (tree, state) = (tree.display(), state.display());
+        let profile = system(&format!(
+            "\"{tree}\" = {{ layers = [\"{tree}\"], upper = \"{state}\"{owner} }}\n\
+             \"{tree}/sub/point\" = \"tmpfs\""
+        ));
+        let line = format!(
+            "cd {tree} && echo new > file && : >> stays && rm sub/inner && mkdir more && \
+             echo m > more/m && echo n > sub/new && chmod 700 more"
+        );
+        std::thread::sleep(Duration::from_millis(1100));
+        place.sh(*who, &profile, &line);
+        let listed = kept.changes(&["state"]);
+        assert_eq!(listed, "M  file\nA  more/\nA  more/m\nD  sub/inner\nA  sub/new\n", "{who:?}");
+        // Another run begins where that one ended, and the host's tree is as it was.
+        place.sh(
+            *who,
+            &profile,
+            &format!("cd {tree} && cat sub/new && rm stays && echo h > .git/x"),
+        );
+        assert_eq!(kept.sh("cat ../tree/file; ls ../tree"), "old\nfile\nstays\nsub\n");
+        let said = kept.changes(&["apply", "--yes", "state"]);
+        assert!(said.ends_with(&format!("applied 6 changes to {tree}\n")), "{who:?}: {said}");
+        assert_eq!(
+            kept.sh("cd ../tree; cat file more/m; find . | sort; stat -c %U:%G . file more/m"),
+            format!(
+                "new\nm\n.\n./.git\n./file\n./more\n./more/m\n./sub\n./sub/new\n{}",
+                kept.sh("stat -c %U:%G ../tree").repeat(3)
+            ),
+            "{who:?}"
+        );
+        assert_eq!(kept.changes(&["state"]), "A  .git/x\n");
+        // And the next, which changes what was applied.
+        place.sh(
+            *who,
+            &profile,
+            &format!("cd {tree} && echo again > file && cat more/m && ls sub"),
+        );
+        let said = kept.changes(&["apply", "--yes", "state"]);
+        assert!(said.ends_with(&format!("applied 1 change to {tree}\n")), "{who:?}: {said}");
+        assert_eq!(kept.sh("cat ../tree/file"), "again\n");
+        kept.changes(&["discard", "state"]);
+        place.sh(*who, &profile, &format!("cd {tree} && cat file"));
     }
 }
 

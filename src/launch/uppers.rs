@@ -248,7 +248,7 @@ fn read(file: &File) -> Result<Option<Upper>> {
 
 /// Writes a record over the one that is there, in place and at once: it keeps its lock, and as it
 /// never becomes shorter, no write that is cut off leaves a part of one.
-fn write(file: &File, record: &Upper) -> Result<()> {
+pub(super) fn write(file: &File, record: &Upper) -> Result<()> {
     let mut line = record.line().trim_end().as_bytes().to_vec();
     let before = file.metadata()?.len() as usize;
     line.resize(line.len().max(before.saturating_sub(1)), b' ');

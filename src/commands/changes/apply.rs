@@ -61,7 +61,7 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     }
     if !agreed.changes {
         let path = escape(&record.path);
-        if !ask(directory, &format!("Apply {total} changes to {path}?"))? {
+        if !ask(directory, &format!("Apply {} to {path}?", counted(total)))? {
             print_line("nothing was applied");
             return Ok(());
         }
@@ -71,8 +71,12 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     }
     let total = planned.applied().count();
     planned.apply(&kept, layer).map_err(fail)?;
-    print_line(&format!("applied {total} changes to {}", escape(&kept.record.path)));
+    print_line(&format!("applied {} to {}", counted(total), escape(&kept.record.path)));
     Ok(())
+}
+
+fn counted(count: usize) -> String {
+    if count == 1 { "1 change".into() } else { format!("{count} changes") }
 }
 
 /// Why a program of the host runs what is at a path, without being asked: a name of W0306's table is

@@ -15,13 +15,14 @@ use super::journal::{
 use super::kept::name;
 use super::{Change, Contents, Item, Kept, Kind, Refused, State, Stop, Stopped, What};
 use crate::host::upper::{Cover, Upper, WORK};
+use crate::launch::uppers;
 use crate::sys::{self, Errno};
 use crate::text::bytes;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 
 /// How many changes one `apply` takes, and how many bytes their paths have.
@@ -182,25 +183,19 @@ impl Planned {
         let left: Vec<&[u8]> =
             self.of(|fate| fate != Fate::Applied).map(|change| &*change.path).collect();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let begun = match left.is_empty() {
-            // The next run says when it begins.
-            true => 0,
-            false => now.map_or(u64::MAX, |now| now.as_secs() + 1),
-        };
+        // A place that was switched in this second is none that the host has changed.
+        let begun = now.map_or(u64::MAX, |now| now.as_secs() + 1);
         if left.is_empty() {
-            empty(kept.upper.as_raw_fd())?;
+            empty(kept.upper.as_fd())?;
             let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
             let directory = kept.directory.as_raw_fd();
-            empty(sys::owned(sys::openat(directory, &name(WORK)?, flags, 0)?).as_raw_fd())?;
+            empty(sys::owned(sys::openat(directory, &name(WORK)?, flags, 0)?).as_fd())?;
         } else {
             prune(kept.upper.as_raw_fd(), b"", &left, 0)?;
         }
         let record = Upper { begun, ..kept.record.clone() };
-        // In its place: the lock is on this file.
         let io = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
-        let line = record.line();
-        kept.file.write_all_at(line.as_bytes(), 0).map_err(io)?;
-        kept.file.set_len(line.len() as u64).map_err(io)?;
+        uppers::write(&kept.file, &record).map_err(io)?;
         sys::sync(kept.file.as_raw_fd())?;
         forget_undone(kept.directory.as_raw_fd())
     }
@@ -535,6 +530,10 @@ impl<'p> Work<'p> {
                 if let Some((user, group)) = self.owner_of(change)? {
                     let flags = libc::O_PATH | libc::O_NOFOLLOW;
                     let link = sys::owned(sys::openat(parent, &last, flags, 0)?);
+                    // Where the parent is a user's, that user can put another file there.
+                    if sys::look(link.as_raw_fd(), c"")?.mode & libc::S_IFMT != libc::S_IFLNK {
+                        return Err(Errno(libc::ESTALE));
+                    }
                     sys::own_held(link.as_raw_fd(), user, group)?;
                 }
                 Ok(None)
@@ -548,6 +547,12 @@ impl<'p> Work<'p> {
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
         let open = sys::owned(sys::openat(parent, last, flags, 0)?);
         if let Some((user, group)) = self.owner {
+            // Where the parent is a user's, that user can put another directory there.
+            let mut buffer = vec![0; 4096];
+            let length = sys::read_directory(open.as_raw_fd(), &mut buffer)?;
+            if super::walk::records(&buffer[..length]).next().is_some() {
+                return Err(Errno(libc::ESTALE));
+            }
             sys::fchown(open.as_raw_fd(), user, group)?;
         }
         let mode = after.mode & 0o1777;
