@@ -632,8 +632,10 @@ impl Walk<'_> {
         let mut offset = 0;
         // No further than it was long: one that grows is read to no end.
         while offset < size {
-            let count = fill(one, &mut self.buffer, offset)?;
-            let also = fill(other, &mut self.other, offset)?;
+            // Not beyond the end, where a read says no more than that it is one.
+            let most = usize::try_from(size - offset).map_or(PIECE, |left| left.min(PIECE));
+            let count = fill(one, &mut self.buffer[..most], offset)?;
+            let also = fill(other, &mut self.other[..most], offset)?;
             if count == 0 || self.buffer.get(..count) != self.other.get(..also) {
                 return Ok(false);
             }
@@ -735,19 +737,15 @@ fn open_file(dir: RawFd, name: &CStr) -> sys::Result<RawFd> {
     }
 }
 
-/// The file of the layers; `None` where the caller may not read it, or it is none any more.
+/// The file of the layers; `None` where the caller may not read it, or it is none any more. What
+/// the host puts in its place at this moment, a target has not made.
 fn open_low(low: &Low, name: &Name) -> Result<Option<RawFd>> {
-    let fd = match open_file(low.dir, name.get()) {
+    match open_file(low.dir, name.get()) {
         Err(Errno(libc::EACCES | libc::EPERM | libc::ENOENT | libc::ELOOP | libc::ENXIO)) => {
-            return Ok(None);
+            Ok(None)
         }
-        other => other?,
-    };
-    if sys::look(fd, c"").is_ok_and(|looked| is(libc::S_IFREG, &looked)) {
-        return Ok(Some(fd));
+        other => Ok(Some(other?)),
     }
-    sys::close(fd)?;
-    Ok(None)
 }
 
 /// Reads until the buffer is full, or the file ends.
