@@ -704,6 +704,12 @@ pub(crate) fn own_held(fd: RawFd, owner: u32, group: u32) -> Result {
     done(call!(libc::SYS_fchownat, fd, c"".as_ptr(), owner, group, flags))
 }
 
+/// fchownat(2) of a name, a link itself among them.
+pub(crate) fn own_at(above: RawFd, name: &CStr, owner: u32, group: u32) -> Result {
+    let flags = libc::AT_SYMLINK_NOFOLLOW;
+    done(call!(libc::SYS_fchownat, above, name.as_ptr(), owner, group, flags))
+}
+
 /// Sets when an open file was last written, in seconds and nanoseconds (utimensat(2)).
 pub(crate) fn set_written(fd: RawFd, (seconds, nanoseconds): (i64, u32)) -> Result {
     let times = [[0, libc::UTIME_OMIT], [seconds, i64::from(nanoseconds)]];

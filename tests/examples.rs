@@ -129,6 +129,7 @@ fn every_example_has_a_test() {
             "other-root",
             "shell",
             "systemd",
+            "try-upgrade",
             "untrusted-script"
         ]
     );
@@ -255,6 +256,30 @@ fn the_other_root_is_all_that_its_command_sees() {
         assert!(said.ends_with("\nbin\ndev\netc\nproc\nrun\ntmp\nusr\nwork\n"), "{who:?}: {said}");
         assert_eq!(std::fs::read_to_string(work.join("file")).unwrap(), "made\n");
     });
+}
+
+#[test]
+fn a_package_is_tried_and_is_gone() {
+    if !is_root() || !has(&["dpkg-deb"]) {
+        return skip("only root installs a package, with dpkg");
+    }
+    if support::kernel() < (6, 6) {
+        return skip("an upper in memory needs Linux 6.6");
+    }
+    let example = Example::new("try-upgrade");
+    let package = example.place.path.join("package");
+    let tool = example.place.file("package/usr/bin/stockade-tried", "#!/bin/sh\necho version 2\n");
+    std::fs::set_permissions(&tool, PermissionsExt::from_mode(0o755)).unwrap();
+    let control = "Package: stockade-tried\nVersion: 2\nArchitecture: all\nMaintainer: a \
+                   <a@example>\nDescription: a test\n";
+    example.place.file("package/DEBIAN/control", control);
+    let site = example.place.folder("site", As::Root);
+    let line = format!("dpkg-deb --root-owner-group --build {} it.deb", package.display());
+    good(As::Root, example.shell(As::Root, &site, &line));
+    let line = format!("stockade run {} ./it.deb stockade-tried", example.path("profile.toml"));
+    let said = good(As::Root, example.shell(As::Root, &site, &line));
+    assert_eq!(said, "version 2\n");
+    assert!(!Path::new("/usr/bin/stockade-tried").exists());
 }
 
 #[test]

@@ -550,3 +550,42 @@ fn host_ids_are_held_while_a_sandbox_runs() {
         assert!(child.wait().unwrap().success());
     }
 }
+
+/// A directory of root's that others may not enter stays closed where stockade has one in its place:
+/// above a hidden name, and as the top.
+#[test]
+fn a_closed_directory_stays_closed() {
+    if !crate::support::is_root() {
+        return skip("only root has a layer whose owner is shown");
+    }
+    let place = Place::new();
+    place.file("l/closed/kept", "secret");
+    place.file("l/closed/hidden", "");
+    let close = |mode| {
+        let closed = place.path.join("l/closed");
+        std::fs::set_permissions(closed, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let at = place.path.join("l").display().to_string();
+    let uppers = if has_upper() { &["", ", upper = \"discard\""][..] } else { &[""] };
+    for (layer, kept, hidden) in [
+        (at.clone(), "/m/closed/kept", "/m/closed/hidden"),
+        (format!("{at}/closed"), "/m/kept", "/m/hidden"),
+    ] {
+        for upper in uppers {
+            for hide in [String::new(), format!("\"{hidden}\" = \"hide\"")] {
+                let profile =
+                    system(&format!("\"/m\" = {{ layers = [\"{layer}\"]{upper} }}\n{hide}"));
+                let line = format!(
+                    "(chmod 777 {0}; cat {kept}) 2>/dev/null || echo closed",
+                    &kept[..kept.len() - 5]
+                );
+                let reads = |mode| {
+                    close(mode);
+                    place.sh(As::Root, &profile, &line)
+                };
+                assert_eq!(reads(0o755), "secret", "{upper} {hide}");
+                assert_eq!(reads(0o700), "closed", "{upper} {hide}");
+            }
+        }
+    }
+}

@@ -108,6 +108,12 @@ pub(crate) fn outside(extents: &[Extent], id: u32) -> Option<u32> {
     extents.iter().find(holds).map(|extent| extent.outside + (id - extent.inside))
 }
 
+/// The id inside that a map has for one of the host.
+pub(crate) fn inside(extents: &[Extent], id: u32) -> Option<u32> {
+    let holds = |extent: &&Extent| id >= extent.outside && id - extent.outside < extent.count;
+    extents.iter().find(holds).map(|extent| extent.inside + (id - extent.outside))
+}
+
 /// The maps of a new user namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Maps {

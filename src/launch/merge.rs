@@ -10,7 +10,7 @@ use super::prepare::Prepared;
 use crate::kernel::attrs::Attrs;
 use crate::language::value::{Mode, Size};
 use crate::step::file_system::tmpfs;
-use crate::step::{Slot, UpperPlace};
+use crate::step::{Owned, Slot, UpperPlace};
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -34,9 +34,15 @@ pub(super) fn lay(prepared: &Prepared, slot: Slot) -> Result {
     sys::move_mount(prepared.slots[slot.0], prepared.backstage, name(slot, &mut [0; 24]))
 }
 
+/// Makes a directory, and gives it to its owner.
+pub(super) fn make(above: RawFd, name: &CStr, Owned { mode, owner }: Owned) -> Result {
+    sys::mkdirat(above, name, mode.0)?;
+    owner.map_or(Ok(()), |(user, group)| sys::own_at(above, name, user, group))
+}
+
 /// Makes a directory there, and opens it.
-pub(super) fn own(prepared: &mut Prepared, slot: Slot, mode: Mode) -> Result {
-    place(prepared, slot, mode)?;
+pub(super) fn own(prepared: &mut Prepared, slot: Slot, top: Owned) -> Result {
+    make(prepared.backstage, name(slot, &mut [0; 24]), top)?;
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
     let mut digits = [0; 24];
     prepared.slots[slot.0] = sys::openat(prepared.backstage, name(slot, &mut digits), flags, 0)?;
@@ -58,12 +64,13 @@ pub(super) fn upper(prepared: &mut Prepared, slot: Slot, limits: (Size, u64)) ->
 pub(super) fn directories(
     prepared: &Prepared,
     upper: &UpperPlace,
-    mode: Mode,
+    top: Owned,
     kept: bool,
 ) -> Result {
     let above = prepared.slots[upper.slot.0];
-    for (name, mode) in [(&upper.upper, mode.0), (&upper.work, 0o700)] {
-        match sys::mkdirat(above, name.as_c_str(), mode) {
+    let work = Owned { mode: Mode(0o700), owner: None };
+    for (name, owned) in [(&upper.upper, top), (&upper.work, work)] {
+        match make(above, name.as_c_str(), owned) {
             Err(Errno(libc::EEXIST)) if kept => {}
             made => made?,
         }

@@ -14,7 +14,7 @@ use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
 use crate::language::value::{Mode, Size};
 use crate::step::file_system::{TMPFS_MODE, tmpfs};
-use crate::step::{Cover, Ground, InLayer, Slot, TreeOp};
+use crate::step::{Cover, Ground, InLayer, Owned, Slot, TreeOp};
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -70,19 +70,22 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
             attach(prepared, mount, path, *ground, *rights)
         }
         TreeOp::Lay { slot, .. } => merge::lay(prepared, *slot),
-        TreeOp::OwnLayer { slot, mode } => merge::own(prepared, *slot, *mode),
+        TreeOp::OwnLayer { slot, top } => merge::own(prepared, *slot, *top),
         TreeOp::InLayer { slot, path, what } => {
             let (layer, path) = (prepared.slots[slot.0], path.relative());
             match what {
-                InLayer::Directory(mode) => sys::mkdirat(layer, path, mode.0),
+                InLayer::Directory(owned) => merge::make(layer, path, *owned),
                 InLayer::File => sys::mkfile(layer, path, 0),
                 InLayer::Whiteout => sys::make_whiteout(layer, path),
             }
         }
         TreeOp::Upper { slot, size, inodes } => merge::upper(prepared, *slot, (*size, *inodes)),
-        TreeOp::UpperInRoot { slot } => merge::own(prepared, *slot, Mode(0o700)),
-        TreeOp::UpperDirectories { upper, mode, kept } => {
-            merge::directories(prepared, upper, *mode, *kept)
+        TreeOp::UpperInRoot { slot } => {
+            let top = Owned { mode: Mode(0o700), owner: None };
+            merge::own(prepared, *slot, top)
+        }
+        TreeOp::UpperDirectories { upper, top, kept } => {
+            merge::directories(prepared, upper, *top, *kept)
         }
         TreeOp::HoldUpper { slot, directory, kept, path, layers, mounts } => {
             let (slot, kept) = (*slot, *kept);

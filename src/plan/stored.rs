@@ -36,7 +36,7 @@ use crate::policy::seccomp::{
 };
 use crate::step::{
     Content, Cover, Directory, FileSystem, Ground, GroupOp, InLayer, Kernel, Made, Op, OutsideOp,
-    ProcessOp, Slot, Stage, Step, TreeOp, UpperPlace,
+    Owned, ProcessOp, Slot, Stage, Step, TreeOp, UpperPlace,
 };
 use crate::text::problem::Note;
 use crate::text::source::Span;
@@ -333,6 +333,7 @@ stored! {
     }
     structure Maps { uid, gid, helpers, deny_setgroups }
     structure Extent { inside, outside, count }
+    structure Owned { mode, owner }
     structure MountMap { uid, gid }
     structure Ruleset { abi, handled, ports, scoped }
     structure Filter { native, others }
@@ -397,7 +398,7 @@ stored! {
         CpuAccount { slot, version },
     }
     choice InLayer {
-        Directory(mode),
+        Directory(owned),
         File,
         Whiteout,
     }
@@ -424,11 +425,11 @@ stored! {
         Mount { fs, path, attrs, ground, rights },
         Attach { slot, path, ground, rights },
         Lay { slot, source },
-        OwnLayer { slot, mode },
+        OwnLayer { slot, top },
         InLayer { slot, path, what },
         Upper { slot, size, inodes },
         UpperInRoot { slot },
-        UpperDirectories { upper, mode, kept },
+        UpperDirectories { upper, top, kept },
         HoldUpper { slot, directory, kept, path, layers, mounts },
         OpenUpper { slot, held, directory },
         Merge { path, mask, layers, lowest, upper, attrs, ground, rights },

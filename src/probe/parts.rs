@@ -162,6 +162,8 @@ impl<'m> Points<'m> {
 
     /// What is in a directory with a mount below it, which lies in this file system.
     fn directory(&self, path: &str, kind: &str, parts: &mut Parts) {
+        // One that is made anew is the target's: what root may look into, others may not.
+        let is_open = |mode: u32| sys::ids_at_start().0 != 0 || mode & 0o005 == 0o005;
         let Ok(entries) = std::fs::read_dir(bytes::path(path)) else { return };
         let mut names: Vec<String> =
             entries.flatten().map(|entry| bytes::of(entry.file_name())).collect();
@@ -182,7 +184,7 @@ impl<'m> Points<'m> {
             let mode = || std::fs::read_dir(bytes::path(&child)).ok().and(mode(&child));
             // What the caller cannot list is as it is there.
             let shown = match descends {
-                true => mode().map_or(Shown::Bound, Shown::Made),
+                true => mode().filter(|mode| is_open(*mode)).map_or(Shown::Bound, Shown::Made),
                 false => shown,
             };
             if !parts.add(&child, shown) {

@@ -111,11 +111,7 @@ pub enum TreeOp {
         source: Name,
     },
     /// A layer of stockade's, which has what [`TreeOp::InLayer`] makes there.
-    OwnLayer {
-        slot: Slot,
-        /// The mode of its top.
-        mode: Mode,
-    },
+    OwnLayer { slot: Slot, top: Owned },
     /// A mount point in such a layer, a name that it hides in those below it, or a directory above
     /// one.
     InLayer {
@@ -159,8 +155,8 @@ pub enum TreeOp {
     /// The two directories that overlayfs needs for one merged tree, in such a place.
     UpperDirectories {
         upper: UpperPlace,
-        /// The mode of the merged tree's top.
-        mode: Mode,
+        /// The merged tree's top.
+        top: Owned,
         /// Whether they may be there, from a run before.
         kept: bool,
     },
@@ -265,12 +261,30 @@ impl UpperPlace {
     }
 }
 
+/// A directory of stockade's that stands for one of a layer's: it is what the target meets in the
+/// merged tree, and the process that mounts that may read what is below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Owned {
+    pub mode: Mode,
+    /// Whose it is, as ids inside; none: the target's.
+    pub owner: Option<(u32, u32)>,
+}
+
+impl fmt::Display for Owned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.owner {
+            None => self.mode.fmt(f),
+            Some((user, group)) => write!(f, "{}, of {user}:{group}", self.mode),
+        }
+    }
+}
+
 /// What a layer of stockade's has at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InLayer {
     /// A directory.
-    Directory(Mode),
+    Directory(Owned),
     /// An empty file.
     File,
     /// A character device 0:0: nothing is at this name in the layers below (overlayfs of the
@@ -483,7 +497,7 @@ impl fmt::Display for TreeOp {
             TreeOp::Lay { source, .. } => write!(f, "lay {source} out as a layer"),
             TreeOp::OwnLayer { .. } => f.write_str("make a layer"),
             TreeOp::InLayer { path, what, .. } => match what {
-                InLayer::Directory(mode) => write!(f, "make directory {path} in it ({mode})"),
+                InLayer::Directory(owned) => write!(f, "make directory {path} in it ({owned})"),
                 InLayer::File => write!(f, "make mount point {path} in it"),
                 InLayer::Whiteout => write!(f, "hide {path} in it"),
             },
@@ -498,8 +512,8 @@ impl fmt::Display for TreeOp {
                 write!(f, "make a directory in {directory} for what is written")
             }
             TreeOp::OpenUpper { directory, .. } => write!(f, "open it in {directory}"),
-            TreeOp::UpperDirectories { upper, mode, .. } => {
-                write!(f, "make directory {} in it ({mode})", upper.upper)
+            TreeOp::UpperDirectories { upper, top, .. } => {
+                write!(f, "make directory {} in it ({top})", upper.upper)
             }
             TreeOp::Merge { path, mask, layers, lowest, upper, attrs, rights, .. } => {
                 let upper = if upper.is_some() { ", with what is written on top" } else { "" };

@@ -19,7 +19,7 @@ use crate::step::Kernel;
 use crate::text::problem::errno_words;
 use crate::text::source::Span;
 use crate::tree::walk::{self, Facts, Halt, Last, Looked, Position, Step};
-use crate::tree::{Ground, Source};
+use crate::tree::{Ground, Own, Source};
 
 /// Something at a path inside.
 #[derive(Debug, Clone)]
@@ -255,11 +255,14 @@ impl<'a> Walker<'a> {
         let (mut attrs, mut fixed) = (attrs, false);
         if is_written_on_top(position.node) {
             attrs = Attrs(attrs.0 & !Attrs::READ_ONLY.0);
-            // The top is a directory of the sandbox's own. Of the rest a copy is made for a change,
-            // and none with an owner that the user namespace lacks (EOVERFLOW).
-            owner = match place == source.path {
-                true => thing.owner,
-                false => self.copied(owner),
+            // Of what is there a copy is made for a change, and none with an owner that the user
+            // namespace lacks (EOVERFLOW).
+            owner = match self.copied(owner) {
+                // A directory of the sandbox's own is like it, or the target's.
+                (None, _) | (_, None) if place == source.path || self.has_hidden(position.path) => {
+                    thing.owner
+                }
+                owner => owner,
             };
             fixed = self.is_below_foreign(position);
         }
@@ -282,6 +285,14 @@ impl<'a> Walker<'a> {
         (user.filter(|id| holds(&maps.uid, *id)), group.filter(|id| holds(&maps.gid, *id)))
     }
 
+    /// Whether a layer of stockade's has a directory here, as a name below it is hidden.
+    fn has_hidden(&self, path: &str) -> bool {
+        let prefix = join(path, "/");
+        let after = self.world.tree.range(prefix.clone()..);
+        let mut within = after.take_while(|(other, _)| other.starts_with(&prefix));
+        within.any(|(_, entry)| entry.ground == Ground::Own(Own::Whiteout))
+    }
+
     /// Whether a directory between a path of merged layers and their top has an owner that the user
     /// namespace lacks: for a change of what is in it a copy of it would be made.
     fn is_below_foreign(&self, position: Position<'_, Entry>) -> bool {
@@ -290,6 +301,7 @@ impl<'a> Walker<'a> {
             Ground::Own(_) | Ground::Kernel(_) | Ground::Same => return false,
         };
         let above = ancestors(parent(position.path)).take_while(|above| *above != position.over);
+        let above = above.filter(|above| !self.has_hidden(above));
         above.filter_map(|above| below(above, position.over)).any(|tail| {
             let mut seen = stack.topmost_first().filter_map(|source| {
                 let Seen { uid, gid, .. } = (self.host_fs.see)(&join(&source.path, tail)).ok()?;

@@ -6,16 +6,16 @@ use super::super::kinds::{Layers, MOST, Makes, Missing, Mount, Tmpfs};
 use super::super::tree::{Node, in_parts, real};
 use super::super::written;
 use super::bind::file_system_without_idmap;
-use super::{PLAIN, World};
+use super::{PLAIN as PLAIN_ATTRS, World};
 use crate::host::mounted::Region;
 use crate::host::parts::Left;
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
-use crate::kernel::idmap::{MountMap, shifted};
+use crate::kernel::idmap::{MountMap, inside, shifted};
 use crate::kernel::name::Name;
 use crate::language::value::{Mode, ancestors, below, join, parent};
 use crate::policy::identity::Ids;
-use crate::step::{Ground, InLayer, OutsideOp, Slot, TreeOp};
+use crate::step::{Ground, InLayer, OutsideOp, Owned, Slot, TreeOp};
 use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
@@ -25,8 +25,8 @@ use std::collections::BTreeMap;
 /// What a layer of stockade's has, by the path below its top, with the lines that ask for it.
 type Own = BTreeMap<String, (InLayer, Span)>;
 
-/// The mode of directories of stockade's that are nothing but the way to something.
-const PLAIN_MODE: Mode = Mode(0o755);
+/// Directories of stockade's that are nothing but the way to something.
+const PLAIN: Owned = Owned { mode: Mode(0o755), owner: None };
 
 /// The first of some paths, and how many more there are: "/a and 2 more"; none: there are none.
 fn some_of(paths: &[&str]) -> Option<String> {
@@ -79,18 +79,21 @@ impl World<'_> {
                 None => return,
             },
         };
-        let attrs = PLAIN.and(Attrs::READ_ONLY);
-        let mut slots = vec![];
+        let attrs = PLAIN_ATTRS.and(Attrs::READ_ONLY);
+        let (mut slots, mut maps) = (vec![], vec![]);
         for (source, file) in &found {
             let slot = self.open(source, file, false, attrs, at);
-            self.map_layer(slot, (path, layers), (source, file), at);
+            maps.push(self.map_layer(slot, (path, layers), (source, file), at));
             self.step(TreeOp::Lay { slot, source: Name::new(source) }, at);
             slots.insert(0, slot);
         }
         // Without an upper that of the mask is the mode of the merged tree's top.
-        let mode = found.last().map_or(PLAIN_MODE, |(_, file)| Mode(file.mode & 0o7777));
-        let Some((mask, lowest)) = self.own_layers(path, layers, &found, mode, at) else { return };
-        let upper = self.upper(path, layers, mode, at);
+        let top = found.last().zip(maps.last());
+        let top = top.map_or(PLAIN, |((_, file), map)| self.like(file, map.as_ref()));
+        let Some((mask, lowest)) = self.own_layers((path, layers), (&found, &maps), top, at) else {
+            return;
+        };
+        let upper = self.upper(path, layers, top, at);
         let attrs = layers.attrs();
         if upper.is_some() && layers.words.exec {
             self.out.executable.push((Name::new(path), at));
@@ -181,13 +184,12 @@ impl World<'_> {
     /// The layers of stockade's above and below the others, where there are any.
     fn own_layers(
         &mut self,
-        path: &str,
-        layers: &Layers,
-        found: &[(&str, File)],
-        mode: Mode,
+        (path, layers): (&str, &Layers),
+        (found, maps): (&[(&str, File)], &[Option<MountMap>]),
+        top: Owned,
         at: Span,
     ) -> Option<(Option<Slot>, Option<Slot>)> {
-        let (points, hidden) = (self.mount_points(path, found), self.hidden(path, found));
+        let (points, hidden) = (self.mount_points(path, found), self.hidden(path, found, maps));
         let mask = (!hidden.is_empty()).then(|| self.draft.slot());
         // A single one is a layer with an upper alone.
         let single = if layers.upper.is_some() { 1 } else { 2 };
@@ -204,14 +206,14 @@ impl World<'_> {
             return None;
         }
         if let Some(slot) = lowest {
-            self.step(TreeOp::OwnLayer { slot, mode: PLAIN_MODE }, at);
+            self.step(TreeOp::OwnLayer { slot, top: PLAIN }, at);
             for (tail, (what, at)) in points {
                 self.step(TreeOp::InLayer { slot, path: Name::new(&tail), what }, at);
                 self.in_layers.insert(join(path, &tail));
             }
         }
         if let Some(slot) = mask {
-            self.step(TreeOp::OwnLayer { slot, mode }, at);
+            self.step(TreeOp::OwnLayer { slot, top }, at);
             for (tail, (what, at)) in &hidden {
                 if *what == InLayer::Whiteout {
                     self.in_layers.insert(join(path, tail));
@@ -239,7 +241,7 @@ impl World<'_> {
             if ancestors(parent(tail)).any(is_closed) {
                 continue;
             }
-            let plain = InLayer::Directory(PLAIN_MODE);
+            let plain = InLayer::Directory(PLAIN);
             let what = if directory { plain } else { InLayer::File };
             made.insert(tail.to_owned(), (what, node.at));
             // What a layer has of these is seen in their place.
@@ -253,7 +255,7 @@ impl World<'_> {
     /// The names that entries hide, and the directories above them, with the modes that these have. A
     /// name is hidden whether or not a layer has it now. One that is a link, or that lies behind one,
     /// is not: what it leads to would still be seen, and [`World::hide`] refuses the entry.
-    fn hidden(&self, path: &str, found: &[(&str, File)]) -> Own {
+    fn hidden(&self, path: &str, found: &[(&str, File)], maps: &[Option<MountMap>]) -> Own {
         let mut made = Own::new();
         for (tail, inside, node) in self.below(path) {
             let Makes::Cover(_) = node.mount.kind().makes(inside) else { continue };
@@ -265,16 +267,18 @@ impl World<'_> {
             // Without a directory above it there is nothing to hide.
             let directory = |above| match self.seen(found, above)? {
                 Ok(file) if file.kind == FileKind::Directory && file.real.is_none() => {
-                    Some((above, Mode(file.mode & 0o7777)))
+                    let nth = self.nth(found, above)?;
+                    Some((above, self.like(file, maps.get(nth)?.as_ref())))
                 }
                 // What the caller may not look at the target may not, either.
-                Err(libc::EACCES) => Some((above, Mode(0))),
+                Err(libc::EACCES) => Some((above, Owned { mode: Mode(0), owner: None })),
                 Ok(_) | Err(_) => None,
             };
-            let above: Option<Vec<(&str, Mode)>> = ancestors(parent(tail)).map(directory).collect();
+            let above: Option<Vec<(&str, Owned)>> =
+                ancestors(parent(tail)).map(directory).collect();
             let Some(above) = above else { continue };
-            for (above, mode) in above {
-                made.entry(above.to_owned()).or_insert((InLayer::Directory(mode), node.at));
+            for (above, owned) in above {
+                made.entry(above.to_owned()).or_insert((InLayer::Directory(owned), node.at));
             }
             made.insert(tail.to_owned(), (InLayer::Whiteout, node.at));
         }
@@ -299,6 +303,29 @@ impl World<'_> {
             Fact::Absent(libc::ENOENT) => None,
             Fact::Absent(errno) => Some(Err(*errno)),
         })
+    }
+
+    /// Which layer has it, the lowest being the first.
+    fn nth(&self, found: &[(&str, File)], tail: &str) -> Option<usize> {
+        found.iter().rposition(|(source, _)| self.host.present(&join(source, tail)).is_some())
+    }
+
+    /// A directory of stockade's in the place of one of a layer's: of the same mode and owner. With
+    /// another owner the target would be let into what is closed to it, since the mount of overlayfs
+    /// reads with the power of the process that mounts. Where that has no such owner it has no
+    /// power over its files.
+    fn like(&self, file: &File, map: Option<&MountMap>) -> Owned {
+        let disk = (file.uid, file.gid);
+        let shown = map.map_or((Some(disk.0), Some(disk.1)), |map| map.shows(disk));
+        let owner = match (&self.ids.maps, shown) {
+            (None, _) => Some(disk),
+            (Some(maps), (Some(user), Some(group))) => {
+                inside(&maps.uid, user).zip(inside(&maps.gid, group))
+            }
+            (Some(_), _) => None,
+        };
+        let owner = owner.filter(|owner| *owner != (self.ids.user, self.ids.group));
+        Owned { mode: Mode(file.mode & 0o7777), owner }
     }
 
     /// Whether an entry mounts a directory; none: it mounts nothing, or only over what is there.
@@ -445,10 +472,10 @@ impl World<'_> {
         (path, layers): (&str, &Layers),
         (source, file): (&str, &File),
         at: Span,
-    ) {
+    ) -> Option<MountMap> {
         let Ids { user, group, groups, needs_idmap, reads_all, .. } = self.ids;
         let (said, written) = (layers.words.owner_root, layers.upper.is_some());
-        let Some(maps) = self.ids.maps.as_ref().filter(|_| *needs_idmap) else { return };
+        let maps = self.ids.maps.as_ref().filter(|_| *needs_idmap)?;
         // Of an overlay in parts one is reported.
         let whole = self.tree.get(path).and_then(|node| node.whole.as_ref());
         let is_first = whole.is_none() || self.judged.insert(at);
@@ -457,7 +484,7 @@ impl World<'_> {
                 let path = whole.map_or(path, |whole| whole);
                 self.refuse_owners(path, layers, source, at);
             }
-            return;
+            return None;
         }
         let is_roots = (file.uid == 0 || file.gid == 0) && !said;
         if is_roots && written && is_first {
@@ -477,7 +504,8 @@ impl World<'_> {
             );
             if whole.is_some_and(|whole| whole != path) {
                 let why = "its owners are shown as nobody's";
-                return self.draft.note_less(at, message, why);
+                self.draft.note_less(at, message, why);
+                return None;
             }
             let help = "set identity.host = true, or give uid-map and gid-map the owner's ids";
             // What is only read can be read as anybody's.
@@ -485,7 +513,7 @@ impl World<'_> {
                 let problem = Problem::new("mounts::idmap", at, message).help(help);
                 self.draft.problem(problem);
             }
-            return;
+            return None;
         }
         let stands = !is_roots && (written || said);
         let own: Vec<u32> = groups.iter().copied().chain([*group]).collect();
@@ -493,7 +521,9 @@ impl World<'_> {
             uid: shifted(&maps.uid, &[*user], stands.then_some((file.uid, *user))),
             gid: shifted(&maps.gid, &own, stands.then_some((file.gid, *group))),
         };
-        self.draft.outside(OutsideOp::IdMapMount { slot, source: Name::new(source), map }, at);
+        let source = Name::new(source);
+        self.draft.outside(OutsideOp::IdMapMount { slot, source, map: map.clone() }, at);
+        Some(map)
     }
 
     /// By a capability of its own the target would read what others keep to themselves.

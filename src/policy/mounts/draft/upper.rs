@@ -11,8 +11,8 @@ use crate::host::upper::Place as Found;
 use crate::host::{Fact, FileKind};
 use crate::kernel::idmap::MountMap;
 use crate::kernel::name::Name;
-use crate::language::value::{Mode, below, join, parent};
-use crate::step::{OutsideOp, Slot, Stage, TreeOp, UpperPlace};
+use crate::language::value::{below, join, parent};
+use crate::step::{OutsideOp, Owned, Slot, Stage, TreeOp, UpperPlace};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
@@ -248,12 +248,12 @@ impl World<'_> {
         problems.into_iter().for_each(|problem| self.draft.problem(problem));
     }
 
-    /// The steps that make a place for what the target writes, with the top's mode.
+    /// The steps that make a place for what the target writes, with the merged tree's top.
     pub(super) fn upper(
         &mut self,
         path: &str,
         layers: &Layers,
-        mode: Mode,
+        top: Owned,
         at: Span,
     ) -> Option<UpperPlace> {
         let upper = layers.upper.as_ref()?;
@@ -270,7 +270,7 @@ impl World<'_> {
             self.uppers.entry(whole).or_insert_with(|| (place.clone(), 0)).1 += 1;
         }
         let kept = matches!(upper, Upper::Kept(_));
-        self.step(TreeOp::UpperDirectories { upper: place.clone(), mode, kept }, at);
+        self.step(TreeOp::UpperDirectories { upper: place.clone(), top, kept }, at);
         Some(place)
     }
 
