@@ -310,12 +310,24 @@ pub(crate) struct Runs {
     /// once, too
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "end", hide_possible_values = true)]
     pub explain: Option<Explain>,
+    /// List what the target changed in trees of layers; =diff: with the differences of text
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "list", hide_possible_values = true)]
+    pub changes: Option<ChangesAs>,
     /// How much is said.
     #[command(flatten)]
     pub loudness: Loudness,
     /// The profile.
     #[command(flatten)]
     pub given: Given,
+}
+
+/// How changes are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ChangesAs {
+    /// A line each.
+    List,
+    /// With the differences of files of text.
+    Diff,
 }
 
 /// When denials are reported.

@@ -159,7 +159,7 @@ pub fn launch(plan: &Plan) -> Result<Ended, Problems> {
 pub fn launch_beside(plan: &Plan, helper: Option<Box<dyn Helper + '_>>) -> Result<Ended, Problems> {
     caller()?;
     let process = Process::look().map_err(|failure| plan.failed(failure))?;
-    let ended = launch::launch_beside(&plan.plan, Ask::Nothing, &mut |_| {}, helper);
+    let ended = launch::launch_beside(&plan.plan, Ask::NOTHING, &mut |_| {}, helper);
     drop(process);
     let ended = ended.map_err(|failure| plan.failed(failure))?;
     let skipped = ended.fallen.iter().map(|note| note_line(note, &plan.sources)).collect();

@@ -34,6 +34,7 @@ mod stat;
 mod streams;
 mod supervise;
 mod terminal;
+mod tops;
 mod tree;
 pub(crate) mod tries;
 mod uppers;
@@ -57,6 +58,9 @@ use prepare::Prepared;
 pub(crate) use rehearse::{Program, rehearse};
 use std::os::fd::RawFd;
 use std::time::Duration;
+use tops::Hands;
+pub(crate) use tops::Top;
+use uppers::Uppers;
 pub(crate) use why::NO_PROGRAM;
 
 /// How the target of a run ended.
@@ -78,7 +82,7 @@ pub enum Outcome {
 }
 
 /// A run, from its start to its end.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Ended {
     pub outcome: Outcome,
     pub wall: Duration,
@@ -92,15 +96,40 @@ pub(crate) struct Ended {
     pub fallen: Vec<Note>,
     /// What was denied, if the plan reports denials.
     pub denials: Denials,
+    /// What was written on top of layers, if it was asked for.
+    pub tops: Tops,
 }
 
-/// Whether the run's resource usage is reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// Nobody.
-    Nothing,
-    /// The accounts of the control groups are read.
-    Accounts,
+/// What was written on top of layers: as far as it could be opened, and where it could not.
+#[derive(Debug, Default)]
+pub(crate) struct Tops {
+    /// In the order of the entries.
+    pub all: Vec<Top>,
+    /// The entries' paths.
+    pub failed: Vec<(String, Errno)>,
+    /// The directories that they are in, as long as they are read.
+    uppers: Uppers,
+}
+
+impl Tops {
+    /// Removes what is thrown away; what could not be removed.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        self.uppers.finish()
+    }
+}
+
+/// What is asked of a run beside its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Ask {
+    /// The accounts of the control groups.
+    pub accounts: bool,
+    /// What was written on top of layers.
+    pub tops: bool,
+}
+
+impl Ask {
+    /// Nothing.
+    pub(crate) const NOTHING: Ask = Ask { accounts: false, tops: false };
 }
 
 impl Outcome {
@@ -177,13 +206,13 @@ pub(crate) fn launch_beside<'t>(
     let mut groups = Groups::new();
     let begun = groups.begun;
     let (mut held, mut helpers) = (None, Helpers::new(tell));
-    let mut left = vec![];
-    let ended = run(plan, &mut groups, (&mut held, &mut left), (&mut helpers, helper));
+    let mut left = Left::default();
+    let ended = run(plan, &mut groups, (&mut held, &mut left), (&mut helpers, helper), ask);
     let denials = helpers.finish();
-    let account =
-        (plan.grouped.group && ask == Ask::Accounts && ended.is_ok()).then(|| groups.account());
+    let account = (plan.grouped.group && ask.accounts && ended.is_ok()).then(|| groups.account());
     let fallen = std::mem::take(&mut groups.fallen);
-    left.extend(groups.remove());
+    let Left { mut things, tops } = left;
+    things.extend(groups.remove());
     // Last: a run that waits for the name to be free finds all of it gone.
     if let Some(held) = held {
         held.leave();
@@ -193,17 +222,27 @@ pub(crate) fn launch_beside<'t>(
         wall: begun.elapsed(),
         usage,
         account,
-        left,
+        left: things,
         fallen,
         denials,
+        tops,
     })
+}
+
+/// What a run leaves.
+#[derive(Default)]
+struct Left {
+    /// Things that could not be removed.
+    things: Vec<String>,
+    tops: Tops,
 }
 
 fn run<'t>(
     plan: &'t Plan,
     groups: &mut Groups,
-    (held, left): (&mut Option<LockedEntry>, &mut Vec<String>),
+    (held, left): (&mut Option<LockedEntry>, &mut Left),
     (helpers, helper): (&mut Helpers<'t>, Option<Box<dyn Helper + 't>>),
+    ask: Ask,
 ) -> Result<(Outcome, Usage), Failure> {
     find_passed(plan)?;
     if plan.closed_streams {
@@ -218,8 +257,21 @@ fn run<'t>(
     }
     helper.map_or(Ok(()), |helper| helpers.start(helper))?;
     let mut prepared = Prepared::new(plan, groups, helpers)?;
+    let mut ours = None;
+    if ask.tops {
+        let (hands, end) = Hands::new(plan).map_err(|errno| own("make a socket pair", errno))?;
+        prepared.hands = Some(hands);
+        ours = Some(end);
+    }
     let ended = start(plan, &mut prepared, groups, held, helpers);
-    left.extend(prepared.uppers.finish());
+    if let Some(ours) = ours {
+        // Where nothing started, nothing was handed over.
+        prepared.hands.take().iter().for_each(Hands::close);
+        let (slots, uppers) = (&prepared.slots, &prepared.uppers);
+        (left.tops.all, left.tops.failed) = tops::collect(plan, (slots, uppers), ours);
+        left.tops.uppers = std::mem::take(&mut prepared.uppers);
+    }
+    left.things.extend(prepared.uppers.finish());
     ended
 }
 

@@ -179,6 +179,17 @@ impl Place {
 
     /// `stockade run --report` of a shell line, and the record.
     pub fn report(&self, who: As, profile: &str, line: &str) -> (Output, serde_json::Value) {
+        self.report_with(who, profile, &[], line)
+    }
+
+    /// The same with further flags.
+    pub fn report_with(
+        &self,
+        who: As,
+        profile: &str,
+        flags: &[&str],
+        line: &str,
+    ) -> (Output, serde_json::Value) {
         let path = self.file("profile.toml", profile);
         let record = self.folder("records", who).join("record.json");
         let output = self
@@ -186,6 +197,7 @@ impl Place {
             .arg("run")
             .arg("--report")
             .arg(&record)
+            .args(flags)
             .arg(path)
             .args(["/bin/sh", "-c", line])
             .output()

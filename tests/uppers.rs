@@ -277,3 +277,77 @@ fn an_upper_on_disk_takes_no_bound_of_memory() {
         );
     }
 }
+
+/// What `run --changes` says, as people read it.
+fn changes(trees: &Trees, profile: &str, how: &str, line: &str) -> String {
+    let path = trees.place.file("changes.toml", profile);
+    let output = trees
+        .place
+        .stockade(trees.who)
+        .args(["run", how, "-q"])
+        .arg(path)
+        .args(["/bin/sh", "-c", line])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    errors(&output)
+}
+
+#[test]
+fn a_run_lists_what_its_target_changed() {
+    for who in As::all() {
+        let trees = Trees::new(*who);
+        let mut profiles = vec![trees.discarded(), trees.kept()];
+        if crate::support::kernel() >= (6, 6) {
+            profiles.push(trees.profile("\"discard\""));
+        }
+        for profile in profiles {
+            let told = changes(&trees, &profile, "--changes", "true");
+            assert_eq!(told, "stockade: nothing was changed in /m\n", "{who:?}");
+            let line = "cd /m && echo new > file && rm -r sub && mkdir -p made/below && chmod 0 made/below \
+                        && touch \"$(printf 'a\\033b')\"";
+            let told = changes(&trees, &profile, "--changes", line);
+            let told: Vec<&str> = told.lines().collect();
+            assert_eq!(
+                told,
+                ["A  /m/a\\u{1b}b", "M  /m/file", "A  /m/made/", "A  /m/made/below/", "D  /m/sub/"],
+                "{who:?} {profile}"
+            );
+        }
+        let (output, record) = trees.place.report_with(
+            *who,
+            &trees.discarded(),
+            &["--changes=diff"],
+            "echo new > /m/file",
+        );
+        assert!(errors(&output).contains("-layer\n+new\n"), "{}", said(&output));
+        let changes = &record["changes"][0];
+        assert_eq!(changes["path"], "/m");
+        assert_eq!(changes["changes"][0]["path"], "file", "{record}");
+        assert_eq!(changes["changes"].as_array().unwrap().len(), 1, "{record}");
+        let id: u32 = trees.sh(&trees.discarded(), "id -u").parse().unwrap();
+        assert_eq!(changes["changes"][0]["after"]["owner"], id, "{record}");
+    }
+}
+
+/// The launcher holds what was written though all processes of the sandbox were killed.
+#[test]
+fn changes_outlive_a_target_that_is_killed() {
+    let trees = Trees::new(*As::all().last().unwrap());
+    let upper = if crate::support::kernel() >= (6, 6) {
+        trees.profile("\"discard\"")
+    } else {
+        trees.discarded()
+    };
+    let path = trees.place.file("changes.toml", &upper);
+    let output = trees
+        .place
+        .stockade(trees.who)
+        .args(["run", "--changes"])
+        .arg(path)
+        .args(["/bin/sh", "-c", "echo x > /m/new; kill -9 $$"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(137));
+    assert!(errors(&output).contains("A  /m/new"), "{}", said(&output));
+}

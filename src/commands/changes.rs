@@ -4,6 +4,8 @@ mod apply;
 mod diff;
 mod list;
 
+pub(super) use list::{Row, of_run};
+
 use super::{FAILED, Failed, place, warn};
 use crate::cli::{Changed, ChangesCommand};
 use crate::launch::changes::apply::recover;

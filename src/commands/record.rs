@@ -1,6 +1,7 @@
 //! How a run ended and what it used: one line of JSON for programs (`--report`, `--report-fd`), a
 //! few lines for people (`--stats`).
 
+use super::changes::Row;
 use super::denials::{self, Denied};
 use super::place::Place;
 use super::{FAILED, Failed, Planned, end, warn};
@@ -108,6 +109,22 @@ pub(super) struct Record {
     /// The system calls that were denied, where an option asks for them or a rule says `notify`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     denied: Vec<Denied>,
+    /// What was changed in trees of layers, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Vec<Changed>>,
+}
+
+/// The changes at one entry.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Changed {
+    /// The entry's path.
+    pub path: String,
+    /// One by one.
+    pub changes: Vec<Row>,
+    /// Why these are not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 /// By wait4(2), with or without control groups.
@@ -163,6 +180,7 @@ impl Record {
             account,
             skipped,
             denied: denials::records(&ended.denials, &planned.plan),
+            changes: None,
         }
     }
 
@@ -182,6 +200,7 @@ impl Record {
             account,
             skipped,
             denied: vec![],
+            changes: None,
         }
     }
 

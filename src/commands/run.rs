@@ -1,25 +1,28 @@
 //! `stockade run`: the whole pipeline, and the record of how it ended.
 
-use super::record::{Record, Sink};
+use super::changes::of_run;
+use super::record::{Changed, Record, Sink};
 use super::{Failed, Planned, denials, end, meant, request, settle, warn};
-use crate::cli::{Explain, Format, Runs};
+use crate::cli::{ChangesAs, Explain, Format, Runs};
 use crate::host::caller::Caller;
 use crate::inspect::view::{Notes, note_line};
 use crate::kernel::syscalls::Abi;
 use crate::launch::{
-    Ask, Consequence, Denial, Denials, Ended, Failure, Mask, Outcome, find_passed, launch,
+    Ask, Consequence, Denial, Denials, Ended, Failure, Mask, Outcome, Top, Tops, find_passed,
+    launch,
 };
 use crate::plan::Plan;
 use crate::policy::seccomp::{Notifications, Verdict};
 use crate::profile::Request;
+use crate::sys::Errno;
 use crate::text::bytes;
-use crate::text::problem::{Problem, escape};
+use crate::text::problem::{Problem, errno_words, escape};
 use crate::text::source::Span;
 
 /// Runs the profile; the status is the target's own, or stockade's.
 pub(super) fn run(runs: Runs) -> u8 {
-    let Runs { report, report_fd, stats, explain: when, loudness, given } = runs;
-    let how = How { when, notes: loudness.notes_of_run() };
+    let Runs { report, report_fd, stats, explain: when, changes, loudness, given } = runs;
+    let how = How { when, changes, notes: loudness.notes_of_run() };
     let prepared = plan(given);
     // Descriptors that the caller passes are looked at before the report's takes a number.
     let passed = prepared.as_ref().map_or(Ok(()), |(_, planned)| find_passed(&planned.plan));
@@ -49,13 +52,15 @@ pub(super) fn run(runs: Runs) -> u8 {
 struct How {
     /// When denials are explained.
     when: Option<Explain>,
+    /// How changes are listed, where they are.
+    changes: Option<ChangesAs>,
     notes: Notes,
 }
 
 fn run_plan(
     request: &Request,
     planned: &Planned,
-    How { when, notes }: How,
+    How { when, changes, notes }: How,
     passed: Result<(), Failure>,
     sink: Sink,
 ) -> u8 {
@@ -66,7 +71,7 @@ fn run_plan(
     for note in shown {
         warn(&format!("stockade: {}\n", note_line(note, &planned.sources)));
     }
-    let ask = if sink.is_wanted() { Ask::Accounts } else { Ask::Nothing };
+    let ask = Ask { accounts: sink.is_wanted(), tops: changes.is_some() };
     let mut tell = |denial: &Denial| {
         if when == Some(Explain::Live) {
             denials::print_first(denial, &planned.plan);
@@ -78,12 +83,14 @@ fn run_plan(
         launch(&planned.plan, ask, &mut tell)
     });
     match launched {
-        Ok(ended) => {
+        Ok(mut ended) => {
+            let changed = changes.map(|how| changed(&ended.tops, how));
+            ended.left.extend(std::mem::take(&mut ended.tops).finish());
             let Ended { outcome, denials, left, .. } = &ended;
             for left in left {
+                let left = escape(left);
                 warn(&format!(
-                    "stockade: a control group could not be removed, the next run does it: {}\n",
-                    escape(left)
+                    "stockade: this could not be removed, the next run does it: {left}\n"
                 ));
             }
             denials::report(denials, request, planned);
@@ -103,7 +110,9 @@ fn run_plan(
                 skipped.push(line);
             }
             let status = ended.outcome.status();
-            sink.put(&Record::ended(&ended, planned, skipped), status)
+            let mut record = Record::ended(&ended, planned, skipped);
+            record.changes = changed;
+            sink.put(&record, status)
         }
         Err(failure) => {
             let failed = planned.failed(failure);
@@ -111,6 +120,36 @@ fn run_plan(
             sink.put(&Record::failed(&failed, skipped), failed.status)
         }
     }
+}
+
+/// Lists what the target changed, entry by entry; the same for the record.
+fn changed(tops: &Tops, how: ChangesAs) -> Vec<Changed> {
+    if tops.all.is_empty() && tops.failed.is_empty() {
+        warn("stockade: there are no changes to list: no entry has an upper\n");
+    }
+    for (path, Errno(errno)) in &tops.failed {
+        let (path, why) = (escape(path), errno_words(*errno));
+        warn(&format!("stockade: cannot read what was written to {path}: {why}\n"));
+    }
+    let of = |top: &Top| {
+        let (changes, read) = of_run(top, how == ChangesAs::Diff);
+        let path = top.record.path.clone();
+        let failed = read.err().map(|problem| {
+            warn(&format!("stockade: {}\n", problem.message));
+            problem.message.clone()
+        });
+        Changed { path, changes, failed }
+    };
+    let all: Vec<Changed> = tops.all.iter().map(of).collect();
+    let is_none = |changed: &Changed| changed.changes.is_empty() && changed.failed.is_none();
+    match all.as_slice() {
+        [only] if is_none(only) => {
+            warn(&format!("stockade: nothing was changed in {}\n", escape(&only.path)));
+        }
+        [_, _, ..] if all.iter().all(is_none) => warn("stockade: nothing was changed\n"),
+        _ => {}
+    }
+    all
 }
 
 fn plan(given: crate::cli::Given) -> Result<(Request, Planned), Failed> {

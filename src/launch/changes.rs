@@ -114,6 +114,12 @@ impl State {
         }
     }
 
+    /// Counts ids from these on.
+    pub(crate) fn shift_down(&mut self, (user, group): (u32, u32)) {
+        self.owner = self.owner.and_then(|id| id.checked_sub(user));
+        self.group = self.group.and_then(|id| id.checked_sub(group));
+    }
+
     /// Whether mode and owner are the same.
     fn has_rights_of(&self, other: &State) -> bool {
         // A link has no mode of its own (symlink(7)).

@@ -76,6 +76,9 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
         own(adopt_all(prepared))?;
     }
     walk(plan, prepared, Actor::Init)?;
+    if let Some(hands) = &mut prepared.hands {
+        own(hands.hand_over(&prepared.slots))?;
+    }
     // Each change of ids clears the parent-death signal and may make the process dumpable
     // (prctl(2)), so both come after them.
     own(die_with_launcher(plan.has_own_pids()))?;

@@ -8,6 +8,7 @@ use super::helper::handover::Handover;
 use super::helper::{Helpers, answer};
 use super::proof::{Filtered, Landlocked};
 use super::terminal::Inherited;
+use super::tops::Hands;
 use super::uppers::Uppers;
 use super::{Failure, content, streams};
 use crate::kernel::controller::Version;
@@ -41,6 +42,8 @@ pub(super) struct Prepared {
     pub way: Way,
     /// The directories of the host that take what the target writes on top of layers.
     pub uppers: Uppers,
+    /// How pid 1 hands uppers to the launcher, where it is asked what was written.
+    pub hands: Option<Hands>,
     /// Texts by the index of their step.
     pub texts: Vec<Option<Vec<u8>>>,
     /// Pointers to the words of the command, ending in null.
@@ -174,6 +177,7 @@ impl Prepared {
             slots: vec![],
             way: Way::none(),
             uppers: Uppers::default(),
+            hands: None,
             texts: vec![],
             argv: vec![],
             envp: vec![],

@@ -49,7 +49,7 @@ pub(crate) fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>
             },
         );
     }
-    match launch(&plan, Ask::Nothing, &mut |_| {}) {
+    match launch(&plan, Ask::NOTHING, &mut |_| {}) {
         // All was walked: the list of what to execute is empty.
         Err(failure) if failure.problem.code == why::NOT_EXECUTED => Ok(()),
         Err(failure) => Err(failure.problem),

@@ -10,6 +10,7 @@ use super::stat;
 use crate::host::upper::{FORMAT, LARGEST, RECORD, Upper};
 use crate::kernel::name::Name;
 use crate::language::value::{join, parent};
+use crate::plan::Plan;
 use crate::step::Slot;
 use crate::sys::{self, Errno};
 use crate::text::bytes;
@@ -31,6 +32,7 @@ pub(crate) mod clear;
 const PREFIX: &str = "stockade-upper-";
 
 /// One that is held.
+#[derive(Debug)]
 struct Held {
     /// Where its descriptor goes.
     slot: Slot,
@@ -47,7 +49,7 @@ struct Held {
 }
 
 /// All of a launch.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Uppers {
     held: Vec<Held>,
     /// The user namespace of a sandbox with ids that the caller has not: its files are removed there.
@@ -81,6 +83,13 @@ impl Uppers {
     pub(super) fn of(&self, slot: Slot) -> Option<(&CStr, RawFd)> {
         let held = self.held.iter().find(|held| held.slot == slot)?;
         Some((held.path.as_c_str(), held.directory.as_raw_fd()))
+    }
+
+    /// The directory behind a mount that a step opens.
+    pub(super) fn of_place(&self, opened: Slot, plan: &Plan) -> Option<RawFd> {
+        let mut opens = plan.steps.iter().filter_map(|step| step.tree()?.facets().opens_held);
+        let held = opens.find_map(|(slot, held)| (slot == opened).then_some(held));
+        self.of(held?).map(|(_, directory)| directory)
     }
 
     /// Opens the user namespace of pid 1, which waits, where it has ids that the launcher has not.

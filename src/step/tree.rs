@@ -305,12 +305,29 @@ pub(crate) struct Facets<'a> {
     pub made: Option<MadeOnHost<'a>>,
     /// Where it puts the mount of a directory that was made, where that is, and how it may be used.
     pub opens_made: Option<(Slot, Slot, Attrs)>,
+    /// What it merges.
+    pub merged: Option<Merged<'a>>,
+    /// Where it puts the memory that takes what is written on top of layers.
+    pub memory: Option<Slot>,
+    /// Where it puts the mount of a directory that does, and where that is.
+    pub opens_held: Option<(Slot, Slot)>,
     /// What it attaches, and where.
     pub attached: Option<(Slot, &'a Name)>,
     /// The path of a rule of Landlock without a mount.
     pub rule: Option<&'a Name>,
     /// The file system that it makes.
     pub fs: Option<&'a FileSystem>,
+}
+
+/// Layers that are merged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Merged<'a> {
+    /// The path inside.
+    pub path: &'a Name,
+    /// The topmost first.
+    pub layers: &'a [Slot],
+    /// Where goes what is written on top.
+    pub upper: Option<&'a UpperPlace>,
 }
 
 /// A directory that is made on the host.
@@ -338,9 +355,6 @@ macro_rules! plain {
             | TreeOp::OwnLayer { .. }
             | TreeOp::InLayer { .. }
             | TreeOp::HoldUpper { .. }
-            | TreeOp::OpenUpper { .. }
-            | TreeOp::Upper { .. }
-            | TreeOp::UpperInRoot { .. }
             | TreeOp::UpperDirectories { .. }
             | TreeOp::Pin { .. }
             | TreeOp::HoldLink { .. }
@@ -375,7 +389,11 @@ impl TreeOp {
             TreeOp::Attach { slot, path, rights, .. } => {
                 Facets { rights: Some((path, *rights)), attached: Some((*slot, path)), ..none }
             }
-            TreeOp::Merge { path, rights, .. } => Facets { rights: Some((path, *rights)), ..none },
+            TreeOp::Merge { path, layers, upper, rights, .. } => Facets {
+                rights: Some((path, *rights)),
+                merged: Some(Merged { path, layers, upper: upper.as_ref() }),
+                ..none
+            },
             TreeOp::Mount { path, rights, fs, .. } => {
                 Facets { rights: Some((path, *rights)), fs: Some(fs), ..none }
             }
@@ -391,6 +409,12 @@ impl TreeOp {
             }
             TreeOp::OpenMade { slot, made, attrs, .. } => {
                 Facets { opens_made: Some((*slot, *made, *attrs)), ..none }
+            }
+            TreeOp::Upper { slot, .. } | TreeOp::UpperInRoot { slot } => {
+                Facets { memory: Some(*slot), ..none }
+            }
+            TreeOp::OpenUpper { slot, held, .. } => {
+                Facets { opens_held: Some((*slot, *held)), ..none }
             }
             plain!() => none,
         }
@@ -417,6 +441,9 @@ impl TreeOp {
             | TreeOp::OpenTree { .. }
             | TreeOp::HostDirectory { .. }
             | TreeOp::OpenMade { .. }
+            | TreeOp::Upper { .. }
+            | TreeOp::UpperInRoot { .. }
+            | TreeOp::OpenUpper { .. }
             | plain!() => None,
         }
     }

@@ -121,16 +121,16 @@ fn show(kept: &Kept, planned: &Planned, later: &[&Change]) {
     let mut back = vec![];
     for (change, fate) in &planned.changes {
         match fate {
-            Fate::Applied if !is_later(change) => print_line(&line(change)),
+            Fate::Applied if !is_later(change) => print_line(&line(change, "")),
             Fate::Applied | Fate::Meanwhile(_) => {}
-            Fate::KeptBack(why) => back.push(format!("  {}: {why}", line(change))),
+            Fate::KeptBack(why) => back.push(format!("  {}: {why}", line(change, ""))),
         }
     }
     if !later.is_empty() {
         print_line("Run later by the host, without being asked to:");
         for change in later {
             let why = is_run_later(kept, change).unwrap_or(LATER);
-            print_line(&format!("  {}: {why}", line(change)));
+            print_line(&format!("  {}: {why}", line(change, "")));
         }
     }
     if !back.is_empty() {

@@ -4,11 +4,15 @@ use super::super::{print_line, warn};
 use super::diff::{LARGEST, Pair};
 use super::{Result, open, refused, stopped, wrong};
 use crate::cli::Format;
-use crate::host::upper::Cover;
-use crate::launch::changes::{Change, Contents, Item, Kept, Kind, Refused, State, What};
+use crate::host::upper::{Cover, Upper};
+use crate::language::value::join;
+use crate::launch::Top;
+use crate::launch::changes::{Change, Contents, Item, Kind, Reader, Refused, State, Stopped, What};
 use crate::text::bytes;
-use crate::text::problem::{escape, quiet_json};
+use crate::text::problem::{Problem, errno_words, escape, quiet_json};
 use serde::Serialize;
+use std::fs::File;
+use std::os::fd::{AsRawFd, RawFd};
 
 const ACT: &str = "read the changes of";
 /// How many changes are kept for a record of them.
@@ -20,22 +24,76 @@ pub(super) fn list(directory: &str, diff: bool, format: Format) -> Result {
         Err(Refused::Held(pid)) => Some(pid.unwrap_or(0)),
         other => other.map(|()| None).map_err(|why| refused(ACT, directory, &why))?,
     };
-    let mut rows = Rows { format, held, covered: vec![], rows: vec![], lines: String::new() };
-    let found = each(directory, &kept, diff, &mut |change, pair| rows.take(&kept, change, pair));
-    rows.finish(&kept, found.is_ok());
+    let layers = kept.layers().map_err(|why| refused(ACT, directory, &why))?;
+    let reader = kept.read(&layers, contents(diff)).map_err(|why| refused(ACT, directory, &why))?;
+    let mut rows = Rows::new(format, diff, "");
+    let found = each(reader, &mut |change, pair| rows.take(&kept.record, change, pair))
+        .map_err(|ended| ended.problem(directory));
+    rows.finish();
+    if format == Format::Json && found.is_ok() {
+        // A part of it would be taken for all.
+        let all = All {
+            path: &kept.record.path,
+            layers: &kept.record.layers,
+            held_by: held,
+            changes: &rows.rows,
+        };
+        let json = serde_json::to_string_pretty(&all).unwrap_or_default();
+        print_line(&quiet_json(json));
+    }
+    if kept.is_half_applied() && format == Format::Text {
+        warn("note: an apply of it did not come to its end: the next one ends it\n");
+    }
+    if let (Some(pid), Format::Text) = (held, format) {
+        let by = if pid > 0 { format!(" of the launcher {pid}") } else { String::new() };
+        warn(&format!("note: a running sandbox{by} uses it, and may change it further\n"));
+    }
     found
+}
+
+/// The changes of a run at one entry, printed to standard error; for a record, too.
+pub(in crate::commands) fn of_run(top: &Top, diff: bool) -> (Vec<Row>, Result) {
+    let path = &top.record.path;
+    let layers: Vec<RawFd> = top.layers.iter().map(File::as_raw_fd).collect();
+    let reader = match Reader::start(top.upper.as_raw_fd(), &layers, contents(diff)) {
+        Ok(reader) => reader,
+        Err(errno) => {
+            let message =
+                format!("cannot read what was written to {path}: {}", errno_words(errno.0));
+            return (vec![], Err(wrong("launch::upper", message)));
+        }
+    };
+    let mut rows = Rows { of_a_run: true, shift: top.shift, ..Rows::new(Format::Text, diff, path) };
+    let found = each(reader, &mut |change, pair| rows.take(&top.record, change, pair))
+        .map_err(|ended| ended.problem(path));
+    rows.finish();
+    (rows.rows, found)
+}
+
+fn contents(diff: bool) -> Contents {
+    if diff { Contents::Both(LARGEST) } else { Contents::Nothing }
+}
+
+/// Why the changes end early.
+enum Ended {
+    Reading(Stopped),
+    Telling(Box<Problem>),
+}
+
+impl Ended {
+    fn problem(self, directory: &str) -> Box<Problem> {
+        match self {
+            Ended::Reading(why) => stopped(ACT, directory, &why),
+            Ended::Telling(problem) => problem,
+        }
+    }
 }
 
 /// Reads the changes one by one, each with its bytes where they are asked for.
 fn each(
-    directory: &str,
-    kept: &Kept,
-    diff: bool,
-    take: &mut dyn FnMut(&Change, Option<Pair>) -> Result,
-) -> Result {
-    let layers = kept.layers().map_err(|why| refused(ACT, directory, &why))?;
-    let contents = if diff { Contents::Both(LARGEST) } else { Contents::Nothing };
-    let mut reader = kept.read(&layers, contents).map_err(|why| refused(ACT, directory, &why))?;
+    mut reader: Reader,
+    take: &mut dyn FnMut(&mut Change, Pair) -> Result,
+) -> std::result::Result<(), Ended> {
     let mut last: Option<(Box<Change>, Pair)> = None;
     loop {
         let item = reader.next();
@@ -50,22 +108,28 @@ fn each(
             }
             _ => {}
         }
-        if let Some((change, pair)) = last.take() {
-            take(&change, diff.then_some(pair))?;
+        if let Some((mut change, pair)) = last.take() {
+            take(&mut change, pair).map_err(Ended::Telling)?;
         }
         match item {
             Ok(Some(Item::Change(change))) => last = Some((change, Pair::default())),
             Ok(_) => return Ok(()),
-            Err(why) => return Err(stopped(ACT, directory, &why)),
+            Err(why) => return Err(Ended::Reading(why)),
         }
     }
 }
 
 /// What was found so far.
-struct Rows {
+struct Rows<'a> {
     format: Format,
-    /// The launcher that uses the upper; 0: one that is not known.
-    held: Option<i32>,
+    /// Whether differences of text are shown.
+    diff: bool,
+    /// What comes before each path.
+    prefix: &'a str,
+    /// Whether they are kept for a record beside the lines, which go to standard error then.
+    of_a_run: bool,
+    /// The ids of the host behind user 0 and group 0.
+    shift: Option<(u32, u32)>,
     /// Lines of changes that entries of `[mounts]` cover.
     covered: Vec<String>,
     rows: Vec<Row>,
@@ -73,27 +137,46 @@ struct Rows {
     lines: String,
 }
 
-impl Rows {
-    fn take(&mut self, kept: &Kept, change: &Change, pair: Option<Pair>) -> Result {
-        let cover = kept.record.cover(&change.path);
+impl<'a> Rows<'a> {
+    fn new(format: Format, diff: bool, prefix: &'a str) -> Rows<'a> {
+        Rows {
+            format,
+            diff,
+            prefix,
+            of_a_run: false,
+            shift: None,
+            covered: vec![],
+            rows: vec![],
+            lines: String::new(),
+        }
+    }
+
+    fn take(&mut self, record: &Upper, change: &mut Change, pair: Pair) -> Result {
+        let cover = record.cover(&change.path);
         if cover == Cover::Above && change.is_new_directory() {
             // A mount point below it is of stockade's making.
             return Ok(());
         }
+        if let Some(first) = self.shift {
+            let states = change.before.iter_mut().chain(&mut change.after);
+            states.for_each(|state| state.shift_down(first));
+        }
         let is_covered = cover == Cover::Covered;
         let is_json = self.format == Format::Json;
-        if self.rows.len().max(self.covered.len()) >= MOST && (is_json || is_covered) {
+        let keeps = is_json || self.of_a_run;
+        if self.rows.len().max(self.covered.len()) >= MOST && (keeps || is_covered) {
             let why = "there are more than a million; export them";
             return Err(wrong("launch::upper", format!("cannot list the changes: {why}")));
         }
-        let diff = pair.and_then(|pair| pair.text(change));
-        if is_json {
-            self.rows.push(Row::of(change, is_covered, diff));
-        } else if is_covered {
-            self.covered.push(line(change));
-        } else {
-            self.add(&line(change));
+        let diff = self.diff.then(|| pair.text(change)).flatten();
+        if !is_json && is_covered {
+            self.covered.push(line(change, self.prefix));
+        } else if !is_json {
+            self.add(&line(change, self.prefix));
             diff.iter().for_each(|diff| self.add(diff.trim_end_matches('\n')));
+        }
+        if keeps {
+            self.rows.push(Row::of(change, is_covered, diff));
         }
         Ok(())
     }
@@ -108,49 +191,31 @@ impl Rows {
 
     fn flush(&mut self) {
         let lines = std::mem::take(&mut self.lines);
-        lines.strip_suffix('\n').into_iter().for_each(print_line);
+        match self.of_a_run {
+            true => warn(&lines),
+            false => lines.strip_suffix('\n').into_iter().for_each(print_line),
+        }
     }
 
-    fn finish(mut self, kept: &Kept, is_whole: bool) {
-        if self.format == Format::Json {
-            // A part of it would be taken for all.
-            if is_whole {
-                let all = All {
-                    path: &kept.record.path,
-                    layers: &kept.record.layers,
-                    held_by: self.held,
-                    changes: self.rows,
-                };
-                let json = serde_json::to_string_pretty(&all).unwrap_or_default();
-                print_line(&quiet_json(json));
-            }
-            return;
-        }
+    fn finish(&mut self) {
         let covered = std::mem::take(&mut self.covered);
         if !covered.is_empty() {
             self.add("Kept back, as entries of [mounts] cover them:");
             covered.iter().for_each(|line| self.add(&format!("  {line}")));
         }
         self.flush();
-        if kept.is_half_applied() {
-            warn("note: an apply of it did not come to its end: the next one ends it\n");
-        }
-        if let Some(pid) = self.held {
-            let by = if pid > 0 { format!(" of the launcher {pid}") } else { String::new() };
-            warn(&format!("note: a running sandbox{by} uses it, and may change it further\n"));
-        }
     }
 }
 
 /// A change in one line.
-pub(super) fn line(change: &Change) -> String {
+pub(super) fn line(change: &Change, prefix: &str) -> String {
     let letter = match change.what {
         What::Added => 'A',
         What::Changed | What::Rights => 'M',
         What::Removed => 'D',
         What::Replaced => 'T',
     };
-    let mut line = format!("{letter}  {}", path(change));
+    let mut line = format!("{letter}  {}", path(change, prefix));
     let now = change.after.as_ref().or(change.before.as_ref());
     match now.map(|now| now.kind) {
         Some(Kind::Link) => {
@@ -167,8 +232,13 @@ pub(super) fn line(change: &Change) -> String {
 }
 
 /// The path; that of a directory ends with `/`.
-fn path(change: &Change) -> String {
-    let path = if change.path.is_empty() { ".".into() } else { bytes::text(&change.path) };
+fn path(change: &Change, prefix: &str) -> String {
+    let path = match (change.path.is_empty(), prefix) {
+        (true, "") => ".".into(),
+        (false, "") => bytes::text(&change.path),
+        (true, prefix) => prefix.trim_end_matches('/').to_owned(),
+        (false, prefix) => join(prefix, &format!("/{}", bytes::text(&change.path))),
+    };
     let now = change.after.as_ref().or(change.before.as_ref());
     let is_directory = now.is_some_and(|now| now.kind == Kind::Directory);
     escape(&path) + if is_directory { "/" } else { "" }
@@ -193,19 +263,20 @@ fn rights(change: &Change) -> String {
     if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) }
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct All<'k> {
     path: &'k str,
     layers: &'k [String],
     /// The launcher of the sandbox that uses it.
     held_by: Option<i32>,
-    changes: Vec<Row>,
+    changes: &'k [Row],
 }
 
-#[derive(Serialize)]
+/// A change, for programs.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Row {
+pub(in crate::commands) struct Row {
     path: String,
     change: &'static str,
     before: Option<Side>,
@@ -217,7 +288,7 @@ struct Row {
     diff: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Side {
     kind: &'static str,

@@ -158,6 +158,9 @@ const READS: u64 = ::landlock::AccessFs::ReadFile as u64 | ::landlock::AccessFs:
 /// Enters a user namespace in which the caller is root, and nobody else is anybody.
 fn become_root([user, group]: [u32; 2]) -> sys::Result {
     sys::unshare(libc::CLONE_NEWUSER as u64)?;
+    // The files of a process that is not dumpable are root's (proc(5)), and after a run the launcher
+    // is not. It soon is not again.
+    sys::prctl(libc::PR_SET_DUMPABLE, 1, 0)?;
     put(c"/proc/self/setgroups", "deny")?;
     put(c"/proc/self/uid_map", &format!("0 {user} 1"))?;
     put(c"/proc/self/gid_map", &format!("0 {group} 1"))

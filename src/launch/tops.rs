@@ -1,0 +1,149 @@
+//! What a run leaves in its uppers, for as long as the launcher holds them: pid 1 sends the file
+//! system of each upper in memory, which is in its mount namespace alone, and the launcher has those
+//! on disk itself.
+
+use super::uppers::Uppers;
+use crate::host::upper::{FORMAT, UPPER, Upper};
+use crate::kernel::idmap::outside;
+use crate::kernel::name::Name;
+use crate::language::value::below;
+use crate::plan::Plan;
+use crate::step::{Merged, Slot, UpperPlace};
+use crate::sys::{self, Errno, FdMessage, Result};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// What a target wrote on top of layers.
+#[derive(Debug)]
+pub(crate) struct Top {
+    /// What it was written over.
+    pub record: Upper,
+    /// What overlayfs calls the upper.
+    pub upper: File,
+    /// The layers, the lowest first.
+    pub layers: Vec<File>,
+    /// The ids of the host behind user 0 and group 0, where these files have shifted ones.
+    pub shift: Option<(u32, u32)>,
+}
+
+/// How pid 1 hands the uppers over that are in memory.
+pub(super) struct Hands {
+    socket: RawFd,
+    message: Box<FdMessage>,
+    slots: Vec<Slot>,
+}
+
+impl Hands {
+    /// Both ends: the launcher's is the second.
+    pub(super) fn new(plan: &Plan) -> Result<(Hands, RawFd)> {
+        let (socket, ours) = sys::socket_pair()?;
+        let slots = memory(plan).collect();
+        Ok((Hands { socket, message: FdMessage::empty(), slots }, ours))
+    }
+
+    /// Sends them: part of what runs between clone and exec.
+    pub(super) fn hand_over(&mut self, slots: &[RawFd]) -> Result {
+        for slot in &self.slots {
+            self.message.send(self.socket, slots[slot.0])?;
+        }
+        Ok(())
+    }
+
+    /// The launcher keeps its own end alone, so that it sees the end of file.
+    pub(super) fn close(&self) {
+        sys::regardless(sys::close(self.socket));
+    }
+}
+
+/// The slots of uppers in memory, in the order of their steps.
+fn memory(plan: &Plan) -> impl Iterator<Item = Slot> {
+    plan.steps.iter().filter_map(|step| step.tree()?.facets().memory)
+}
+
+/// Takes hold of what is in each upper. What cannot be opened is left out, and its path given.
+pub(super) fn collect(
+    plan: &Plan,
+    (slots, uppers): (&[RawFd], &Uppers),
+    ours: RawFd,
+) -> (Vec<Top>, Vec<(String, Errno)>) {
+    // All of it is there once pid 1 has ended; a helper may still have a copy of its end.
+    sys::regardless(sys::limit_wait(ours, 1));
+    let mut received = BTreeMap::new();
+    for slot in memory(plan) {
+        match FdMessage::empty().receive(ours) {
+            Ok(Some(fd)) => received.insert(slot.0, File::from(sys::owned(fd))),
+            // It did not come so far.
+            Ok(None) | Err(_) => break,
+        };
+    }
+    sys::regardless(sys::close(ours));
+    let (mut tops, mut failed) = (vec![], vec![]);
+    for step in &plan.steps {
+        let merged = step.tree().and_then(|op| op.facets().merged);
+        let Some(Merged { path, layers, upper: Some(upper) }) = merged else { continue };
+        match top(plan, (slots, uppers), &received, (path, layers, upper)) {
+            Ok(top) => tops.push(top),
+            Err(errno) => failed.push((path.text().to_owned(), errno)),
+        }
+    }
+    (tops, failed)
+}
+
+const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+
+fn top(
+    plan: &Plan,
+    (slots, uppers): (&[RawFd], &Uppers),
+    received: &BTreeMap<usize, File>,
+    (path, layers, upper): (&Name, &[Slot], &UpperPlace),
+) -> Result<Top> {
+    let open = |directory: RawFd, name: &Name| {
+        sys::openat(directory, name.as_c_str(), DIRECTORY, 0).map(|fd| File::from(sys::owned(fd)))
+    };
+    let held = uppers.of_place(upper.slot, plan);
+    let opened = match (received.get(&upper.slot.0), held) {
+        (Some(memory), _) => open(memory.as_raw_fd(), &upper.upper)?,
+        // Its mount shows the ids that those of the layers show.
+        (None, Some(_)) if plan.root => open(slots[upper.slot.0], &upper.upper)?,
+        (None, Some(directory)) => open(directory, &Name::new(UPPER))?,
+        (None, None) => return Err(Errno(libc::ENOENT)),
+    };
+    let mut sources = vec![];
+    let mut files = vec![];
+    for slot in layers.iter().rev() {
+        let opened = plan.steps.iter().filter_map(|step| step.tree()?.facets().source);
+        let source =
+            opened.into_iter().find_map(|(opened, source)| (opened == *slot).then_some(source));
+        let source = source.ok_or(Errno(libc::ENOENT))?;
+        let file = match plan.root {
+            true => open(slots[slot.0], &Name::new("."))?,
+            false => File::from(sys::owned(sys::open_without_links(source.as_c_str(), DIRECTORY)?)),
+        };
+        sources.push(source.text().to_owned());
+        files.push(file);
+    }
+    let entries = plan.steps.iter().filter_map(|step| step.tree()?.inside());
+    let mut mounts: Vec<String> = entries
+        .map(|inside| inside.text())
+        .filter(|inside| *inside != path.text() && below(inside, path.text()).is_some())
+        .map(str::to_owned)
+        .collect();
+    mounts.sort();
+    mounts.dedup();
+    let first = |extents| outside(extents, 0);
+    let maps = plan.ids.maps.as_ref().filter(|_| plan.ids.needs_idmap);
+    Ok(Top {
+        record: Upper {
+            format: FORMAT,
+            path: path.text().to_owned(),
+            layers: sources,
+            pid: 0,
+            begun: 0,
+            mounts,
+        },
+        upper: opened,
+        layers: files,
+        shift: maps.and_then(|maps| Some((first(&maps.uid)?, first(&maps.gid)?))),
+    })
+}
