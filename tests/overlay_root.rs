@@ -87,6 +87,34 @@ fn layers_are_the_root() {
     }
 }
 
+/// Without a layer, too, an upper on disk has its mount points elsewhere, and is there at the next run.
+#[test]
+fn a_root_without_layers_is_kept() {
+    for who in As::all() {
+        let place = Place::new();
+        let Some(layers) = root_directory(&place, *who) else { return };
+        let site = place.folder("site", *who);
+        let bin = format!(
+            "\"/bin\" = {{ bind = \"{}/bin\" }}\n\"/etc/it\" = {{ text = \"x\" }}",
+            layers[0]
+        );
+        let profile = of_layers(&[], &format!(", upper = \"{}/state\"", site.display()), &bin);
+        for lines in ["1", "1\n1"] {
+            let line = "echo 1 >> /kept && cat /kept /etc/it";
+            assert_eq!(place.sh(*who, &profile, line), format!("{lines}\nx"), "{who:?}");
+        }
+        let names = std::fs::read_dir(site.join("state/upper")).unwrap().count();
+        assert_eq!(names, 1, "{who:?}");
+        // And the host's whole tree is several overlays, of which none is kept.
+        if *who == As::User && has_upper() {
+            let whole = "\"/\" = { layers = [\"/\"], upper = \"/var/tmp/stockade-none\" }";
+            let profile = format!("format = 1\n[mounts]\n{whole}\n");
+            let said = errors(&place.run(*who, &profile, &["/bin/true"]));
+            assert!(said.contains("more than one overlay"), "{said}");
+        }
+    }
+}
+
 #[test]
 fn no_layer_at_all_is_an_empty_root() {
     for who in As::all() {

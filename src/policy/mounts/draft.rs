@@ -187,6 +187,10 @@ impl World<'_> {
                 if layers.sources("/") == ["/"] {
                     self.note_not_with_root(*at);
                 }
+                // What is merged is checked as any other.
+                if !root_is_merged(self.tree) {
+                    self.check_parts("/", layers, *at);
+                }
             }
             Mount::Bind(bind) => {
                 let source = bind.source_at("/");
@@ -273,6 +277,7 @@ impl World<'_> {
             // Shown in parts, its top is in memory.
             Makes::Layers(layers) => match (&node.whole, node.ground()) {
                 (Some(_), Stood::Own(_)) => self.top(path, layers, at),
+                (None, _) if layers.is_memory_alone() => self.top(path, layers, at),
                 _ => self.layers(path, layers, at),
             },
             Makes::Devices(extra) => self.dev(path, extra, at),

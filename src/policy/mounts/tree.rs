@@ -286,6 +286,10 @@ pub(crate) fn base(tree: &Tree, host: &Host, path: &str) -> Base {
     let nothing = |what| Base::Nothing { what };
     match &node.ground {
         Ground::Own(own) => match own {
+            // On disk what is made once would be there at the next run.
+            Own::Memory { .. } if is_merged_alone(node) => {
+                Base::Host { source: String::new(), writable: false }
+            }
             Own::Memory { .. } => Base::Own { writable: true },
             Own::Directory => base(tree, host, over),
             Own::Root | Own::Devices(_) => Base::Own { writable: false },
@@ -381,15 +385,16 @@ pub(crate) fn root_is_writable(tree: &Tree) -> bool {
     matches!(tree.root().ground, Ground::Own(Own::Memory { .. }))
 }
 
+/// Whether it is an upper on disk, with no layer but stockade's under it.
+fn is_merged_alone(node: &Node) -> bool {
+    let Mount::Layers(layers) = &node.mount else { return false };
+    node.whole.is_none() && !layers.is_memory_alone()
+}
+
 /// Whether the root is merged layers.
 pub(crate) fn root_is_merged(tree: &Tree) -> bool {
     let root = tree.root();
-    match (&root.ground, &root.mount) {
-        (Ground::Host(_), _) => true,
-        // Nothing under what is kept is merged with it, too.
-        (_, Mount::Layers(layers)) => root.whole.is_none() && !layers.is_memory_alone(),
-        (Ground::Own(_) | Ground::Kernel(_) | Ground::Same, _) => false,
-    }
+    matches!(root.ground, Ground::Host(_)) || is_merged_alone(root)
 }
 
 /// The size of the root: the profile's, or stockade's own.

@@ -120,16 +120,23 @@ impl World<'_> {
         self.step(op, at);
     }
 
-    /// The memory at the top of an overlay that is shown in parts.
+    /// The memory at the top of an overlay that is shown in parts, or that has no layer.
     pub(super) fn top(&mut self, path: &str, layers: &Layers, at: Span) {
-        let parts = self.tree.iter().filter(|(_, node)| node.whole.as_deref() == Some(path));
-        let lower: Vec<Place> = parts.map(|(part, _)| self.place(part)).collect();
-        self.check_upper(path, layers, &lower, at);
-        let mode = self.host.present(path).map(|file| Mode(file.mode & 0o7777));
+        self.check_parts(path, layers, at);
+        let source = layers.sources(path).first().copied();
+        let mode = source.and_then(|source| self.host.present(source));
+        let mode = mode.map(|file| Mode(file.mode & 0o7777));
         let top = Mount::Tmpfs(Tmpfs { mode, ..layers.empty() });
         if let Makes::FileSystem(new) = top.kind().makes(path) {
             self.file_system(path, new, at);
         }
+    }
+
+    /// What forbids the upper that the parts of an overlay share.
+    pub(super) fn check_parts(&mut self, path: &str, layers: &Layers, at: Span) {
+        let parts = self.tree.iter().filter(|(_, node)| node.whole.as_deref() == Some(path));
+        let lower: Vec<Place> = parts.map(|(part, _)| self.place(part)).collect();
+        self.check_upper(path, layers, &lower, at);
     }
 
     /// Says of the overlays in parts what does not come along, and what cannot be changed.
