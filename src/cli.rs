@@ -76,6 +76,9 @@ pub(crate) enum Command {
     Kill(Running),
     /// List what a target changed in a kept upper; apply it, export it, or throw it away
     Changes(Changed),
+    /// List the states that are kept between runs, or remove one
+    #[command(subcommand)]
+    State(StateCommand),
     /// Write a commented profile to start from
     New(New),
     /// Print the JSON Schema of profiles, for editors
@@ -519,6 +522,25 @@ pub(crate) enum ChangesCommand {
         /// The directory of a kept upper
         #[arg(value_name = "DIR")]
         directory: String,
+    },
+}
+
+// What to do with states.
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Example, with \"/home/me\" = { state = \"app\" } in a profile:\n  stockade state remove app"
+)]
+pub(crate) enum StateCommand {
+    /// List them: name, size on disk, last use, directory
+    List(Listing),
+    /// Remove states with all that is in them; on a terminal it asks first
+    Remove {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        /// Names of states, as entries of the kind `state` give them
+        #[arg(value_name = "STATE", required = true)]
+        names: Vec<String>,
     },
 }
 

@@ -1,5 +1,6 @@
 //! The commands: thin. They load, plan and launch, and they print.
 
+mod ask;
 mod changes;
 mod check;
 mod completions;
@@ -23,6 +24,7 @@ mod record;
 mod reference;
 mod run;
 mod schema;
+mod state;
 mod usage;
 mod why;
 
@@ -100,6 +102,7 @@ fn dispatch(cli: Cli) -> u8 {
         Command::Stop(running) => control::control(Action::Stop, running),
         Command::Kill(running) => control::control(Action::Kill, running),
         Command::Changes(what) => changes::changes(what),
+        Command::State(what) => state::state(what),
         Command::New(what) => new::new(what),
         Command::Schema => schema::schema(),
         Command::Reference => reference::reference(),

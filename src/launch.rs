@@ -31,6 +31,7 @@ pub(crate) mod registry;
 mod rehearse;
 mod signals;
 mod stat;
+pub(crate) mod states;
 mod streams;
 mod supervise;
 mod terminal;

@@ -110,9 +110,11 @@ impl Desk {
                 place.file(&format!("work/{name}"), &block.profile());
             }
         }
+        let kept = place.path.join("kept");
+        std::fs::create_dir(&kept).unwrap();
         if is_root() && who == As::User {
             let entries = std::fs::read_dir(&work).unwrap().flatten().map(|entry| entry.path());
-            for path in entries.chain([work.clone()]) {
+            for path in entries.chain([work.clone(), kept]) {
                 chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
             }
         }
@@ -124,6 +126,7 @@ impl Desk {
         command
             .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", self.place.path.display()))
             .env("LANG", "C.UTF-8")
+            .env("XDG_STATE_HOME", self.place.path.join("kept"))
             .current_dir(&self.work)
             .stdin(Stdio::null());
         command

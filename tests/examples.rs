@@ -124,6 +124,7 @@ fn every_example_has_a_test() {
             "filter",
             "github",
             "gitlab",
+            "kept-home",
             "landlock-alone",
             "offline-build",
             "other-root",
@@ -235,6 +236,22 @@ fn the_offline_build_builds() {
         let said = good(who, example.shell(who, &example.place.path, &line));
         assert!(said.contains("the check passed"), "{who:?}: {said}");
         assert!(out.join("primes").exists());
+    });
+}
+
+#[test]
+fn the_home_is_there_again() {
+    each("kept-home", |example, who| {
+        let home = example.folder("states", who);
+        let states = format!("XDG_STATE_HOME={} stockade", home.display());
+        let profile = example.path("profile.toml");
+        let work = example.folder("work", who);
+        let sh = |line: &str| good(who, example.shell(who, &work, line));
+        let run = |line: &str| sh(&format!("{states} run {profile} sh -c '{line}'"));
+        run("touch ~/kept");
+        assert_eq!(run("pwd; ls"), "/home/me\nkept\n", "{who:?}");
+        assert!(sh(&format!("{states} state list")).contains("kept-home  "), "{who:?}");
+        sh(&format!("{states} state remove --yes kept-home"));
     });
 }
 

@@ -240,6 +240,11 @@ fn machine(on: Option<&str>, profile: &Profile) -> Host {
             host.paths.insert("/root/key".into(), Fact::Present(file));
             host
         }
+        Some("where other users may enter ~/.local/state/stockade") => {
+            let mut host = machine::for_user(profile);
+            host.paths.insert(host.caller.states(), machine::fact("/srv/data"));
+            host
+        }
         Some("where descriptor 5 is a UDP socket") => {
             Host { passed: [(5, Stream::Socket(Socket::Udp))].into(), ..machine::for_user(profile) }
         }

@@ -71,6 +71,7 @@ mod leftovers;
 // `profiles` and `new` list and make what runs.
 mod library;
 // Files are standard streams, and give no more than was asked.
+mod states;
 mod streams;
 // Every limit holds and every account is right.
 mod limits;

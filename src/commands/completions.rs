@@ -214,6 +214,12 @@ fn values(arg: &Arg, begun: &str) -> Vec<String> {
                 super::registry().ok().flatten().map_or(vec![], |registry| registry.list());
             offered(running.into_iter().map(|live| (live.name, live.entry.profile)), begun)
         }
+        "STATE" => {
+            let (path, kept) = super::state::kept();
+            let names = kept.ok().flatten().and_then(|kept| kept.names().ok()).unwrap_or_default();
+            let offer = |name: String| (name.clone(), escape(&format!("{path}/{name}")));
+            offered(names.into_iter().map(offer), begun)
+        }
         "PATH" | "PATH[:INSIDE]" | "DIR" => vec![":files".into()],
         "NAME[=VALUE]" => offered(
             std::env::vars_os()

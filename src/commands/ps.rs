@@ -74,7 +74,7 @@ impl Row {
 }
 
 /// The two largest units.
-fn age(seconds: u64) -> String {
+pub(super) fn age(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
@@ -87,10 +87,15 @@ fn table(rows: &[Row]) {
     let head = ["NAME", "PID", "STATE", "AGE", "MEMORY", "CPU", "PROFILE"].map(String::from);
     let lines: Vec<[String; 7]> =
         std::iter::once(head).chain(rows.iter().map(Row::cells)).collect();
+    columns(&lines);
+}
+
+/// Prints lines, the cells of each below those of the others.
+pub(super) fn columns<const N: usize>(lines: &[[String; N]]) {
     let width =
         |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..7).map(width).collect();
-    for line in &lines {
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    for line in lines {
         let padded: Vec<String> =
             line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         print_line(padded.join("  ").trim_end());

@@ -1,6 +1,7 @@
 //! The caller: what variables and look-up of profiles may know. Plain data, so that a test can
 //! invent a caller.
 
+use crate::language::value::{AbsolutePath, Written, join};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Default)]
@@ -36,5 +37,18 @@ impl Caller {
             (_, Some(dir)) => format!("{dir}/stockade"),
             (uid, None) => format!("/tmp/stockade-{uid}"),
         }
+    }
+
+    /// The directory of what is kept between runs by a name. Root's is the machine's, whatever its
+    /// environment says.
+    pub fn states(&self) -> String {
+        if self.uid == 0 {
+            return "/var/lib/stockade/state".into();
+        }
+        // The XDG Base Directory Specification has a path that is not absolute ignored.
+        let said =
+            self.env.get("XDG_STATE_HOME").and_then(|path| AbsolutePath::from_text(path).ok());
+        let state = said.map_or_else(|| join(&self.home, "/.local/state"), |path| path.0);
+        join(&state, "/stockade")
     }
 }

@@ -113,10 +113,10 @@ impl<'a> World<'a> {
         World { plan, tree, near, rules_by_file: OnceCell::new() }
     }
 
-    /// Whether the plan makes a directory at this place of the host's.
-    pub(crate) fn is_made(&self, place: &str) -> bool {
+    /// The mode of the directory that the plan makes at this place of the host's, where it does.
+    pub(crate) fn made(&self, place: &str) -> Option<u32> {
         let mut made = self.plan.tree().filter_map(|(op, _)| op.facets().made);
-        made.any(|made| made.path.text() == place)
+        made.find(|made| made.path.text() == place).map(|made| made.mode)
     }
 
     /// Whether the tree is the sandbox's own.
@@ -250,7 +250,13 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
         tree.insert(path.to_owned(), entry);
     };
     match op {
-        TreeOp::HostDirectory { .. } => {}
+        TreeOp::HostDirectory { .. } | TreeOp::HoldState { .. } => {}
+        TreeOp::OpenState { slot, directory, attrs, .. } => {
+            let mapped = mapped(plan, *slot);
+            let made =
+                Source { mapped, recursive: false, made: true, ..Source::new(directory.text()) };
+            sources.opened.insert(slot.0, (made, *attrs));
+        }
         TreeOp::OpenMade { slot, path, attrs, .. } => {
             let mapped = mapped(plan, *slot);
             let source = Source { mapped, made: true, ..Source::new(path.text()) };

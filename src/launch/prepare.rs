@@ -7,6 +7,7 @@ use super::cgroup::Groups;
 use super::helper::handover::Handover;
 use super::helper::{Helpers, answer};
 use super::proof::{Filtered, Landlocked};
+use super::states::States;
 use super::terminal::Inherited;
 use super::tops::Hands;
 use super::uppers::Uppers;
@@ -44,6 +45,8 @@ pub(super) struct Prepared {
     pub uppers: Uppers,
     /// How pid 1 hands uppers to the launcher, where it is asked what was written.
     pub hands: Option<Hands>,
+    /// The directories of the host that are kept between runs.
+    pub states: States,
     /// Texts by the index of their step.
     pub texts: Vec<Option<Vec<u8>>>,
     /// Pointers to the words of the command, ending in null.
@@ -178,6 +181,7 @@ impl Prepared {
             way: Way::none(),
             uppers: Uppers::default(),
             hands: None,
+            states: States::default(),
             texts: vec![],
             argv: vec![],
             envp: vec![],

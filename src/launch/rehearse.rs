@@ -67,14 +67,21 @@ fn switch_nothing_on(plan: &mut Plan) {
     }
 }
 
-/// In place of a directory that `missing = "create"` would make, its parent is used, which must be
-/// writable. Mounts on a path within such a directory are left out: the path does not exist.
+/// In place of a directory that `missing = "create"` or a state would make, its parent is used,
+/// which must be writable. Mounts on a path within such a directory are left out: the path does not exist.
 fn make_no_directories(plan: &mut Plan) -> Result<(), Box<Problem>> {
     // By the slot of a directory, the one that is there and that it would be made below.
     let (mut stand_ins, mut absent) = (BTreeMap::<usize, Name>::new(), vec![]);
     for index in 0..plan.steps.len() {
         let Some(facets) = plan.steps[index].tree().map(TreeOp::facets) else { continue };
         if let Some(made) = facets.made {
+            // A state may be there, and is not held.
+            if std::fs::symlink_metadata(crate::text::bytes::path(made.path.text()))
+                .is_ok_and(|found| found.is_dir())
+            {
+                stand_ins.insert(made.slot.0, made.path.clone());
+                continue;
+            }
             let there = made.within.and_then(|slot| stand_ins.get(&slot.0)).cloned();
             if there.is_none()
                 && let Err(errno) =
@@ -92,7 +99,7 @@ fn make_no_directories(plan: &mut Plan) -> Result<(), Box<Problem>> {
                 TreeOp::OpenTree { slot, source, inode, recursive: false, attrs }.into();
         }
     }
-    if absent.is_empty() {
+    if stand_ins.is_empty() {
         return Ok(());
     }
     let sources: BTreeMap<usize, String> = plan

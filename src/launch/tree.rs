@@ -14,7 +14,7 @@ use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
 use crate::language::value::{Mode, Size};
 use crate::step::file_system::{TMPFS_MODE, tmpfs};
-use crate::step::{Cover, Ground, InLayer, Owned, Slot, TreeOp};
+use crate::step::{Cover, Ground, InLayer, Owned, TreeOp};
 use crate::sys::{self, Errno, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -93,7 +93,23 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
             prepared.slots[slot.0] = prepared.uppers.hold(&wanted)?;
             Ok(())
         }
-        TreeOp::OpenUpper { slot, held, .. } => open_upper(prepared, *slot, *held),
+        TreeOp::OpenUpper { slot, held, .. } => {
+            let attrs = Attrs::NO_SUID.and(Attrs::NO_DEV);
+            let (path, directory) = prepared.uppers.of(*held).ok_or(Errno(libc::EBADF))?;
+            let mount = open_held(prepared, path, directory, attrs)?;
+            prepared.slots[slot.0] = mount;
+            Ok(())
+        }
+        TreeOp::HoldState { slot, directory, owner, .. } => {
+            prepared.slots[slot.0] = prepared.states.hold(*slot, directory, *owner)?;
+            Ok(())
+        }
+        TreeOp::OpenState { slot, held, attrs, .. } => {
+            let (path, directory) = prepared.states.of(*held).ok_or(Errno(libc::EBADF))?;
+            let mount = open_held(prepared, path, directory, *attrs)?;
+            prepared.slots[slot.0] = mount;
+            Ok(())
+        }
         TreeOp::Merge { path, mask, layers, lowest, upper, attrs, ground, rights } => {
             let mount = merge::merge(prepared, (*mask, layers, *lowest), upper.as_ref(), *attrs)?;
             match path.text() {
@@ -168,19 +184,16 @@ fn open_source(prepared: &mut Prepared, source: &Name, recursive: bool) -> Resul
 }
 
 /// Opens the mount of a held directory, in the mount namespace of the process that does it.
-fn open_upper(prepared: &mut Prepared, slot: Slot, held: Slot) -> Result {
-    let Some((path, directory)) = prepared.uppers.of(held) else {
-        return Err(Errno(libc::EBADF));
-    };
+fn open_held(prepared: &Prepared, path: &CStr, directory: RawFd, attrs: Attrs) -> Result<RawFd> {
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
     let found = sys::open_without_links(path, flags)?;
     if sys::describe(found)?.inode != sys::describe(directory)?.inode {
         return Err(Errno(libc::ESTALE));
     }
     let mount = sys::open_tree(found, c"", false)?;
-    prepared.slots[slot.0] = mount;
-    sys::set_mount_attrs(mount, Attrs::NO_SUID.and(Attrs::NO_DEV).0)?;
-    prepared.done_with(found)
+    sys::set_mount_attrs(mount, attrs.0)?;
+    prepared.done_with(found)?;
+    Ok(mount)
 }
 
 /// The file that was opened must be the one that was checked.

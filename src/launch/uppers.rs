@@ -151,16 +151,16 @@ impl Uppers {
     }
 }
 
-fn errno(error: io::Error) -> Errno {
+pub(super) fn errno(error: io::Error) -> Errno {
     Errno(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-fn refused<T>(errno: i32) -> Result<T> {
+pub(super) fn refused<T>(errno: i32) -> Result<T> {
     Err(io::Error::from_raw_os_error(errno))
 }
 
 /// Opens a directory, without links on the way.
-fn open_above(path: &str) -> Result<File> {
+pub(super) fn open_above(path: &str) -> Result<File> {
     let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
     let opened = sys::open_without_links(Name::new(path).as_c_str(), flags);
     let opened = opened.map_err(|Errno(errno)| io::Error::from_raw_os_error(errno))?;
@@ -168,7 +168,7 @@ fn open_above(path: &str) -> Result<File> {
 }
 
 /// Opens a name in a directory, and follows no link.
-fn open_in(directory: &File, name: &OsStr, flags: OFlag) -> Result<File> {
+pub(super) fn open_in(directory: &File, name: &OsStr, flags: OFlag) -> Result<File> {
     let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(openat(directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?.into())
 }

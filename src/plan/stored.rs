@@ -416,6 +416,8 @@ stored! {
         OpenTree { slot, source, inode, recursive, attrs },
         HostDirectory { slot, path, parent, made, name, inode, owner, masked },
         OpenMade { slot, made, path, attrs },
+        HoldState { slot, directory, parent, owner },
+        OpenState { slot, held, directory, attrs },
         PrivateMounts,
         Root { limits, attrs },
         Dir { path, mode },

@@ -4,7 +4,7 @@
 //! [`kinds`] are what an entry can be, a file for each, [`written`] is how one is read, [`pattern`]
 //! and [`glob`] are keys with stars, [`tree`] says what lies on what, [`settle`] which of it is
 //! left in the end, [`links`] keeps what an entry at a symbolic link means, [`follow`] finds what
-//! one leads to, [`sockets`] are what a bind says of sockets below it, [`beside`] keeps the profile
+//! one leads to, [`state`] where states are, [`sockets`] are what a bind says of sockets below it, [`beside`] keeps the profile
 //! itself from the target, [`mixed`] keeps the host's system out of another root, [`place`] is for help that names the right line, [`mod@draft`] makes
 //! steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own,
 //! [`checks`] refuses grants that are too wide.
@@ -25,6 +25,7 @@ pub(crate) mod planted;
 mod rights;
 pub(crate) mod settle;
 pub(crate) mod sockets;
+mod state;
 pub(crate) mod system;
 pub(crate) mod tree;
 pub(crate) mod written;

@@ -148,7 +148,7 @@ fn bound(mounted: &Mounted, opened: &[Opened]) -> Vec<Bound> {
             // Device nodes have no attributes of their own.
             What::Tree { .. } if one.attrs == Attrs(0) => return None,
             What::Tree { source, recursive, .. } => (source, *recursive),
-            What::Made { path, .. } => (path, false),
+            What::Made { path, .. } | What::Held { path, .. } => (path, false),
         };
         Some(Bound {
             slot: one.slot,

@@ -50,6 +50,28 @@ pub enum TreeOp {
         /// that root makes, as the target is another user.
         masked: bool,
     },
+    /// A state of the host's: made where it is not there, and locked (flock(2)), shared with other
+    /// sandboxes.
+    HoldState {
+        slot: Slot,
+        /// The host's path, without links.
+        directory: Name,
+        /// The nearest directory above it that was there when the plan was made.
+        parent: Name,
+        /// Whose it is on disk, where root makes it.
+        owner: Option<(u32, u32)>,
+    },
+    /// open_tree(2) of a state, in the mount namespace of the process that does it; it must still be
+    /// the one that is held.
+    OpenState {
+        /// Where the descriptor of its mount goes.
+        slot: Slot,
+        held: Slot,
+        /// The host's path.
+        directory: Name,
+        /// How it may be used.
+        attrs: Attrs,
+    },
     /// open_tree(2) of a directory that a step before this one makes.
     OpenMade {
         /// Where the descriptor of its mount goes.
@@ -341,6 +363,8 @@ pub(crate) struct MadeOnHost<'a> {
     pub parent: &'a Name,
     /// Where that one is, if it is made, too.
     pub within: Option<Slot>,
+    /// Its mode, before a umask.
+    pub mode: u32,
 }
 
 /// The operations that have none of these.
@@ -400,11 +424,20 @@ impl TreeOp {
             TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => {
                 Facets { content: Some(content), ..none }
             }
+            TreeOp::HoldState { slot, directory: path, parent, .. } => {
+                let made = MadeOnHost { slot: *slot, path, parent, within: None, mode: 0o700 };
+                Facets { made: Some(made), ..none }
+            }
+            TreeOp::OpenState { slot, held, directory, attrs } => Facets {
+                source: Some((*slot, directory)),
+                opens_made: Some((*slot, *held, *attrs)),
+                ..none
+            },
             TreeOp::OpenTree { slot, source, .. } => {
                 Facets { source: Some((*slot, source)), ..none }
             }
             TreeOp::HostDirectory { slot, path, parent, made, .. } => {
-                let made = MadeOnHost { slot: *slot, path, parent, within: *made };
+                let made = MadeOnHost { slot: *slot, path, parent, within: *made, mode: 0o755 };
                 Facets { made: Some(made), ..none }
             }
             TreeOp::OpenMade { slot, made, attrs, .. } => {
@@ -444,6 +477,8 @@ impl TreeOp {
             | TreeOp::Upper { .. }
             | TreeOp::UpperInRoot { .. }
             | TreeOp::OpenUpper { .. }
+            | TreeOp::HoldState { .. }
+            | TreeOp::OpenState { .. }
             | plain!() => None,
         }
     }
@@ -468,6 +503,8 @@ impl TreeOp {
             TreeOp::OpenTree { .. }
             | TreeOp::HostDirectory { .. }
             | TreeOp::OpenMade { .. }
+            | TreeOp::HoldState { .. }
+            | TreeOp::OpenState { .. }
             | TreeOp::Lay { .. }
             | TreeOp::OwnLayer { .. }
             | TreeOp::InLayer { .. }
@@ -569,6 +606,12 @@ impl fmt::Display for TreeOp {
                 write!(f, "make the directory {path} on the host, as {user}:{group}")
             }
             TreeOp::OpenMade { path, attrs, .. } => write!(f, "open {path} ({attrs})"),
+            TreeOp::HoldState { directory, .. } => {
+                write!(f, "hold the state {directory}, which stays")
+            }
+            TreeOp::OpenState { directory, attrs, .. } => {
+                write!(f, "open {directory} ({attrs}, without mounts below)")
+            }
             TreeOp::Pivot => f.write_str("pivot to the new root, and unmount the old one"),
             TreeOp::LandlockRule { path, rights, .. } => {
                 write!(f, "let Landlock allow {rights} below {path}")

@@ -252,6 +252,7 @@ impl Ground {
             .env("STOCKADE", format!("{place}/stockade"));
         if who == As::User {
             command.env("XDG_RUNTIME_DIR", format!("{place}/run"));
+            command.env("XDG_STATE_HOME", format!("{place}/records"));
         }
         let output = output(&mut command);
         let status =
@@ -295,6 +296,8 @@ impl Ground {
             }
             None => self.place.stockade(who),
         };
+        // An ordinary user's, who has no home.
+        command.env("XDG_STATE_HOME", self.place.path.join("records"));
         let output = output(command.args(words).arg(path).arg("true"));
         (output.status.code().unwrap_or(-1), text(&output.stdout) + &text(&output.stderr))
     }

@@ -44,6 +44,8 @@ fn act(op: &Op) -> Act<'_> {
         | TreeOp::Lay { .. }
         | TreeOp::OwnLayer { .. }
         | TreeOp::InLayer { .. }
+        | TreeOp::HoldState { .. }
+        | TreeOp::OpenState { .. }
         | TreeOp::HoldUpper { .. }
         | TreeOp::OpenUpper { .. }
         | TreeOp::Upper { .. }
@@ -184,7 +186,9 @@ fn pins(plan: &Plan, name: &str) {
     let writable: BTreeMap<usize, bool> = plan
         .tree()
         .filter_map(|(op, _)| match op {
-            TreeOp::OpenTree { slot, attrs, .. } | TreeOp::OpenMade { slot, attrs, .. } => {
+            TreeOp::OpenTree { slot, attrs, .. }
+            | TreeOp::OpenMade { slot, attrs, .. }
+            | TreeOp::OpenState { slot, attrs, .. } => {
                 Some((slot.0, !attrs.has(stockade::internals::kernel::attrs::Attrs::READ_ONLY)))
             }
             _ => None,
@@ -252,6 +256,11 @@ fn sources(plan: &Plan, name: &str) {
             }
             Shown::Raw(Op::Tree(TreeOp::OpenMade { slot, made, .. })) => {
                 goes(*made, 2, 2, &op);
+                goes(*slot, 0, 1, &op);
+            }
+            Shown::Raw(Op::Tree(TreeOp::HoldState { slot, .. })) => goes(*slot, 0, 2, &op),
+            Shown::Raw(Op::Tree(TreeOp::OpenState { slot, held, .. })) => {
+                goes(*held, 2, 2, &op);
                 goes(*slot, 0, 1, &op);
             }
             Shown::Raw(Op::Tree(TreeOp::OpenTree { slot, .. }))

@@ -2,14 +2,13 @@
 
 use super::list::line;
 use super::{Result, refused, stopped, take, wrong};
-use crate::commands::{print_line, warn};
+use crate::commands::{ask, print_line, warn};
 use crate::inspect::lint::RUN_LATER;
 use crate::launch::changes::apply::{Failed, Fate, Planned, recover};
 use crate::launch::changes::{Change, Kept, Trouble};
 use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words, escape};
 use crate::text::shell::shell_word;
-use std::io::{BufRead, IsTerminal, Write};
 
 const ACT: &str = "apply";
 /// How many changes of a kind that are no use to read through are shown.
@@ -144,18 +143,12 @@ fn show(kept: &Kept, planned: &Planned, later: &[&Change]) {
 
 /// Asks on the terminal.
 fn ask(directory: &str, question: &str) -> std::result::Result<bool, Box<Problem>> {
-    let input = std::io::stdin();
-    if !input.is_terminal() {
+    ask::ask(question).ok_or_else(|| {
         let why = "nobody can be asked: standard input is no terminal";
         let problem = wrong("changes::ask", format!("cannot apply `{directory}`: {why}"));
         let line = format!("stockade changes apply --yes {}", shell_word(directory));
-        return Err(problem.help(line).into());
-    }
-    warn(&format!("{question} [y/N] "));
-    drop(std::io::stderr().flush());
-    let mut answer = String::new();
-    let read = input.lock().read_line(&mut answer);
-    Ok(read.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+        problem.help(line).into()
+    })
 }
 
 pub(super) fn failed(act: &str, directory: &str, why: &Failed) -> Box<Problem> {

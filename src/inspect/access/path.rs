@@ -232,11 +232,12 @@ impl<'a> Walker<'a> {
         }
         let seen = match (self.host_fs.see)(place) {
             Ok(seen) => seen,
-            // A directory that is made first belongs to the caller.
-            Err(libc::ENOENT) if self.world.is_made(place) => {
-                return Ok(Some(ResolvedFile { mode: 0o755, host: Some(place.into()), ..thing }));
+            Err(errno @ (libc::ENOENT | libc::ENOTDIR)) => {
+                // A directory that is made first belongs to the caller.
+                let mode = self.world.made(place).filter(|_| errno == libc::ENOENT);
+                let host = || Some(place.to_owned());
+                return Ok(mode.map(|mode| ResolvedFile { mode, host: host(), ..thing }));
             }
-            Err(libc::ENOENT | libc::ENOTDIR) => return Ok(None),
             Err(libc::EACCES) => {
                 // By its mode the target may search this directory: it has a capability that the
                 // caller lacks.

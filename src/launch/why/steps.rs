@@ -214,7 +214,18 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             libc::EAGAIN if *kept => return held(directory),
             _ => None,
         },
-        TreeOp::OpenUpper { .. } => match errno {
+        TreeOp::HoldState { directory, .. } => match errno {
+            libc::ESTALE | libc::ELOOP | libc::ENOTDIR => {
+                return exchanged("it is not the directory that the profile was checked with");
+            }
+            libc::EAGAIN => {
+                let name = directory.text().rsplit('/').next().unwrap_or_default();
+                let help = format!("wait until `stockade state remove {name}` has ended");
+                return (Some("it is being removed"), Some(help));
+            }
+            _ => None,
+        },
+        TreeOp::OpenState { .. } | TreeOp::OpenUpper { .. } => match errno {
             libc::ESTALE | libc::ELOOP | libc::ENOTDIR => {
                 return exchanged("another directory has its path");
             }

@@ -10,6 +10,7 @@ mod link;
 mod made;
 mod opened;
 mod site;
+mod state;
 mod upper;
 
 pub(crate) use kernel::{refuse_device, refuse_socket};
@@ -270,6 +271,9 @@ impl World<'_> {
         let at = node.at;
         if let Some(problem) = follow::problem(path, &node.mount, self.host, at) {
             return self.draft.problem(problem);
+        }
+        if let Mount::State(state) = &node.mount {
+            return self.state(path, state, at);
         }
         match node.mount.kind().makes(path) {
             Makes::FileSystem(new) => self.file_system(path, new, at),

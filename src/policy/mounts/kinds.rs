@@ -15,6 +15,7 @@ mod layers;
 mod mqueue;
 mod proc;
 mod socket;
+mod state;
 mod symlink;
 mod sysfs;
 mod tmpfs;
@@ -33,6 +34,7 @@ pub(crate) use mqueue::Mqueue;
 pub use proc::PROC_KEYS;
 pub(crate) use proc::Proc;
 pub(crate) use socket::Socket;
+pub(crate) use state::State;
 pub(crate) use symlink::Symlink;
 pub(crate) use sysfs::Sysfs;
 pub(crate) use tmpfs::Tmpfs;
@@ -321,6 +323,7 @@ macro_rules! kinds {
 kinds! {
     bind: Bind,
     layers: Layers,
+    state: State,
     tmpfs: Tmpfs,
     proc: Proc,
     dev: Dev,

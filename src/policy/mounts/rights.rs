@@ -98,6 +98,9 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn entry(&mut self, path: &str, Node { mount, at, .. }: &Node) {
         let kind = mount.kind();
+        if matches!(mount, Mount::State(_)) {
+            return self.refuse(path, kind.what(), "leave the entry out", *at);
+        }
         match kind.makes(path) {
             Makes::Bind(bind) => self.bind(path, bind, *at),
             Makes::Device(source) => self.device(path, source, *at),

@@ -7,7 +7,7 @@ use super::tree::{
     DATABASES, Node, Tree, all_bound_at, behind, lies_in_layers, of_the_kernel, source_of, tree,
     with_root,
 };
-use super::{Mounts, beside, checks, follow, links, place, sockets};
+use super::{Mounts, beside, checks, follow, links, place, sockets, state};
 use crate::host::parts::Brought;
 use crate::host::{Fact, FileKind, Host};
 use crate::language::value::{ancestors, below, parent};
@@ -96,10 +96,10 @@ impl Settled {
     }
 }
 
-/// The entries with each pattern replaced by what it matches, and each source that follows links by
-/// what they lead to, where there is any.
+/// The entries with each pattern replaced by what it matches, each source that follows links by
+/// what they lead to, and the place of each state, where there is any.
 pub fn expanded(mounts: &Mounts, host: &Host) -> Option<Mounts> {
-    match follow::settle(expand(mounts, &host.globs), host) {
+    match state::settle(follow::settle(expand(mounts, &host.globs), host), host) {
         Cow::Borrowed(_) => None,
         Cow::Owned(mounts) => Some(mounts),
     }

@@ -273,6 +273,8 @@ mod tests {
             "\"/h\" = { hide = true, missing = \"skip\" }",
             "\"/h\" = { hide = \"file\" }",
             "\"/h\" = { hide = true, except = [\"**/node_modules\", \"b\"] }",
+            "\"/w\" = { state = \"app\" }",
+            "\"/w\" = { state = \"app\", exec = false }",
             "\"/w\" = { bind = \"/x\", except = [\"a*\"] }",
         ] {
             same(text);

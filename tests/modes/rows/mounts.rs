@@ -270,6 +270,29 @@ pub const ROWS: &[Row] = &[
         .against("mounts.\"/made\" = { tmpfs = \"8M\" }"),
     ),
     mount(
+        "mounts.state",
+        watched(
+            "mounts.\"/made\" = { state = \"modes-{id}\" }",
+            "$RUN touch /made/kept && $RUN ls /made && $STOCKADE state remove --yes modes-{id}",
+            "kept",
+            "status 125",
+        )
+        .against("mounts.\"/made\" = \"tmpfs\""),
+    )
+    .root(Nested, Refused("mounts::overlay")),
+    mount(
+        "mounts.state.exec",
+        watched(
+            "mounts.\"/made\" = { state = \"modes-{id}\", exec = false }",
+            "$RUN sh -c 'cp {P}/act /made/act && /made/act domainname'; s=$?; \
+             $STOCKADE state remove --yes modes-{id} && exit $s",
+            "status 126",
+            "(none)",
+        )
+        .against("mounts.\"/made\" = { state = \"modes-{id}\" }"),
+    )
+    .root(Nested, Refused("mounts::overlay")),
+    mount(
         "mounts.proc",
         act("mounts.\"/made\" = { proc = {} }", "cat /made/self/comm", "cat", "status 1"),
     ),

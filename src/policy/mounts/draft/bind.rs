@@ -178,8 +178,15 @@ impl World<'_> {
                 "cannot map the owner of {source}: {name} has no idmapped mounts on Linux \
                  {major}.{minor}"
             );
-            let help = "set identity.host = true, or give uid-map and gid-map the owner's ids, or \
-                        access = \"ro\"";
+            // The owner of a state is the host's root, whom no target may be.
+            let is_state = self.current.is_some_and(|mount| mount.kind().form() == "state");
+            let help = match is_state {
+                true => "set identity.host = true",
+                false => {
+                    "set identity.host = true, or give uid-map and gid-map the owner's ids, or \
+                     access = \"ro\""
+                }
+            };
             return self.draft.problem(Problem::new("mounts::idmap", at, message).help(help));
         }
         let disk = (file.uid, file.gid);

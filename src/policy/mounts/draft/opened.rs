@@ -63,6 +63,8 @@ pub(crate) enum What {
     Tree { source: Name, inode: Inode, recursive: bool },
     /// A directory that is made first.
     Made { path: Name, made: Slot },
+    /// A state that the launcher holds.
+    Held { path: Name, held: Slot },
 }
 
 impl Opened {
@@ -79,6 +81,7 @@ impl Opened {
                 TreeOp::OpenTree { slot, source, inode, recursive, attrs }
             }
             What::Made { path, made } => TreeOp::OpenMade { slot, made, path, attrs },
+            What::Held { path, held } => TreeOp::OpenState { slot, held, directory: path, attrs },
         }
     }
 }

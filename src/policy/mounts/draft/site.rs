@@ -142,6 +142,10 @@ impl World<'_> {
                 } else {
                     format!("mkdir -p {} && touch {source}", parent(source))
                 };
+                // All above a state is the caller's alone.
+                let is_state =
+                    self.tree.get(&*over).is_some_and(|node| node.mount.kind().form() == "state");
+                let make = if is_state { format!("(umask 077; {make})") } else { make };
                 let why = format!(
                     "{over} is a tree of the host, and there is no {source} in it; stockade makes \
                      nothing there"
