@@ -277,7 +277,7 @@ impl Sweep {
                 // The range of host ids that root's sandbox has is drawn for each run.
                 None => line
                     .split(|c: char| !c.is_ascii_digit())
-                    .filter(|digits| digits.len() == 10)
+                    .filter(|digits| digits.parse().is_ok_and(|id: u64| id >= 0x8_0000))
                     .fold(line.to_owned(), |line, id| line.replace(id, "ID")),
             };
             lines.push(line);
