@@ -13,6 +13,7 @@ pub(crate) mod changes;
 mod child;
 mod content;
 mod control;
+mod copy_up;
 mod digits;
 mod fresh;
 pub(crate) mod helper;

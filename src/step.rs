@@ -113,6 +113,14 @@ impl Step {
         }
     }
 
+    /// Has no directory kept that it would make.
+    pub(crate) fn keep_nothing(&mut self) {
+        match &mut self.op {
+            Op::Tree(op) => op.keep_nothing(),
+            Op::Process(_) => {}
+        }
+    }
+
     /// Its operation, where that is one on the process.
     pub fn process(&self) -> Option<&ProcessOp> {
         match &self.op {

@@ -643,6 +643,21 @@ pub(crate) fn read_directory(fd: RawFd, buffer: &mut [u8]) -> Result<usize> {
         .map(|count| count as usize)
 }
 
+/// The names in records of a directory (struct linux_dirent64: inode, offset, length, kind, name),
+/// each with its kind.
+pub(crate) fn records(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], u8)> {
+    let next = move || {
+        let length = usize::from(u16::from_ne_bytes([*rest.get(16)?, *rest.get(17)?]));
+        let (record, more) =
+            rest.split_at_checked(length).filter(|(record, _)| record.len() > 19)?;
+        rest = more;
+        let name = record.get(19..)?.split(|byte| *byte == 0).next().unwrap_or_default();
+        Some((name, record[18]))
+    };
+    std::iter::from_fn(next)
+        .filter(|(name, _)| ![&b""[..], b".", b".."].contains(name) && name.len() < 256)
+}
+
 /// readlinkat(2) of a name in a directory.
 pub(crate) fn read_link_at(dir: RawFd, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
     check(call!(libc::SYS_readlinkat, dir, name.as_ptr(), buffer.as_mut_ptr(), buffer.len()))
@@ -1130,6 +1145,11 @@ pub(crate) fn mount_overlay(place: &CStr, options: &CStr) -> Result<RawFd> {
         options.as_ptr()
     ))?;
     openat(libc::AT_FDCWD, place, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)
+}
+
+/// umount2(2) with MNT_DETACH.
+pub(crate) fn unmount(place: &CStr) -> Result {
+    done(call!(libc::SYS_umount2, place.as_ptr(), libc::MNT_DETACH))
 }
 
 /// statfs(2) as the kernel fills it; libc keeps the flags to itself.

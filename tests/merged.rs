@@ -589,3 +589,54 @@ fn a_closed_directory_stays_closed() {
         }
     }
 }
+
+/// For an ordinary user a directory of another's can be changed once it is made in the upper; without,
+/// overlayfs would have to copy it, and cannot.
+#[test]
+fn directories_of_others_can_be_changed_where_they_are_made_in_the_upper() {
+    if !has_upper() || !crate::support::is_root() {
+        return skip("only root makes directories of another user");
+    }
+    let place = Place::new();
+    let top = place.folder("tree", As::User);
+    for name in ["tree/etc/app/deep/conf", "tree/etc/conf", "tree/usr/share/doc"] {
+        let path = place.file(name, "layer\n");
+        // What root makes here is root's, with mode 0755.
+        assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().uid(), 0);
+    }
+    std::os::unix::fs::symlink("/etc", top.join("etc/link")).unwrap();
+    let before = state(&top);
+    let profile = |more: &str| {
+        let tree = top.display();
+        system(&format!("\"/m\" = {{ layers = [\"{tree}\"], upper = \"discard\"{more} }}"))
+    };
+    let line = "cd /m/etc; for d in . app app/deep ../usr; do touch $d/new && rm -f $d/conf && echo made || \
+                echo kept; done 2>/dev/null; ls app/deep; stat -c %a app";
+    let run = |more: &str| place.sh(As::User, &profile(more), line);
+    assert_eq!(run(""), "kept\nkept\nkept\nkept\nconf\n755");
+    let copied = run(", copy-up = [\"/m/etc\"]");
+    assert_eq!(copied, "made\nmade\nmade\nkept\nnew\n755");
+    // The way to one can be changed, too; one that is not there is passed over.
+    assert_eq!(
+        run(", copy-up = [\"/m/etc/app\", \"/m/absent\"]"),
+        "made\nmade\nmade\nkept\nnew\n755"
+    );
+    assert!(state(&top) == before);
+    // What is made beforehand is no change.
+    let path = place.file("copied.toml", &profile(", copy-up = [\"/m\"]"));
+    let output = place
+        .stockade(As::User)
+        .args(["run", "--changes", "-q"])
+        .arg(&path)
+        .args(["/bin/sh", "-c", "touch /m/etc/app/one"])
+        .output()
+        .unwrap();
+    assert_eq!(errors(&output), "A  /m/etc/app/one\n", "{}", said(&output));
+    let refused = |more: &str, why: &str| {
+        let output = place.run(As::User, &profile(more), &["/bin/true"]);
+        let told = errors(&output);
+        assert!(output.status.code() == Some(125) && told.contains(why), "{told}");
+    };
+    refused(", copy-up = [\"/other\"]", "it is not in the tree");
+    refused(", copy-up = [\"/m/etc\"], inodes = 7", "inodes");
+}

@@ -112,6 +112,25 @@ fn what_is_kept_is_there_in_the_next_run() {
 }
 
 #[test]
+fn the_doctor_makes_no_upper_and_takes_none() {
+    let trees = Trees::new(*As::all().last().unwrap());
+    let doctor = |profile: &str| {
+        let path = trees.place.file("profile.toml", profile);
+        let words = ["doctor", path.to_str().unwrap(), "/bin/true"];
+        let output = trees.place.stockade(trees.who).args(words).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    };
+    doctor(&trees.kept());
+    doctor(&trees.discarded());
+    assert!(trees.names().is_empty(), "{:?}", trees.names());
+    let (mut child, _out) = trees.waiting(&trees.kept(), "true");
+    doctor(&trees.kept());
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(trees.names(), ["state"]);
+}
+
+#[test]
 fn a_kept_upper_is_for_its_layers_and_its_caller() {
     let who = *As::all().last().unwrap();
     let trees = Trees::new(who);

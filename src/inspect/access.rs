@@ -370,6 +370,7 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
         | TreeOp::MountPoint { .. }
         | TreeOp::Lay { .. }
         | TreeOp::OwnLayer { .. }
+        | TreeOp::CopyUp { .. }
         | TreeOp::UpperDirectories { .. }
         | TreeOp::InLayer { what: InLayer::Directory(_) | InLayer::File, .. }
         | TreeOp::PrivateMounts

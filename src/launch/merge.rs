@@ -4,10 +4,12 @@
 //! mounted by these names: no path of the host is looked up again, and none needs quoting. Like the
 //! rest between clone and exec this is raw system calls and nothing else (see [`super::child`]).
 
+use super::copy_up;
 use super::digits::decimal;
 use super::fresh::configured;
 use super::prepare::Prepared;
 use crate::kernel::attrs::Attrs;
+use crate::kernel::name::Name;
 use crate::language::value::{Mode, Size};
 use crate::step::file_system::tmpfs;
 use crate::step::{Owned, Slot, UpperPlace};
@@ -103,6 +105,26 @@ impl Options {
     fn add_slot(&mut self, slot: Slot) -> Result {
         self.add(name(slot, &mut [0; 24]).to_bytes())
     }
+}
+
+/// Makes directories of the layers in an upper, which none but this process sees so far. They are
+/// looked at as they are merged: a layer may hide those of another.
+pub(super) fn copy_up(
+    prepared: &Prepared,
+    lower: (Option<Slot>, &[Slot], Option<Slot>),
+    upper: &UpperPlace,
+    tail: &Name,
+) -> Result {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let upper = sys::openat(prepared.slots[upper.slot.0], upper.upper.as_c_str(), flags, 0)?;
+    // overlayfs merges two at least.
+    if let (None, [only], None) = lower {
+        return copy_up::copy_up(prepared.slots[only.0], upper, tail.relative());
+    }
+    let merged = merge(prepared, lower, None, Attrs(0))?;
+    let made = copy_up::copy_up(merged, upper, tail.relative());
+    sys::close(merged)?;
+    made.and(sys::unmount(MERGED))
 }
 
 /// Mounts overlayfs over the layers, the topmost first between those of ours, and gives its mount. The attributes of a file

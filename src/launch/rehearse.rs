@@ -29,6 +29,7 @@ pub(crate) fn rehearse(plan: &Plan, program: Program) -> Result<(), Box<Problem>
     let candidates = std::mem::take(&mut plan.exec.candidates);
     make_no_directories(&mut plan)?;
     consume_nothing(&mut plan);
+    plan.steps.iter_mut().for_each(Step::keep_nothing);
     open_no_outputs(&mut plan)?;
     switch_nothing_on(&mut plan);
     plan.watch.terminal = Terminal::None;

@@ -6,7 +6,7 @@ use crate::host::upper::{UPPER, WORK};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
-use crate::language::value::{Mode, Size};
+use crate::language::value::{Mode, Size, parent};
 use serde::Serialize;
 use std::fmt;
 
@@ -181,6 +181,19 @@ pub enum TreeOp {
         top: Owned,
         /// Whether they may be there, from a run before.
         kept: bool,
+    },
+    /// Directories of the merged layers are made in an upper, the way to one and all below it
+    /// (mkdirat(2)): for a change in one of another user's overlayfs would have to copy it, and cannot.
+    CopyUp {
+        /// The directory, inside.
+        path: Name,
+        /// Its path below the merged tree's top.
+        tail: Name,
+        mask: Option<Slot>,
+        /// The layers, the topmost first.
+        layers: Vec<Slot>,
+        lowest: Option<Slot>,
+        upper: UpperPlace,
     },
     /// mount(2) of overlayfs, then move_mount(2); and Landlock's rule for what is there, through the
     /// same descriptor. Layers and upper are named by their slots, so that
@@ -378,8 +391,8 @@ macro_rules! plain {
             | TreeOp::Lay { .. }
             | TreeOp::OwnLayer { .. }
             | TreeOp::InLayer { .. }
-            | TreeOp::HoldUpper { .. }
             | TreeOp::UpperDirectories { .. }
+            | TreeOp::CopyUp { .. }
             | TreeOp::Pin { .. }
             | TreeOp::HoldLink { .. }
             | TreeOp::ReadOnly { .. }
@@ -449,7 +462,7 @@ impl TreeOp {
             TreeOp::OpenUpper { slot, held, .. } => {
                 Facets { opens_held: Some((*slot, *held)), ..none }
             }
-            plain!() => none,
+            TreeOp::HoldUpper { .. } | plain!() => none,
         }
     }
 
@@ -479,7 +492,34 @@ impl TreeOp {
             | TreeOp::OpenUpper { .. }
             | TreeOp::HoldState { .. }
             | TreeOp::OpenState { .. }
+            | TreeOp::HoldUpper { .. }
             | plain!() => None,
+        }
+    }
+
+    /// Takes a directory beside a kept upper in its place, for this run alone.
+    pub(crate) fn keep_nothing(&mut self) {
+        match self {
+            TreeOp::HoldUpper { directory, kept, .. } => {
+                if std::mem::take(kept) {
+                    *directory = Name::new(parent(directory.text()));
+                }
+            }
+            TreeOp::File { .. }
+            | TreeOp::CoverFile { .. }
+            | TreeOp::LandlockRule { .. }
+            | TreeOp::Attach { .. }
+            | TreeOp::Merge { .. }
+            | TreeOp::Mount { .. }
+            | TreeOp::OpenTree { .. }
+            | TreeOp::HostDirectory { .. }
+            | TreeOp::OpenMade { .. }
+            | TreeOp::Upper { .. }
+            | TreeOp::UpperInRoot { .. }
+            | TreeOp::OpenUpper { .. }
+            | TreeOp::HoldState { .. }
+            | TreeOp::OpenState { .. }
+            | plain!() => {}
         }
     }
 
@@ -513,6 +553,7 @@ impl TreeOp {
             | TreeOp::Upper { .. }
             | TreeOp::UpperInRoot { .. }
             | TreeOp::UpperDirectories { .. }
+            | TreeOp::CopyUp { .. }
             | TreeOp::PrivateMounts
             | TreeOp::Root { .. }
             | TreeOp::SealRoot
@@ -578,6 +619,9 @@ impl fmt::Display for TreeOp {
             TreeOp::OpenUpper { directory, .. } => write!(f, "open it in {directory}"),
             TreeOp::UpperDirectories { upper, top, .. } => {
                 write!(f, "make directory {} in it ({top})", upper.upper)
+            }
+            TreeOp::CopyUp { path, .. } => {
+                write!(f, "make the directories of {path} in it, so that they can be changed")
             }
             TreeOp::Merge { path, mask, layers, lowest, upper, attrs, rights, .. } => {
                 let upper = if upper.is_some() { ", with what is written on top" } else { "" };

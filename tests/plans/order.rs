@@ -51,6 +51,7 @@ fn act(op: &Op) -> Act<'_> {
         | TreeOp::Upper { .. }
         | TreeOp::UpperInRoot { .. }
         | TreeOp::UpperDirectories { .. }
+        | TreeOp::CopyUp { .. }
         | TreeOp::PrivateMounts
         | TreeOp::Root { .. }
         | TreeOp::Pivot

@@ -271,7 +271,7 @@ fn has_newer(
         if length == 0 {
             return Ok(false);
         }
-        for (inner, _) in super::walk::records(&buffer[..length]) {
+        for (inner, _) in sys::records(&buffer[..length]) {
             let name = CString::new(inner).map_err(|_| Errno(libc::EINVAL))?;
             let looked = sys::look(open.as_raw_fd(), &name)?;
             let is_directory = looked.mode & libc::S_IFMT == libc::S_IFDIR;
@@ -300,7 +300,7 @@ fn prune(directory: RawFd, path: &[u8], left: &[&[u8]], depth: usize) -> sys::Re
         if length == 0 {
             break;
         }
-        let found = super::walk::records(&buffer[..length]);
+        let found = sys::records(&buffer[..length]);
         names.extend(found.filter_map(|(name, _)| CString::new(name).ok()));
     }
     for name in names {
@@ -550,7 +550,7 @@ impl<'p> Work<'p> {
             // Where the parent is a user's, that user can put another directory there.
             let mut buffer = vec![0; 4096];
             let length = sys::read_directory(open.as_raw_fd(), &mut buffer)?;
-            if super::walk::records(&buffer[..length]).next().is_some() {
+            if sys::records(&buffer[..length]).next().is_some() {
                 return Err(Errno(libc::ESTALE));
             }
             sys::fchown(open.as_raw_fd(), user, group)?;

@@ -140,6 +140,8 @@ pub(super) struct Walk<'s> {
     /// an upper has the ids that are inside, and there the first stands for the second, and the
     /// second for the first.
     stands_for: Option<[(u32, u32); 2]>,
+    /// Whether root reads, and so root's sandbox wrote.
+    is_root: bool,
     /// For the records of a directory, attributes and pieces of files.
     buffer: Vec<u8>,
     other: Vec<u8>,
@@ -178,6 +180,7 @@ pub(super) fn walk(
         window: (most.open / (layers.len() + 1)).max(2),
         contents,
         stands_for: None,
+        is_root: false,
         buffer: vec![0; PIECE],
         other: vec![0; PIECE],
         sink,
@@ -188,6 +191,7 @@ pub(super) fn walk(
 
 impl Walk<'_> {
     fn all(&mut self, upper: RawFd, layers: &[RawFd], is_root: bool) -> Result {
+        self.is_root = is_root;
         let top = |fd: RawFd| {
             let looked = sys::look(fd, c"")?;
             let dir = Dir { fd, inode: looked.inode, mount: looked.mount, from: 0 };
@@ -348,7 +352,7 @@ impl Walk<'_> {
             if length == 0 {
                 return Ok(());
             }
-            for (name, kind) in records(self.buffer.get(..length).unwrap_or_default()) {
+            for (name, kind) in sys::records(self.buffer.get(..length).unwrap_or_default()) {
                 let (at, length) = (names.bytes.len() as u32, name.len() as u16);
                 names.bytes.extend_from_slice(name);
                 names.entries.push(Entry { at, length, kind, is_below_alone });
@@ -416,7 +420,9 @@ impl Walk<'_> {
         let after = self.state(dir, name, &seen.looked)?;
         let kind = after.kind;
         if kind == Kind::Directory && before.as_ref().is_some_and(|before| before.kind == kind) {
-            if before.as_ref().is_some_and(|before| !after.has_rights_of(before)) {
+            let has_rights =
+                |before: &State| after.has_rights_of(before) || self.is_copied_up(before, &after);
+            if before.as_ref().is_some_and(|before| !has_rights(before)) {
                 self.give(What::Rights, before, Some(after), false)?;
             }
             let is_opaque = seen.is_opaque || self.frames.last().is_some_and(|f| f.is_opaque);
@@ -446,6 +452,12 @@ impl Walk<'_> {
             self.contents_after(&seen)?;
         }
         Ok(false)
+    }
+
+    /// Whether a directory is as `copy-up` of an entry makes it: an ordinary user's, with the mode of
+    /// the layer's. By itself such a sandbox makes no directory of another's its own.
+    fn is_copied_up(&self, before: &State, after: &State) -> bool {
+        !self.is_root && after.mode & 0o1777 == before.mode & 0o1777 && after.owner != before.owner
     }
 
     fn go_into(&mut self, seen: &Seen, lowers: Vec<Dir>, is_opaque: bool) -> Result {
@@ -697,21 +709,6 @@ impl Walk<'_> {
     }
 }
 
-/// The names in records of a directory (struct linux_dirent64: inode, offset, length, kind, name),
-/// each with its kind.
-pub(super) fn records(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], u8)> {
-    let next = move || {
-        let length = usize::from(u16::from_ne_bytes([*rest.get(16)?, *rest.get(17)?]));
-        let (record, more) =
-            rest.split_at_checked(length).filter(|(record, _)| record.len() > 19)?;
-        rest = more;
-        let name = record.get(19..)?.split(|byte| *byte == 0).next().unwrap_or_default();
-        Some((name, record[18]))
-    };
-    std::iter::from_fn(next)
-        .filter(|(name, _)| ![&b""[..], b".", b".."].contains(name) && name.len() < 256)
-}
-
 /// What names take.
 fn cost(names: &Names) -> usize {
     names.bytes.len() + names.entries.len() * size_of::<Entry>()
@@ -863,7 +860,7 @@ mod tests {
             record
         };
         let read = |bytes: &[u8]| -> Vec<Vec<u8>> {
-            records(bytes).map(|(name, _)| name.to_vec()).collect()
+            sys::records(bytes).map(|(name, _)| name.to_vec()).collect()
         };
         let two = [record(b".", 24), record(b"a\n", 24), record(b"bc", 24)].concat();
         assert_eq!(read(&two), [b"a\n".to_vec(), b"bc".to_vec()]);

@@ -233,6 +233,11 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
         },
         TreeOp::OpenMade { .. } | TreeOp::Lay { .. } | TreeOp::Upper { .. } => None,
         TreeOp::UpperInRoot { .. } => None,
+        TreeOp::CopyUp { .. } => match errno {
+            libc::E2BIG => Some("it has more than 65536 directories: name those that are needed".into()),
+            libc::ENOSPC => Some("there are more directories than inodes: give the upper more, inodes = 131072".into()),
+            _ => None,
+        },
         TreeOp::OwnLayer { .. } | TreeOp::InLayer { .. } | TreeOp::UpperDirectories { .. } => None,
         TreeOp::Merge { upper, .. } => match errno {
             libc::ENODEV => Some("load overlayfs as root: modprobe overlay".into()),

@@ -206,6 +206,16 @@ pub const ROWS: &[Row] = &[
         .against("mounts.\"/made\" = { layers = [], upper = \"discard\" }"),
     ),
     mount(
+        "mounts.layers.copy-up",
+        act(
+            "mounts.\"/made\" = { layers = [\"{P}/excepted\"], upper = \"discard\", copy-up = [\"/made/kept\"] }",
+            "touch /made/kept/new && echo written",
+            "written",
+            "status 1",
+        )
+        .against("mounts.\"/made\" = { layers = [\"{P}/excepted\"], upper = \"discard\" }"),
+    ),
+    mount(
         "mounts.layers.exec",
         act(
             "mounts.\"/made\" = { layers = [\"{P}/bin\"], exec = false }",

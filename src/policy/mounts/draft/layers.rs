@@ -94,6 +94,9 @@ impl World<'_> {
             return;
         };
         let upper = self.upper(path, layers, top, at);
+        if let Some(upper) = &upper {
+            self.copy_up(path, layers, (mask, &slots, lowest), upper, at);
+        }
         let attrs = layers.attrs();
         if upper.is_some() && layers.words.exec {
             self.out.executable.push((Name::new(path), at));

@@ -274,6 +274,44 @@ impl World<'_> {
         Some(place)
     }
 
+    /// The steps that make directories of other users changeable, as far as they lie in the tree at
+    /// `path`.
+    pub(super) fn copy_up(
+        &mut self,
+        path: &str,
+        layers: &Layers,
+        (mask, lower, lowest): (Option<Slot>, &[Slot], Option<Slot>),
+        upper: &UpperPlace,
+        at: Span,
+    ) {
+        let whole = self.tree.get(path).and_then(|node| node.whole.clone());
+        let top = whole.as_deref().unwrap_or(path);
+        for directory in &layers.copy_up {
+            let directory: &str = directory;
+            if below(directory, top).is_none() {
+                let message = format!("cannot copy up {directory}: it is not in the tree at {top}");
+                let help = "copy-up takes paths inside, at or below the entry's own";
+                self.draft.problem(Problem::new("mounts::layers", at, message).help(help));
+                continue;
+            }
+            // All of a part, or what lies in it.
+            let tail = match (below(path, directory), below(directory, path)) {
+                (Some(_), _) => "",
+                (None, Some(tail)) => tail,
+                (None, None) => continue,
+            };
+            let op = TreeOp::CopyUp {
+                path: Name::new(&join(path, tail)),
+                tail: Name::new(tail),
+                mask,
+                layers: lower.to_vec(),
+                lowest,
+                upper: upper.clone(),
+            };
+            self.step(op, at);
+        }
+    }
+
     fn first_upper(&mut self, path: &str, layers: &Layers, upper: &Upper, at: Span) -> UpperPlace {
         match upper {
             Upper::Discard if self.host.kernel < MEMORY => {

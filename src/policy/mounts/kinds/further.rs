@@ -311,9 +311,19 @@ bounded! {
 /// Keys of the language that are not built yet.
 pub(crate) const LATER: &[&str] = &["image", "cgroup"];
 
+/// The key of a field.
+macro_rules! key_of {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $key:literal) => {
+        $key
+    };
+}
+
 /// The further keys: their fields, their parser and their shapes.
 macro_rules! further {
-    ($( $(#[doc = $doc:literal])+ $field:ident: $type:ty, )+) => {
+    ($( $(#[doc = $doc:literal])+ $field:ident $(as $key:literal)?: $type:ty, )+) => {
         /// What the further keys of an entry say.
         #[derive(Debug, Clone, Default)]
         pub struct Further {
@@ -324,7 +334,7 @@ macro_rules! further {
 
         impl Further {
             /// The names of the further keys.
-            pub(crate) const NAMES: &[&str] = &[$( stringify!($field) ),+];
+            pub(crate) const NAMES: &[&str] = &[$( key_of!($field $($key)?) ),+];
 
             /// Reads the value of a key, or says why there is none of that name; `kinds` are the
             /// other keys that an entry may have.
@@ -334,8 +344,8 @@ macro_rules! further {
                 node: &Node<'_>,
                 kinds: impl Iterator<Item = &'static str>,
             ) -> Result<Result<(), Wrongs>, Why> {
-                $( if key == stringify!($field) {
-                    self.seen.push(At::new(stringify!($field), at));
+                $( if key == key_of!($field $($key)?) {
+                    self.seen.push(At::new(key_of!($field $($key)?), at));
                     return Ok(Read::read(node).map(|value| self.$field = Some(value)));
                 } )+
                 if LATER.contains(&key) {
@@ -354,7 +364,7 @@ macro_rules! further {
             /// The keys that are set, as a table has them.
             pub(crate) fn spell(&self) -> Toml {
                 let said = [$( self.$field.as_ref().map(|value| {
-                    (stringify!($field).to_owned(), value.spell())
+                    (key_of!($field $($key)?).to_owned(), value.spell())
                 }) ),+];
                 Toml::Table(said.into_iter().flatten().collect())
             }
@@ -362,10 +372,10 @@ macro_rules! further {
             /// Adds each key; `goes_with` says which kinds take it.
             pub(crate) fn add_to(table: &mut Table, goes_with: fn(&str) -> Need) {
                 $( table.add(
-                    stringify!($field),
+                    key_of!($field $($key)?),
                     concat!($($doc, "\n"),+),
                     <$type as Shaped>::shape,
-                    goes_with(stringify!($field)),
+                    goes_with(key_of!($field $($key)?)),
                 ); )+
             }
         }
@@ -395,6 +405,10 @@ further! {
     /// Where goes what the target writes on top of layers; without it they are read-only. A path is a
     /// directory that keeps it: it is made at its first use, and one sandbox at a time has it.
     upper: Upper,
+    /// Directories in the tree, with all below them, that the target may change though another user
+    /// owns them: each is made in the upper beforehand, and names in it can be made, replaced and
+    /// removed. 65536 of them at most.
+    copy_up as "copy-up": Vec<AbsolutePath>,
     /// How much of that there can be in memory; default: 64M.
     size: Size,
     /// How many files and directories a tmpfs, or an upper in memory, has room for; default: 65536.

@@ -26,7 +26,7 @@ pub(super) const FORMS: &[Form] = &[form! {
     /// stay as they are; without `upper` the target cannot write there.
     "layers": Vec<Layer> = Fill { keys: &[("path", PLACE)], other: Some(&ONE_LINE), ..PLACE }
         => |layers| Mount::Layers(Layers::of(Some(layers))),
-        ["upper", "size", "inodes", "exec", "owner"]
+        ["upper", "copy-up", "size", "inodes", "exec", "owner"]
 }];
 
 /// The most that a mount of overlayfs takes (`OVL_MAX_STACK` of the kernel).
@@ -43,6 +43,8 @@ pub struct Layers {
     pub layers: Option<Vec<Layer>>,
     /// Where goes what the target writes; none: it cannot write.
     pub upper: Option<Upper>,
+    /// Directories inside that are made in the upper beforehand, with all below them.
+    pub copy_up: Vec<AbsolutePath>,
     /// How much of that there can be in memory; default: 64M.
     pub size: Option<Size>,
     /// How many files and directories; default: 65536.
@@ -58,7 +60,7 @@ impl Layers {
         // A socket of the host's refuses every connection through overlayfs.
         let words =
             Bind { recursive: false, sockets: Sockets::Allow, ..Bind::new(None, Access::ReadOnly) };
-        Layers { layers, upper: None, size: None, inodes: None, words, lost: None }
+        Layers { layers, upper: None, copy_up: vec![], size: None, inodes: None, words, lost: None }
     }
 
     /// The host's paths, the lowest first, for an entry at this path.
@@ -228,6 +230,7 @@ impl Read for Layer {
 impl Kind for Layers {
     fn take(&mut self, further: &Further) -> Result<(), Why> {
         self.upper = further.upper.clone().or(self.upper.take());
+        self.copy_up = further.copy_up.clone().unwrap_or_else(|| std::mem::take(&mut self.copy_up));
         self.size = further.size.or(self.size);
         self.inodes = further.inodes.map(|inodes| inodes.0).or(self.inodes);
         self.words.exec = further.exec.unwrap_or(self.words.exec);
@@ -242,6 +245,10 @@ impl Kind for Layers {
                 Err(Why::new("without layers and without an upper there is nothing")
                     .help("let the target write there: upper = \"discard\""))
             }
+            None if !self.copy_up.is_empty() => Err(Why::new(
+                "nothing is written without an upper, so `copy-up` makes nothing changeable",
+            )
+            .help("let the target write there: upper = \"discard\"")),
             None if self.size.is_some() || self.inodes.is_some() => Err(Why::new(
                 "nothing is written without an upper, so `size` and `inodes` limit nothing",
             )
@@ -269,10 +276,11 @@ impl Kind for Layers {
         if *self == (Layers { upper: Some(Upper::Discard), ..Layers::of(None) }) {
             return Toml::word("overlay");
         }
-        let Layers { layers, upper, size, inodes, words, lost: _ } = self;
+        let Layers { layers, upper, copy_up, size, inodes, words, lost: _ } = self;
         said([
             ("layers", layers.as_ref().map(Read::spell)),
             ("upper", upper.as_ref().map(Read::spell)),
+            ("copy-up", (!copy_up.is_empty()).then(|| copy_up.spell())),
             ("size", size.map(|size| size.spell())),
             ("inodes", inodes.map(|inodes| inodes.spell())),
             ("exec", (!words.exec).then(|| words.exec.spell())),

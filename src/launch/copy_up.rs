@@ -1,0 +1,85 @@
+//! Directories of other users, made in an upper before it is merged: overlayfs takes such a one for
+//! the merged directory, and what lies right in it can be changed. Part of what runs between clone
+//! and exec: raw system calls and nothing else (see [`super::child`]).
+
+use crate::sys::{self, Errno, Result};
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+/// How many directories are made for one entry.
+const MOST: u32 = 1 << 16;
+/// How deep they lie. What is deeper stays as it is.
+const DEEPEST: u32 = 64;
+
+const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+
+/// The longest name of a file, with the NUL.
+const LONGEST: usize = 256;
+
+/// A name with a NUL at its end, on the stack.
+fn ended<'b>(name: &[u8], buffer: &'b mut [u8; LONGEST]) -> Result<&'b CStr> {
+    let room = buffer.get_mut(..name.len()).ok_or(Errno(libc::ENAMETOOLONG))?;
+    room.copy_from_slice(name);
+    *buffer.get_mut(name.len()).ok_or(Errno(libc::ENAMETOOLONG))? = 0;
+    CStr::from_bytes_until_nul(buffer).map_err(|_| Errno(libc::EINVAL))
+}
+
+/// Makes the way to `tail` and all directories below it. What is not there, or is no directory, or
+/// closed to the caller, is passed over.
+pub(super) fn copy_up(lower: RawFd, upper: RawFd, tail: &CStr) -> Result {
+    let (mut below, mut above) = (sys::openat(lower, c".", DIRECTORY, 0)?, upper);
+    for name in tail.to_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+        match step(below, above, ended(name, &mut [0; LONGEST])?)? {
+            Some(next) => (below, above) = next,
+            None => return Ok(()),
+        }
+    }
+    let mut left = MOST;
+    all(below, above, DEEPEST, &mut left)
+}
+
+/// Makes one directory; none: it is passed over.
+fn step(below: RawFd, above: RawFd, name: &CStr) -> Result<Option<(RawFd, RawFd)>> {
+    let found = match sys::openat(below, name, DIRECTORY, 0) {
+        Ok(found) => found,
+        Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::EACCES)) => return Ok(None),
+        Err(errno) => return Err(errno),
+    };
+    match sys::mkdirat(above, name, sys::describe(found)?.mode & 0o1777) {
+        // A run before has made it, or the target.
+        Ok(()) | Err(Errno(libc::EEXIST)) => {}
+        Err(errno) => return Err(errno),
+    }
+    match sys::openat(above, name, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0) {
+        Ok(made) => Ok(Some((found, made))),
+        // The target has put something else there.
+        Err(Errno(libc::ENOTDIR | libc::ELOOP | libc::ENOENT)) => {
+            sys::close(found)?;
+            Ok(None)
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Makes all directories below.
+fn all(below: RawFd, above: RawFd, depth: u32, left: &mut u32) -> Result {
+    let mut buffer = [0; 2048];
+    loop {
+        let length = sys::read_directory(below, &mut buffer)?;
+        if length == 0 || depth == 0 {
+            break;
+        }
+        for (name, kind) in sys::records(&buffer[..length]) {
+            if ![libc::DT_DIR, libc::DT_UNKNOWN].contains(&kind) {
+                continue;
+            }
+            let Some((inner, made)) = step(below, above, ended(name, &mut [0; LONGEST])?)? else {
+                continue;
+            };
+            *left = left.checked_sub(1).ok_or(Errno(libc::E2BIG))?;
+            all(inner, made, depth - 1, left)?;
+        }
+    }
+    sys::close(below)?;
+    sys::close(above)
+}
