@@ -23,7 +23,7 @@ pub(crate) const FORMAT: u32 = 1;
 /// More than any record has: 500 layers of the longest paths (PATH_MAX), each byte escaped.
 pub const LARGEST: u64 = 16 << 20;
 
-/// What is known of a kept upper. Paths are texts as [`crate::text::bytes`] has them.
+/// What is known of a kept upper. Paths are texts as `text::bytes` has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upper {

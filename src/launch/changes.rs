@@ -25,6 +25,7 @@ mod reader;
 mod walk;
 mod wire;
 
+#[cfg(not(face_alone))]
 pub use attributes::{Attributes, attributes};
 pub(crate) use discard::discard;
 pub(crate) use journal::Trouble;
