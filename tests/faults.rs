@@ -278,7 +278,10 @@ impl Sweep {
                 None => line
                     .split(|c: char| !c.is_ascii_digit())
                     .filter(|digits| digits.parse().is_ok_and(|id: u64| id >= 0x8_0000))
-                    .fold(line.to_owned(), |line, id| line.replace(id, "ID")),
+                    .fold(line.to_owned(), |line, id| line.replace(id, "ID"))
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" "),
             };
             lines.push(line);
         }
