@@ -274,14 +274,16 @@ impl Sweep {
             let line = match line.strip_prefix("ns ") {
                 Some(space) if spaces.iter().any(|own| own == space) => "ns of the host".to_owned(),
                 Some(space) => format!("ns new {}", space.split(':').next().unwrap_or_default()),
-                // The range of host ids that root's sandbox has is drawn for each run.
-                None => line
+                // The range of host ids that root's sandbox has is drawn for each run; the kernel pads
+                // the numbers of a map.
+                None if ["uid_map", "gid_map", "uid="].iter().any(|ids| line.contains(ids)) => line
                     .split(|c: char| !c.is_ascii_digit())
                     .filter(|digits| digits.parse().is_ok_and(|id: u64| id >= 0x8_0000))
                     .fold(line.to_owned(), |line, id| line.replace(id, "ID"))
                     .split_whitespace()
                     .collect::<Vec<_>>()
                     .join(" "),
+                None => line.to_owned(),
             };
             lines.push(line);
         }
