@@ -267,11 +267,14 @@ fn run<'t>(
     }
     let ended = start(plan, &mut prepared, groups, held, helpers);
     if let Some(ours) = ours {
-        // Where nothing started, nothing was handed over.
         prepared.hands.take().iter().for_each(Hands::close);
-        let (slots, uppers) = (&prepared.slots, &prepared.uppers);
-        (left.tops.all, left.tops.failed) = tops::collect(plan, (slots, uppers), ours);
-        left.tops.uppers = std::mem::take(&mut prepared.uppers);
+        // Where nothing ran, nothing was written, and all is removed at once.
+        if ended.is_ok() {
+            let (slots, uppers) = (&prepared.slots, &prepared.uppers);
+            (left.tops.all, left.tops.failed) = tops::collect(plan, (slots, uppers), ours);
+            left.tops.uppers = std::mem::take(&mut prepared.uppers);
+        }
+        sys::regardless(sys::close(ours));
     }
     left.things.extend(prepared.uppers.finish());
     ended

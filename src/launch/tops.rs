@@ -77,7 +77,6 @@ pub(super) fn collect(
             Ok(None) | Err(_) => break,
         };
     }
-    sys::regardless(sys::close(ours));
     let (mut tops, mut failed) = (vec![], vec![]);
     for step in &plan.steps {
         let merged = step.tree().and_then(|op| op.facets().merged);
