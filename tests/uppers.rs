@@ -252,6 +252,47 @@ fn a_directory_of_one_run_is_removed_at_its_end() {
     }
 }
 
+/// A user may give a directory the name of one that a dead launcher left. Root removes nothing in it
+/// that this user could not.
+#[test]
+fn a_directory_of_another_user_is_not_swept() {
+    let Some(id) = As::User.id() else {
+        return skip("only root makes directories of another user");
+    };
+    let trees = Trees::new(As::Root);
+    let places = trees.state.parent().unwrap();
+    fs::set_permissions(places, PermissionsExt::from_mode(0o1777)).unwrap();
+    for (name, owner, mode) in [("1-1-0", id, 0o700), ("1-1-1", 0, 0o755), ("1-1-2", 0, 0o700)] {
+        let planted = places.join(format!("stockade-upper-{name}"));
+        fs::create_dir_all(planted.join("roots")).unwrap();
+        fs::write(planted.join("roots/file"), "root's").unwrap();
+        fs::set_permissions(&planted, PermissionsExt::from_mode(mode)).unwrap();
+        chown(&planted, Some(owner), Some(owner)).unwrap();
+    }
+    trees.sh(&trees.discarded(), "true");
+    // The last one is as a launcher leaves it.
+    assert_eq!(trees.names(), ["stockade-upper-1-1-0", "stockade-upper-1-1-1"]);
+    assert_eq!(
+        fs::read_to_string(places.join("stockade-upper-1-1-0/roots/file")).unwrap(),
+        "root's"
+    );
+}
+
+/// Where nothing ran, nothing of it is left, asked for changes or not.
+#[test]
+fn a_start_that_fails_leaves_no_directory() {
+    for who in As::all() {
+        let trees = Trees::new(*who);
+        for flags in [&["run"][..], &["run", "--changes"]] {
+            let path = trees.place.file("fails.toml", &trees.discarded());
+            let output =
+                trees.place.stockade(*who).args(flags).arg(path).arg("/m/file").output().unwrap();
+            assert_eq!(output.status.code(), Some(126), "{who:?}: {}", said(&output));
+            assert!(trees.names().is_empty(), "{who:?} {flags:?}: {:?}", trees.names());
+        }
+    }
+}
+
 /// The launcher has no rights over a subordinate id: such files are removed in the user namespace that
 /// has it. The lines of /etc/subuid are those of a mount namespace of the test's own.
 #[test]

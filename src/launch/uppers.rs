@@ -206,9 +206,7 @@ fn make(wanted: &Wanted<'_>, count: usize) -> Result<Held> {
 /// Locks a directory that is the caller's alone, and writes what it is used for.
 fn held(wanted: &Wanted<'_>, path: Name, above: File, name: &str) -> Result<Held> {
     let directory = open_in(&above, name.as_ref(), OFlag::O_DIRECTORY)?;
-    let found = directory.metadata()?;
-    let (user, _) = sys::ids_at_start();
-    if found.uid() != user || found.mode() & 0o077 != 0 {
+    if !is_ours(&directory)? {
         return refused(libc::ESTALE);
     }
     let file = match open_in(&directory, RECORD.as_ref(), OFlag::O_RDWR) {
@@ -244,6 +242,12 @@ fn held(wanted: &Wanted<'_>, path: Name, above: File, name: &str) -> Result<Held
     Ok(Held { slot, path, directory, above, name, file, record, kept })
 }
 
+/// Whether a directory is the caller's, and closed to others.
+fn is_ours(directory: &File) -> Result<bool> {
+    let found = directory.metadata()?;
+    Ok(found.uid() == sys::ids_at_start().0 && found.mode() & 0o077 == 0)
+}
+
 /// What a file says.
 fn read(file: &File) -> Result<Option<Upper>> {
     let length = file.metadata()?.len();
@@ -275,9 +279,13 @@ fn left_in(above: &File) -> Vec<OsString> {
     names(above.as_fd()).unwrap_or_default().into_iter().filter(is_left).collect()
 }
 
-/// Removes a directory that nobody holds.
+/// Removes a directory that nobody holds. One of another user's only has such a name: root would
+/// remove in it what that user could not.
 fn remove_dead(above: &File, name: &OsStr) -> Result<()> {
     let directory = open_in(above, name, OFlag::O_DIRECTORY)?;
+    if !is_ours(&directory)? {
+        return refused(libc::EPERM);
+    }
     match open_in(&directory, RECORD.as_ref(), OFlag::O_RDWR) {
         Ok(file) => {
             file.try_lock().map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN))?;
