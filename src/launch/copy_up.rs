@@ -45,7 +45,12 @@ fn step(below: RawFd, above: RawFd, name: &CStr) -> Result<Option<(RawFd, RawFd)
         Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::EACCES)) => return Ok(None),
         Err(errno) => return Err(errno),
     };
-    match sys::mkdirat(above, name, sys::describe(found)?.mode & 0o1777) {
+    let look = sys::describe(found)?;
+    if !is_open(&look) {
+        sys::close(found)?;
+        return Ok(None);
+    }
+    match sys::mkdirat(above, name, look.mode & 0o1777) {
         // A run before has made it, or the target.
         Ok(()) | Err(Errno(libc::EEXIST)) => {}
         Err(errno) => return Err(errno),
@@ -59,6 +64,14 @@ fn step(below: RawFd, above: RawFd, name: &CStr) -> Result<Option<(RawFd, RawFd)
         }
         Err(errno) => Err(errno),
     }
+}
+
+/// Whether everybody may look into a directory, or this process owns it. It has every capability over
+/// the ids of its namespace here, and the target is to own what it makes: one that is closed to the
+/// target must stay so.
+fn is_open(look: &sys::Described) -> bool {
+    const TO_LOOK: u32 = 0o005;
+    look.mode & TO_LOOK == TO_LOOK || sys::ids().is_ok_and(|[_, user, ..]| look.owner == user)
 }
 
 /// Makes all directories below.
