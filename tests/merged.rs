@@ -622,6 +622,19 @@ fn directories_of_others_can_be_changed_where_they_are_made_in_the_upper() {
         "made\nmade\nmade\nkept\nnew\n755"
     );
     assert!(state(&top) == before);
+    // `why` says the same.
+    for more in ["", ", copy-up = [\"/m/etc/app\"]"] {
+        let path = place.file("asked.toml", &profile(more));
+        for name in ["etc/new", "etc/app/new", "etc/app/deep/new", "usr/new", "etc/app/deep/conf"] {
+            let question = format!("write:/m/{name}");
+            let output =
+                place.stockade(As::User).arg("why").arg(&path).arg(&question).output().unwrap();
+            let says = text(&output.stdout).starts_with("allowed");
+            let line = format!(": >> /m/{name}");
+            let does = place.run(As::User, &profile(more), &["/bin/sh", "-c", &line]);
+            assert_eq!(says, does.status.success(), "{more} {name}: {}", said(&output));
+        }
+    }
     // What is made beforehand is no change.
     let path = place.file("copied.toml", &profile(", copy-up = [\"/m\"]"));
     let output = place
@@ -639,4 +652,30 @@ fn directories_of_others_can_be_changed_where_they_are_made_in_the_upper() {
     };
     refused(", copy-up = [\"/other\"]", "it is not in the tree");
     refused(", copy-up = [\"/m/etc\"], inodes = 7", "inodes");
+}
+
+/// A directory that is closed to the target stays so, though the process that makes them may look into
+/// it: started by root it has power over all ids of the layer.
+#[test]
+fn a_closed_directory_is_not_opened_by_copy_up() {
+    if !has_upper() || !crate::support::is_root() {
+        return skip("only root's sandbox has ids over the files of others");
+    }
+    let place = Place::new();
+    let top = place.folder("tree", As::Root);
+    for (name, mode) in [("closed", 0o700), ("open", 0o755)] {
+        place.file(&format!("tree/etc/{name}/file"), "secret\n");
+        let directory = top.join("etc").join(name);
+        std::fs::set_permissions(directory, PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let profile = |more: &str| {
+        let tree = top.display();
+        system(&format!("\"/m\" = {{ layers = [\"{tree}\"], upper = \"discard\"{more} }}"))
+    };
+    let line = "cd /m/etc; for d in open closed; do cat $d/file || echo kept; touch $d/new && echo made || \
+                echo kept; done 2>/dev/null";
+    let run = |more: &str| place.sh(As::Root, &profile(more), line);
+    assert_eq!(run(""), "secret\nkept\nkept\nkept");
+    assert_eq!(run(", copy-up = [\"/m\"]"), "secret\nmade\nkept\nkept");
+    assert_eq!(run(", copy-up = [\"/m/etc/closed\"]"), "secret\nkept\nkept\nkept");
 }

@@ -127,9 +127,9 @@ pub(super) fn copy_up(
     made.and(sys::unmount(MERGED))
 }
 
-/// Mounts overlayfs over the layers, the topmost first between those of ours, and gives its mount. The attributes of a file
-/// that it needs are `user.overlay.*`: a user's mount knows no others, and of root's own a layer
-/// could bring some that lead elsewhere (`trusted.overlay.redirect`).
+/// Mounts overlayfs over the layers, the topmost first between those of ours, and gives its mount.
+/// The attributes of a file that it needs are `user.overlay.*`: a user's mount knows no others, and of
+/// root's own a layer could bring some that lead elsewhere (`trusted.overlay.redirect`).
 pub(super) fn merge(
     prepared: &Prepared,
     (mask, layers, lowest): (Option<Slot>, &[Slot], Option<Slot>),

@@ -342,6 +342,8 @@ pub(crate) struct Facets<'a> {
     pub opens_made: Option<(Slot, Slot, Attrs)>,
     /// What it merges.
     pub merged: Option<Merged<'a>>,
+    /// The directory inside that is made in an upper, with all below it.
+    pub copied: Option<&'a Name>,
     /// Where it puts the memory that takes what is written on top of layers.
     pub memory: Option<Slot>,
     /// Where it puts the mount of a directory that does, and where that is.
@@ -380,6 +382,15 @@ pub(crate) struct MadeOnHost<'a> {
     pub mode: u32,
 }
 
+/// Properties of an operation that are changed before a launch.
+#[derive(Default)]
+struct PartsMut<'a> {
+    /// The text that the launcher reads for it.
+    content: Option<&'a mut Content>,
+    /// A directory that takes what the target writes, and whether it stays.
+    kept: Option<(&'a mut Name, &'a mut bool)>,
+}
+
 /// The operations that have none of these.
 macro_rules! plain {
     () => {
@@ -392,7 +403,6 @@ macro_rules! plain {
             | TreeOp::OwnLayer { .. }
             | TreeOp::InLayer { .. }
             | TreeOp::UpperDirectories { .. }
-            | TreeOp::CopyUp { .. }
             | TreeOp::Pin { .. }
             | TreeOp::HoldLink { .. }
             | TreeOp::ReadOnly { .. }
@@ -462,6 +472,7 @@ impl TreeOp {
             TreeOp::OpenUpper { slot, held, .. } => {
                 Facets { opens_held: Some((*slot, *held)), ..none }
             }
+            TreeOp::CopyUp { path, .. } => Facets { copied: Some(path), ..none },
             TreeOp::HoldUpper { .. } | plain!() => none,
         }
     }
@@ -476,10 +487,15 @@ impl TreeOp {
         self.facets().content
     }
 
-    /// The same text, to be changed.
-    pub fn content_mut(&mut self) -> Option<&mut Content> {
+    /// The parts of each operation that are changed before a launch; one list of all operations.
+    fn parts_mut(&mut self) -> PartsMut<'_> {
         match self {
-            TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => Some(content),
+            TreeOp::File { content, .. } | TreeOp::CoverFile { content, .. } => {
+                PartsMut { content: Some(content), ..PartsMut::default() }
+            }
+            TreeOp::HoldUpper { directory, kept, .. } => {
+                PartsMut { kept: Some((directory, kept)), ..PartsMut::default() }
+            }
             TreeOp::LandlockRule { .. }
             | TreeOp::Attach { .. }
             | TreeOp::Merge { .. }
@@ -492,34 +508,21 @@ impl TreeOp {
             | TreeOp::OpenUpper { .. }
             | TreeOp::HoldState { .. }
             | TreeOp::OpenState { .. }
-            | TreeOp::HoldUpper { .. }
-            | plain!() => None,
+            | TreeOp::CopyUp { .. }
+            | plain!() => PartsMut::default(),
         }
+    }
+
+    /// The same text, to be changed.
+    pub fn content_mut(&mut self) -> Option<&mut Content> {
+        self.parts_mut().content
     }
 
     /// Takes a directory beside a kept upper in its place, for this run alone.
     pub(crate) fn keep_nothing(&mut self) {
-        match self {
-            TreeOp::HoldUpper { directory, kept, .. } => {
-                if std::mem::take(kept) {
-                    *directory = Name::new(parent(directory.text()));
-                }
-            }
-            TreeOp::File { .. }
-            | TreeOp::CoverFile { .. }
-            | TreeOp::LandlockRule { .. }
-            | TreeOp::Attach { .. }
-            | TreeOp::Merge { .. }
-            | TreeOp::Mount { .. }
-            | TreeOp::OpenTree { .. }
-            | TreeOp::HostDirectory { .. }
-            | TreeOp::OpenMade { .. }
-            | TreeOp::Upper { .. }
-            | TreeOp::UpperInRoot { .. }
-            | TreeOp::OpenUpper { .. }
-            | TreeOp::HoldState { .. }
-            | TreeOp::OpenState { .. }
-            | plain!() => {}
+        if let Some((directory, kept @ true)) = self.parts_mut().kept {
+            *directory = Name::new(parent(directory.text()));
+            *kept = false;
         }
     }
 

@@ -258,7 +258,9 @@ impl<'a> Walker<'a> {
             attrs = Attrs(attrs.0 & !Attrs::READ_ONLY.0);
             // Of what is there a copy is made for a change, and none with an owner that the user
             // namespace lacks (EOVERFLOW).
+            let is_made = kind == FileKind::Directory && self.is_copied_up(position.path, mode);
             owner = match self.copied(owner) {
+                _ if is_made => thing.owner,
                 // A directory of the sandbox's own is like it, or the target's.
                 (None, _) | (_, None) if place == source.path || self.has_hidden(position.path) => {
                     thing.owner
@@ -294,6 +296,15 @@ impl<'a> Walker<'a> {
         within.any(|(_, entry)| entry.ground == Ground::Own(Own::Whiteout))
     }
 
+    /// Whether a directory of this mode is made in the upper before the start.
+    fn is_copied_up(&self, path: &str, mode: u32) -> bool {
+        const OPEN: u32 = 0o005;
+        let steps = self.world.plan.steps.iter();
+        let mut copied = steps.filter_map(|step| Some(step.tree()?.facets().copied?.text()));
+        mode & OPEN == OPEN
+            && copied.any(|made| below(path, made).is_some() || below(made, path).is_some())
+    }
+
     /// Whether a directory between a path of merged layers and their top has an owner that the user
     /// namespace lacks: for a change of what is in it a copy of it would be made.
     fn is_below_foreign(&self, position: Position<'_, Entry>) -> bool {
@@ -303,13 +314,18 @@ impl<'a> Walker<'a> {
         };
         let above = ancestors(parent(position.path)).take_while(|above| *above != position.over);
         let above = above.filter(|above| !self.has_hidden(above));
-        above.filter_map(|above| below(above, position.over)).any(|tail| {
-            let mut seen = stack.topmost_first().filter_map(|source| {
-                let Seen { uid, gid, .. } = (self.host_fs.see)(&join(&source.path, tail)).ok()?;
-                Some(self.copied(source.shows((uid, gid))))
-            });
-            seen.next().is_some_and(|(user, group)| user.is_none() || group.is_none())
-        })
+        above.filter_map(|above| Some((above, below(above, position.over)?))).any(
+            |(above, tail)| {
+                let mut seen = stack.topmost_first().filter_map(|source| {
+                    let Seen { uid, gid, mode, .. } =
+                        (self.host_fs.see)(&join(&source.path, tail)).ok()?;
+                    let is_made = self.is_copied_up(above, mode);
+                    let owner = self.copied(source.shows((uid, gid)));
+                    Some(if is_made { (Some(uid), Some(gid)) } else { owner })
+                });
+                seen.next().is_some_and(|(user, group)| user.is_none() || group.is_none())
+            },
+        )
     }
 
     /// What is in a file system of the kernel's.
