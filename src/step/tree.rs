@@ -614,22 +614,26 @@ impl fmt::Display for TreeOp {
             }
             TreeOp::UpperInRoot { .. } => f.write_str("take the root's memory for what is written"),
             TreeOp::HoldUpper { directory, kept: true, .. } => {
-                write!(f, "hold {directory} for what is written, which stays")
+                write!(f, "lock the upper {directory}")
             }
             TreeOp::HoldUpper { directory, kept: false, .. } => {
-                write!(f, "make a directory in {directory} for what is written")
+                write!(f, "make an upper in {directory}")
             }
-            TreeOp::OpenUpper { directory, .. } => write!(f, "open it in {directory}"),
+            TreeOp::OpenUpper { directory, .. } => write!(f, "open the upper {directory}"),
             TreeOp::UpperDirectories { upper, top, .. } => {
-                write!(f, "make directory {} in it ({top})", upper.upper)
+                write!(f, "make directory {} in the upper ({top})", upper.upper)
             }
             TreeOp::CopyUp { path, .. } => {
-                write!(f, "make the directories of {path} in it, so that they can be changed")
+                write!(
+                    f,
+                    "make the directories of {path} in the upper, so that they can be changed"
+                )
             }
             TreeOp::Merge { path, mask, layers, lowest, upper, attrs, rights, .. } => {
-                let upper = if upper.is_some() { ", with what is written on top" } else { "" };
                 let count = layers.len() + mask.iter().chain(lowest).count();
-                write!(f, "mount overlay on {path} of {count} layers{upper} ({attrs})")?;
+                let plural = if count == 1 { "" } else { "s" };
+                let upper = if upper.is_some() { " and an upper" } else { "" };
+                write!(f, "mount overlay on {path} of {count} layer{plural}{upper} ({attrs})")?;
                 show_rights(*rights, f)
             }
             TreeOp::Pin { path } => write!(f, "pin {path}"),

@@ -56,7 +56,7 @@ impl World<'_> {
             }
             Some(Upper::DiscardIn(directory)) => {
                 let refuse = |why: String, help: Option<String>| {
-                    let message = format!("cannot write into a directory in {directory}: {why}");
+                    let message = format!("cannot make an upper in {directory}: {why}");
                     Problem::new("mounts::upper", at, message).help_maybe(help)
                 };
                 let make = || Some(format!("make it first: mkdir -p {}", shell_word(directory)));
@@ -77,8 +77,9 @@ impl World<'_> {
             }
             Some(Upper::Kept(directory)) => {
                 self.check_alone(path, layers, at);
-                self.check_kept(path, layers, directory, at);
-                self.check_on_disk(directory, lower, at);
+                if self.check_kept(path, layers, directory, at) {
+                    self.check_on_disk(directory, lower, at);
+                }
             }
         }
     }
@@ -132,12 +133,26 @@ impl World<'_> {
     }
 
     /// Whether a directory is an upper of the caller's that may be used for these layers, or can
-    /// become one.
-    fn check_kept(&mut self, path: &str, layers: &Layers, directory: &str, at: Span) {
+    /// become one; the first problem is the only one.
+    fn check_kept(&mut self, path: &str, layers: &Layers, directory: &str, at: Span) -> bool {
         let refuse = |why: String| {
-            let message = format!("cannot keep in {directory} what is written: {why}");
+            let message = format!("cannot take {directory} as the upper: {why}");
             Problem::new("mounts::upper", at, message)
         };
+        for (other, node) in self.tree.iter().take_while(|(other, _)| *other != path) {
+            let Makes::Layers(layers) = node.mount.kind().makes(other) else { continue };
+            let is_same = layers
+                .upper
+                .as_ref()
+                .and_then(Upper::directory)
+                .is_some_and(|one| real(self.host, one) == real(self.host, directory));
+            if is_same {
+                let problem = refuse(format!("{other} keeps there what is written to it"));
+                let problem = problem.also(node.at, "here").help("name another directory");
+                self.draft.problem(problem);
+                return false;
+            }
+        }
         let found = self.host.uppers.get(directory);
         let problem = match self.host.at(directory) {
             Fact::Absent(libc::ENOENT) => match self.host.at(parent(directory)) {
@@ -185,26 +200,15 @@ impl World<'_> {
                 Some(Found { record: None, is_empty: true, .. }) | None => None,
             },
         };
+        let is_right = problem.is_none();
         problem.into_iter().for_each(|problem| self.draft.problem(problem));
-        for (other, node) in self.tree.iter().take_while(|(other, _)| *other != path) {
-            let Makes::Layers(layers) = node.mount.kind().makes(other) else { continue };
-            let is_same = layers
-                .upper
-                .as_ref()
-                .and_then(Upper::directory)
-                .is_some_and(|one| real(self.host, one) == real(self.host, directory));
-            if is_same {
-                let problem = refuse(format!("{other} keeps there what is written to it"));
-                let problem = problem.also(node.at, "here").help("name another directory");
-                self.draft.problem(problem);
-            }
-        }
+        is_right
     }
 
     /// What holds of both: the file system, the caller's rights, and that nothing else changes it.
     fn check_on_disk(&mut self, directory: &str, lower: &[Place], at: Span) {
         let refuse = |why: String, help: &str| {
-            let message = format!("cannot write into {directory} what is written on top: {why}");
+            let message = format!("cannot take {directory} as the upper: {why}");
             Problem::new("mounts::upper", at, message).help(help)
         };
         let mut problems = vec![];
