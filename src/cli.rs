@@ -313,7 +313,8 @@ pub(crate) struct Runs {
     /// once, too
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "end", hide_possible_values = true)]
     pub explain: Option<Explain>,
-    /// List what the target changed in trees of layers; =diff: with the differences of text
+    /// List what the target changed in trees of layers; =diff: with the differences of text;
+    /// =apply-on-success: put it into the host's trees if the status is 0
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "list", hide_possible_values = true)]
     pub changes: Option<ChangesAs>,
     /// How much is said.
@@ -331,6 +332,8 @@ pub(crate) enum ChangesAs {
     List,
     /// With the differences of files of text.
     Diff,
+    /// A line each, and they are put where they belong if the target succeeds.
+    ApplyOnSuccess,
 }
 
 /// When denials are reported.

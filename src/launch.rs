@@ -42,6 +42,7 @@ pub(crate) mod tries;
 mod uppers;
 mod why;
 
+use crate::host::upper;
 use crate::launch::registry::LockedEntry;
 use crate::plan::{Actor, Plan};
 use crate::policy::seccomp::Notifications;
@@ -61,7 +62,7 @@ pub(crate) use rehearse::{Program, rehearse};
 use std::os::fd::RawFd;
 use std::time::Duration;
 use tops::Hands;
-pub(crate) use tops::Top;
+pub(crate) use tops::{Top, is_of_the_host};
 use uppers::Uppers;
 pub(crate) use why::NO_PROGRAM;
 
@@ -246,6 +247,7 @@ fn run<'t>(
     (helpers, helper): (&mut Helpers<'t>, Option<Box<dyn Helper + 't>>),
     ask: Ask,
 ) -> Result<(Outcome, Usage), Failure> {
+    let begun = upper::now();
     find_passed(plan)?;
     if plan.closed_streams {
         fill_streams()
@@ -270,8 +272,8 @@ fn run<'t>(
         prepared.hands.take().iter().for_each(Hands::close);
         // Where nothing ran, nothing was written, and all is removed at once.
         if ended.is_ok() {
-            let (slots, uppers) = (&prepared.slots, &prepared.uppers);
-            (left.tops.all, left.tops.failed) = tops::collect(plan, (slots, uppers), ours);
+            let written = (&*prepared.slots, &prepared.uppers, begun);
+            (left.tops.all, left.tops.failed) = tops::collect(plan, written, ours);
             left.tops.uppers = std::mem::take(&mut prepared.uppers);
         }
         sys::regardless(sys::close(ours));

@@ -361,7 +361,7 @@ fn what_entries_of_mounts_cover_is_listed_apart() {
 /// is older.
 fn own_tree<'p>(place: &'p Place, who: As, before: &str, changes: &str, mounts: &str) -> Kept<'p> {
     let kept = Kept::new(place, who, before, "true");
-    kept.begin("$(( $(date +%s) + 60 ))", mounts);
+    kept.begin("$(date -d '+1 minute' +%s%N)", mounts);
     kept.change(changes);
     kept
 }
@@ -467,14 +467,12 @@ fn what_a_target_must_not_decide_is_kept_back() {
     }
 }
 
-/// Uppers over trees of the host that are older than they, each with these changes. The time of a
-/// record is in seconds, so that takes more than one, once.
+/// Uppers over trees of the host that are older than they, each with these changes.
 fn older_trees<'p>(places: &'p [(Place, As)], changes: &str) -> Vec<Kept<'p>> {
     let new = |(place, who): &'p (Place, As)| Kept::new(place, *who, BEFORE, "true");
     let all: Vec<Kept<'p>> = places.iter().map(new).collect();
-    std::thread::sleep(Duration::from_millis(1100));
     for kept in &all {
-        kept.begin("$(date +%s)", "");
+        kept.begin("$(date +%s%N)", "");
         kept.change(changes);
     }
     all
@@ -603,7 +601,6 @@ fn what_sandboxes_changed_is_listed_and_applied() {
             "cd {tree} && echo new > file && : >> stays && rm sub/inner && mkdir more && \
              echo m > more/m && echo n > sub/new && chmod 700 more"
         );
-        std::thread::sleep(Duration::from_millis(1100));
         place.sh(*who, &profile, &line);
         let listed = kept.changes(&["state"]);
         assert_eq!(listed, "M  file\nA  more/\nA  more/m\nD  sub/inner\nA  sub/new\n", "{who:?}");

@@ -86,6 +86,7 @@ mod modes;
 // Names are looked up as the profile's network has it.
 mod names;
 // Layers, and the host's tree, are the root.
+mod on_success;
 mod overlay_root;
 // The help of a problem, pasted, fixes it and grants no more.
 mod pasting;

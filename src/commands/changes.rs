@@ -3,8 +3,10 @@
 mod apply;
 mod diff;
 mod list;
+mod on_success;
 
 pub(super) use list::{Row, of_run};
+pub(super) use on_success::{end_left, on_success};
 
 use super::{FAILED, Failed, place, warn};
 use crate::cli::{Changed, ChangesCommand};

@@ -125,6 +125,9 @@ pub(super) struct Changed {
     /// Why these are not all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+    /// How many of them are in the host's tree now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<usize>,
 }
 
 /// By wait4(2), with or without control groups.

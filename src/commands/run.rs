@@ -1,6 +1,6 @@
 //! `stockade run`: the whole pipeline, and the record of how it ended.
 
-use super::changes::of_run;
+use super::changes::{end_left, of_run, on_success};
 use super::record::{Changed, Record, Sink};
 use super::{Failed, Planned, denials, end, meant, request, settle, warn};
 use crate::cli::{ChangesAs, Explain, Format, Runs};
@@ -8,8 +8,8 @@ use crate::host::caller::Caller;
 use crate::inspect::view::{Notes, note_line};
 use crate::kernel::syscalls::Abi;
 use crate::launch::{
-    Ask, Consequence, Denial, Denials, Ended, Failure, Mask, Outcome, Top, Tops, find_passed,
-    launch,
+    Ask, Consequence, Denial, Denials, Ended, FAILED, Failure, Mask, Outcome, Top, Tops,
+    find_passed, is_of_the_host, launch,
 };
 use crate::plan::Plan;
 use crate::policy::seccomp::{Notifications, Verdict};
@@ -77,6 +77,17 @@ fn run_plan(
             denials::print_first(denial, &planned.plan);
         }
     };
+    if changes == Some(ChangesAs::ApplyOnSuccess) {
+        if !is_of_the_host(&planned.plan) {
+            let message = "cannot apply what the target will have changed: no entry with an upper is \
+                           the host's tree at its own path";
+            let problem = Problem::new("changes::apply", Span::NOWHERE, message);
+            let failed = Failed::of(problem.help("name one: \"${CWD}\" = \"overlay\""));
+            failed.print(Format::Text);
+            return sink.put(&Record::failed(&failed, skipped), failed.status);
+        }
+        end_left();
+    }
     let launched = passed.and_then(|()| {
         // Writes from here on may block, and signals end this process as any other.
         let _mask = Mask::look()?;
@@ -84,7 +95,14 @@ fn run_plan(
     });
     match launched {
         Ok(mut ended) => {
-            let changed = changes.map(|how| changed(&ended.tops, how));
+            let mut changed = changes.map(|how| changed(&ended.tops, how));
+            let applied = match (&mut changed, changes) {
+                (Some(changed), Some(ChangesAs::ApplyOnSuccess)) => applied(&ended, changed)
+                    .map_err(|problem| {
+                        Failed::of(*problem).print(Format::Text);
+                    }),
+                _ => Ok(()),
+            };
             ended.left.extend(std::mem::take(&mut ended.tops).finish());
             let Ended { outcome, denials, left, .. } = &ended;
             for left in left {
@@ -109,9 +127,9 @@ fn run_plan(
                 }
                 skipped.push(line);
             }
-            let status = ended.outcome.status();
             let mut record = Record::ended(&ended, planned, skipped);
             record.changes = changed;
+            let status = applied.map_or(FAILED, |()| ended.outcome.status());
             sink.put(&record, status)
         }
         Err(failure) => {
@@ -138,7 +156,7 @@ fn changed(tops: &Tops, how: ChangesAs) -> Vec<Changed> {
             warn(&format!("stockade: {}\n", problem.message));
             problem.message.clone()
         });
-        Changed { path, changes, failed }
+        Changed { path, changes, failed, applied: None }
     };
     let all: Vec<Changed> = tops.all.iter().map(of).collect();
     let is_none = |changed: &Changed| changed.changes.is_empty() && changed.failed.is_none();
@@ -150,6 +168,19 @@ fn changed(tops: &Tops, how: ChangesAs) -> Vec<Changed> {
         _ => {}
     }
     all
+}
+
+/// Puts what the target changed where it belongs, if it succeeded.
+fn applied(ended: &Ended, all: &mut [Changed]) -> Result<(), Box<Problem>> {
+    if ended.outcome != Outcome::Exited(0) {
+        warn("stockade: nothing was applied, as the target did not end with status 0\n");
+        return Ok(());
+    }
+    for (path, count) in on_success(&ended.tops.all)? {
+        let of_path = |changed: &&mut Changed| changed.path == path;
+        all.iter_mut().find(of_path).into_iter().for_each(|at| at.applied = Some(count));
+    }
+    Ok(())
 }
 
 fn plan(given: crate::cli::Given) -> Result<(Request, Planned), Failed> {

@@ -11,6 +11,7 @@
 
 use crate::text::{bytes, paths};
 use serde::{Deserialize, Serialize};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The file of the record.
 pub const RECORD: &str = "stockade";
@@ -34,7 +35,7 @@ pub struct Upper {
     pub layers: Vec<String>,
     /// The launcher that holds it; 0 where none does. The lock says whether it lives.
     pub pid: i32,
-    /// When the first sandbox with it began, in seconds since 1970: what a layer's file shows as
+    /// When the first sandbox with it began, in nanoseconds since 1970: what a layer's file shows as
     /// changed since (ctime) was not what the target saw.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub begun: u64,
@@ -46,6 +47,13 @@ pub struct Upper {
 
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// This moment, as a record has it. What is changed from here on shows a later one, but for the few
+/// milliseconds of a tick, which a sandbox takes to begin.
+pub(crate) fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.ok().and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(u64::MAX)
 }
 
 impl Upper {

@@ -23,6 +23,8 @@ pub(crate) struct Top {
     pub upper: File,
     /// The layers, the lowest first.
     pub layers: Vec<File>,
+    /// The directory that it stays in, where it is kept.
+    pub kept: Option<String>,
     /// The ids of the host behind user 0 and group 0, where these files have shifted ones.
     pub shift: Option<(u32, u32)>,
 }
@@ -56,6 +58,21 @@ impl Hands {
     }
 }
 
+/// Whether something of what is written on top of layers can be put where its layer is.
+pub(crate) fn is_of_the_host(plan: &Plan) -> bool {
+    let merged = plan.steps.iter().filter_map(|step| step.tree()?.facets().merged);
+    merged.filter(|merged| merged.upper.is_some()).any(|merged| {
+        let [layer] = merged.layers else { return false };
+        source(plan, *layer).is_some_and(|source| source.text() == merged.path.text())
+    })
+}
+
+/// The host's path of a layer.
+fn source(plan: &Plan, layer: Slot) -> Option<&Name> {
+    let mut opened = plan.steps.iter().filter_map(|step| step.tree()?.facets().source);
+    opened.find_map(|(slot, source)| (slot == layer).then_some(source))
+}
+
 /// The slots of uppers in memory, in the order of their steps.
 fn memory(plan: &Plan) -> impl Iterator<Item = Slot> {
     plan.steps.iter().filter_map(|step| step.tree()?.facets().memory)
@@ -64,7 +81,7 @@ fn memory(plan: &Plan) -> impl Iterator<Item = Slot> {
 /// Takes hold of what is in each upper. What cannot be opened is left out, and its path given.
 pub(super) fn collect(
     plan: &Plan,
-    (slots, uppers): (&[RawFd], &Uppers),
+    (slots, uppers, begun): (&[RawFd], &Uppers, u64),
     ours: RawFd,
 ) -> (Vec<Top>, Vec<(String, Errno)>) {
     // All of it is there once pid 1 has ended; a helper may still have a copy of its end.
@@ -81,7 +98,7 @@ pub(super) fn collect(
     for step in &plan.steps {
         let merged = step.tree().and_then(|op| op.facets().merged);
         let Some(Merged { path, layers, upper: Some(upper) }) = merged else { continue };
-        match top(plan, (slots, uppers), &received, (path, layers, upper)) {
+        match top(plan, (slots, uppers, begun), &received, (path, layers, upper)) {
             Ok(top) => tops.push(top),
             Err(errno) => failed.push((path.text().to_owned(), errno)),
         }
@@ -93,7 +110,7 @@ const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
 
 fn top(
     plan: &Plan,
-    (slots, uppers): (&[RawFd], &Uppers),
+    (slots, uppers, begun): (&[RawFd], &Uppers, u64),
     received: &BTreeMap<usize, File>,
     (path, layers, upper): (&Name, &[Slot], &UpperPlace),
 ) -> Result<Top> {
@@ -105,16 +122,13 @@ fn top(
         (Some(memory), _) => open(memory.as_raw_fd(), &upper.upper)?,
         // Its mount shows the ids that those of the layers show.
         (None, Some(_)) if plan.root => open(slots[upper.slot.0], &upper.upper)?,
-        (None, Some(directory)) => open(directory, &Name::new(UPPER))?,
+        (None, Some((directory, _))) => open(directory, &Name::new(UPPER))?,
         (None, None) => return Err(Errno(libc::ENOENT)),
     };
     let mut sources = vec![];
     let mut files = vec![];
     for slot in layers.iter().rev() {
-        let opened = plan.steps.iter().filter_map(|step| step.tree()?.facets().source);
-        let source =
-            opened.into_iter().find_map(|(opened, source)| (opened == *slot).then_some(source));
-        let source = source.ok_or(Errno(libc::ENOENT))?;
+        let source = source(plan, *slot).ok_or(Errno(libc::ENOENT))?;
         let file = match plan.root {
             true => open(slots[slot.0], &Name::new("."))?,
             false => File::from(sys::owned(sys::open_without_links(source.as_c_str(), DIRECTORY)?)),
@@ -138,10 +152,11 @@ fn top(
             path: path.text().to_owned(),
             layers: sources,
             pid: 0,
-            begun: 0,
+            begun,
             mounts,
         },
         upper: opened,
+        kept: held.and_then(|(_, path)| path).map(str::to_owned),
         layers: files,
         shift: maps.and_then(|maps| Some((first(&maps.uid)?, first(&maps.gid)?))),
     })

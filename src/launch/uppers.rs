@@ -7,7 +7,7 @@
 //! opens the directory's mount once more by its path, and looks that it is the same one.
 
 use super::stat;
-use crate::host::upper::{FORMAT, LARGEST, RECORD, Upper};
+use crate::host::upper::{self, FORMAT, LARGEST, RECORD, Upper};
 use crate::kernel::name::Name;
 use crate::language::value::{join, parent};
 use crate::plan::Plan;
@@ -24,7 +24,6 @@ use std::io::{self, Result};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) mod clear;
 
@@ -85,11 +84,12 @@ impl Uppers {
         Some((held.path.as_c_str(), held.directory.as_raw_fd()))
     }
 
-    /// The directory behind a mount that a step opens.
-    pub(super) fn of_place(&self, opened: Slot, plan: &Plan) -> Option<RawFd> {
+    /// The directory behind a mount that a step opens, and its path where it stays.
+    pub(super) fn of_place(&self, opened: Slot, plan: &Plan) -> Option<(RawFd, Option<&str>)> {
         let mut opens = plan.steps.iter().filter_map(|step| step.tree()?.facets().opens_held);
-        let held = opens.find_map(|(slot, held)| (slot == opened).then_some(held));
-        self.of(held?).map(|(_, directory)| directory)
+        let held = opens.find_map(|(slot, held)| (slot == opened).then_some(held))?;
+        let held = self.held.iter().find(|one| one.slot == held)?;
+        Some((held.directory.as_raw_fd(), held.kept.then_some(held.path.text())))
     }
 
     /// Opens the user namespace of pid 1, which waits, where it has ids that the launcher has not.
@@ -115,11 +115,12 @@ impl Uppers {
     /// Gives each back, or removes it; what could not be removed.
     pub(super) fn finish(&mut self) -> Vec<String> {
         let mut left = vec![];
-        for mut held in std::mem::take(&mut self.held) {
+        for held in std::mem::take(&mut self.held) {
             if held.kept {
-                held.record.pid = 0;
+                // An apply may have written it meanwhile.
+                let record = read(&held.file).ok().flatten().unwrap_or(held.record);
                 // The lock says as well that nobody has it.
-                write(&held.file, &held.record).unwrap_or_default();
+                write(&held.file, &Upper { pid: 0, ..record }).unwrap_or_default();
             } else if self.within(|| remove(&held.above, &held.name, &held.directory)).is_err() {
                 left.push(held.path.text().to_owned());
             }
@@ -224,9 +225,7 @@ fn held(wanted: &Wanted<'_>, path: Name, above: File, name: &str) -> Result<Held
     let begun = match read(&file)? {
         Some(record) if record.layers == layers => record.begun,
         // A run that ended before it had written anything.
-        None if names(directory.as_fd())? == [RECORD] => {
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-        }
+        None if names(directory.as_fd())? == [RECORD] => upper::now(),
         Some(_) | None => return refused(libc::ESTALE),
     };
     let record = Upper {

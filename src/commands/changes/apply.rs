@@ -10,7 +10,7 @@ use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words, escape};
 use crate::text::shell::shell_word;
 
-const ACT: &str = "apply";
+pub(super) const ACT: &str = "apply";
 /// How many changes of a kind that are no use to read through are shown.
 const MOST_SHOWN: usize = 50;
 
@@ -22,7 +22,7 @@ pub(super) struct Agreed {
     pub run_later: bool,
 }
 
-const LATER: &str = "the host runs it later";
+pub(super) const LATER: &str = "the host runs it later";
 
 pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     let kept = take(ACT, directory)?;
@@ -40,7 +40,9 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     let layers = kept.layers().map_err(|why| refused(ACT, directory, &why))?;
     let Some(layer) = layers.first() else { return Ok(()) };
     let mut planned = Planned::read(&kept, layer).map_err(fail)?;
-    changed_meanwhile(directory, &planned)?;
+    let see = format!("stockade changes --diff {}", shell_word(directory));
+    let help = format!("compare the two, and put it there by hand: {see}");
+    changed_meanwhile(directory, &planned, &help)?;
     let later: Vec<&Change> =
         planned.applied().filter(|change| is_run_later(&kept, change).is_some()).collect();
     let count = planned.applied().count() - later.len();
@@ -74,13 +76,13 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     Ok(())
 }
 
-fn counted(count: usize) -> String {
+pub(super) fn counted(count: usize) -> String {
     if count == 1 { "1 change".into() } else { format!("{count} changes") }
 }
 
 /// Why a program of the host runs what is at a path, without being asked: a name of W0306's table is
 /// a part of it, wherever that begins.
-fn is_run_later(kept: &Kept, change: &Change) -> Option<&'static str> {
+pub(super) fn is_run_later(kept: &Kept, change: &Change) -> Option<&'static str> {
     // What is removed is not run.
     change.after.as_ref()?;
     let path = format!("{}/{}", kept.record.path, bytes::text(&change.path));
@@ -98,7 +100,7 @@ fn is_run_later(kept: &Kept, change: &Change) -> Option<&'static str> {
 }
 
 /// All or nothing: a part of what belongs together may be worse than none.
-fn changed_meanwhile(directory: &str, planned: &Planned) -> Result {
+pub(super) fn changed_meanwhile(what: &str, planned: &Planned, help: &str) -> Result {
     let mut found = planned.changes.iter().filter_map(|(change, fate)| match fate {
         Fate::Meanwhile(why) => Some((change, *why)),
         Fate::Applied | Fate::KeptBack(_) => None,
@@ -110,20 +112,14 @@ fn changed_meanwhile(directory: &str, planned: &Planned) -> Result {
     };
     let path = escape(&bytes::text(&first.path));
     let problem =
-        wrong("changes::meanwhile", format!("cannot apply `{directory}`: `{path}`: {why}{more}"));
-    let see = format!("stockade changes --diff {}", shell_word(directory));
-    Err(problem.help(format!("compare the two, and put it there by hand: {see}")).into())
+        wrong("changes::meanwhile", format!("cannot apply `{what}`: `{path}`: {why}{more}"));
+    Err(problem.help(help).into())
 }
 
 fn show(kept: &Kept, planned: &Planned, later: &[&Change]) {
     let is_later = |change: &Change| later.iter().any(|known| std::ptr::eq(*known, change));
-    let mut back = vec![];
-    for (change, fate) in &planned.changes {
-        match fate {
-            Fate::Applied if !is_later(change) => print_line(&line(change, "")),
-            Fate::Applied | Fate::Meanwhile(_) => {}
-            Fate::KeptBack(why) => back.push(format!("  {}: {why}", line(change, ""))),
-        }
+    for change in planned.applied().filter(|change| !is_later(change)) {
+        print_line(&line(change, ""));
     }
     if !later.is_empty() {
         print_line("Run later by the host, without being asked to:");
@@ -132,13 +128,26 @@ fn show(kept: &Kept, planned: &Planned, later: &[&Change]) {
             print_line(&format!("  {}: {why}", line(change, "")));
         }
     }
+    let back = kept_back(planned);
     if !back.is_empty() {
         print_line("Kept back:");
-        back.iter().take(MOST_SHOWN).for_each(|line| print_line(line));
-        if back.len() > MOST_SHOWN {
-            print_line(&format!("  and {} more", back.len() - MOST_SHOWN));
+        back.iter().for_each(|line| print_line(line));
+    }
+}
+
+/// A line for each change that is not applied, up to a number.
+pub(super) fn kept_back(planned: &Planned) -> Vec<String> {
+    let mut back: Vec<String> = vec![];
+    let mut more = 0;
+    for (change, fate) in &planned.changes {
+        let Fate::KeptBack(why) = fate else { continue };
+        match back.len() < MOST_SHOWN {
+            true => back.push(format!("  {}: {why}", line(change, ""))),
+            false => more += 1,
         }
     }
+    back.extend((more > 0).then(|| format!("  and {more} more")));
+    back
 }
 
 /// Asks on the terminal.

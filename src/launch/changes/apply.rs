@@ -14,7 +14,7 @@ use super::journal::{
 };
 use super::kept::name;
 use super::{Change, Contents, Item, Kept, Kind, Refused, State, Stop, Stopped, What};
-use crate::host::upper::{Cover, Upper, WORK};
+use crate::host::upper::{self, Cover, Upper, WORK};
 use crate::launch::uppers;
 use crate::sys::{self, Errno};
 use crate::text::bytes;
@@ -95,7 +95,8 @@ impl Kept {
 impl Planned {
     /// Reads the changes, and judges each.
     pub(crate) fn read(kept: &Kept, layer: &File) -> Result<Planned, Failed> {
-        let mut reader = kept.read(std::slice::from_ref(layer), Contents::Nothing)?;
+        let lower = kept.lower.as_ref().unwrap_or(layer);
+        let mut reader = kept.read(std::slice::from_ref(lower), Contents::Nothing)?;
         let (mut planned, mut length) = (Planned::default(), 0);
         let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
         let undone = undone(kept.directory.as_raw_fd()).map_err(failed)?;
@@ -173,7 +174,10 @@ impl Planned {
         if work.journal.clear(top).is_ok() {
             sys::regardless(Journal::end(directory));
         }
-        sys::regardless(self.settle(kept));
+        // Of a run that throws its upper away nothing is left.
+        if kept.lower.is_none() {
+            sys::regardless(self.settle(kept));
+        }
         Ok(())
     }
 
@@ -182,9 +186,6 @@ impl Planned {
     fn settle(&self, kept: &Kept) -> sys::Result {
         let left: Vec<&[u8]> =
             self.of(|fate| fate != Fate::Applied).map(|change| &*change.path).collect();
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        // A place that was switched in this second is none that the host has changed.
-        let begun = now.map_or(u64::MAX, |now| now.as_secs() + 1);
         if left.is_empty() {
             empty(kept.upper.as_fd())?;
             let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
@@ -193,7 +194,8 @@ impl Planned {
         } else {
             prune(kept.upper.as_raw_fd(), b"", &left, 0)?;
         }
-        let record = Upper { begun, ..kept.record.clone() };
+        // A place that was switched before this moment is none that the host has changed.
+        let record = Upper { begun: upper::now(), ..kept.record.clone() };
         let io = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
         uppers::write(&kept.file, &record).map_err(io)?;
         sys::sync(kept.file.as_raw_fd())?;
@@ -231,7 +233,10 @@ fn fate(record: &Upper, change: &Change, layer: &File, undone: Option<&Undone>) 
         return Fate::KeptBack("no owner and no set-id bit is applied");
     }
     let Some(before) = &change.before else { return Fate::Applied };
-    let is_since = |seconds: i64| u64::try_from(seconds).is_ok_and(|at| at >= record.begun);
+    let is_since = |(seconds, nanos): (i64, u32)| {
+        let seconds = u64::try_from(seconds).unwrap_or(0);
+        seconds.saturating_mul(1_000_000_000).saturating_add(nanos.into()) >= record.begun
+    };
     if record.begun == 0 {
         return Fate::Meanwhile("the upper does not say when it was begun");
     }
@@ -239,7 +244,7 @@ fn fate(record: &Upper, change: &Change, layer: &File, undone: Option<&Undone>) 
     let is_mode_of_directory = before.kind == Kind::Directory && change.what == What::Rights;
     let was_undone = undone
         .is_some_and(|undone| (undone.number, undone.changed) == (before.inode.1, before.changed));
-    if is_since(before.changed.0) && !is_mode_of_directory && !was_undone {
+    if is_since(before.changed) && !is_mode_of_directory && !was_undone {
         return Fate::Meanwhile("the host has changed it since");
     }
     if before.kind == Kind::Directory && !is_mode_of_directory {
@@ -257,7 +262,7 @@ fn fate(record: &Upper, change: &Change, layer: &File, undone: Option<&Undone>) 
 fn has_newer(
     parent: RawFd,
     last: &[u8],
-    is_since: &dyn Fn(i64) -> bool,
+    is_since: &dyn Fn((i64, u32)) -> bool,
     depth: usize,
 ) -> sys::Result<bool> {
     if depth > DEEPEST {
@@ -275,7 +280,7 @@ fn has_newer(
             let name = CString::new(inner).map_err(|_| Errno(libc::EINVAL))?;
             let looked = sys::look(open.as_raw_fd(), &name)?;
             let is_directory = looked.mode & libc::S_IFMT == libc::S_IFDIR;
-            if is_since(looked.changed.0)
+            if is_since(looked.changed)
                 || looked.mount != mount
                 || is_directory && has_newer(open.as_raw_fd(), inner, is_since, depth + 1)?
             {
@@ -428,7 +433,8 @@ impl<'p> Work<'p> {
 
     /// Makes all that is new, from a second reading that must give what the first did.
     fn make_all(&mut self, kept: &Kept, layer: &File) -> Result<(), Failed> {
-        let mut reader = kept.read(std::slice::from_ref(layer), Contents::After)?;
+        let lower = kept.lower.as_ref().unwrap_or(layer);
+        let mut reader = kept.read(std::slice::from_ref(lower), Contents::After)?;
         let mut file: Option<(&Change, File)> = None;
         while let Some(item) = reader.next().map_err(Failed::Reading)? {
             let path = file.as_ref().map_or(vec![], |(change, _)| change.path.clone());

@@ -5,12 +5,14 @@
 
 use super::{Contents, Reader};
 use crate::host::upper::{LARGEST, RECORD, UPPER, Upper};
+use crate::launch::Top;
 use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
 use std::ffi::{CStr, CString};
-use std::fs::File;
-use std::io::Read;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 
 /// A kept upper.
 #[derive(Debug)]
@@ -21,6 +23,9 @@ pub(crate) struct Kept {
     pub(super) upper: File,
     /// The file of the record, whose lock is that of the whole.
     pub(super) file: File,
+    /// Its one layer as a run had it, where it is that of a run and is thrown away: the files show
+    /// the ids there that those of `upper` show.
+    pub(super) lower: Option<File>,
 }
 
 /// Why a directory is none, or cannot be used now.
@@ -91,7 +96,28 @@ impl Kept {
             .map_err(|error| Refused::Errno(error.raw_os_error().unwrap_or(libc::EIO)))?;
         let record = Upper::parse(&text).ok_or(Refused::Unreadable)?;
         let upper = own_directory(fd, &name(UPPER)?, libc::O_NOFOLLOW)?;
-        Ok(Kept { record, directory, upper, file })
+        Ok(Kept { record, directory, upper, file, lower: None })
+    }
+
+    /// What a run leaves that is thrown away, with a new directory for the journal of an apply.
+    pub(crate) fn of_run(top: &Top, path: &str) -> Result<Kept, Refused> {
+        let io = |error: io::Error| Refused::Errno(error.raw_os_error().unwrap_or(libc::EIO));
+        let [layer] = &top.layers[..] else { return Err(Refused::Unreadable) };
+        let made = bytes::path(path);
+        let mut builder = DirBuilder::new();
+        builder.mode(0o700).recursive(true);
+        builder.create(made.parent().unwrap_or(&made)).map_err(io)?;
+        builder.recursive(false).create(&made).map_err(io)?;
+        // It has the form of a kept upper, so that what a kill leaves of it is found and ended.
+        builder.create(made.join(UPPER)).map_err(io)?;
+        let mut record = OpenOptions::new();
+        record.write(true).create_new(true).mode(0o600);
+        let mut file = record.open(made.join(RECORD)).map_err(io)?;
+        file.write_all(top.record.line().as_bytes()).map_err(io)?;
+        let kept = Kept::open(path)?;
+        kept.lock()?;
+        let (upper, lower) = (top.upper.try_clone().map_err(io)?, layer.try_clone().map_err(io)?);
+        Ok(Kept { upper, lower: Some(lower), ..kept })
     }
 
     /// Takes it for itself until its end.
