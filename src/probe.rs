@@ -134,7 +134,7 @@ impl Host {
             self.brought.root_names = names_in(root);
         }
         let mut mounted = None;
-        self.brought.trees = parts::parts(&profile.mounts, &mut mounted, caller.uid);
+        self.brought.trees = parts::parts(&profile.mounts, &mut mounted, (caller, self.kernel));
         self.globs = walk::globs(&profile.mounts, &self.brought, caller.uid);
         let expanded = mounts::glob::expand(&profile.mounts, &self.globs);
         for path in mounts::follow::wanted(&expanded) {
@@ -148,7 +148,7 @@ impl Host {
                 Groups::probe(&profile.limits, entries, profile.name.get().is_some(), caller);
         }
         if expanded.is_some() {
-            self.brought.trees = parts::parts(entries, &mut mounted, caller.uid);
+            self.brought.trees = parts::parts(entries, &mut mounted, (caller, self.kernel));
         }
         let tree = mounts::tree::tree(entries, &self.brought);
         let mut wanted = mounts::wanted(&tree, entries, &self.brought);

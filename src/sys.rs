@@ -687,6 +687,11 @@ pub(crate) fn rename_at(from: RawFd, old: &CStr, to: RawFd, new: &CStr, flags: u
     done(call!(libc::SYS_renameat2, from, old.as_ptr(), to, new.as_ptr(), flags))
 }
 
+/// chmod(2) of a name in a directory. It follows a link.
+pub(crate) fn chmod_at(directory: RawFd, name: &CStr, mode: u32) -> Result {
+    done(call!(libc::SYS_fchmodat, directory, name.as_ptr(), mode))
+}
+
 /// chmod(2) of what a descriptor of O_PATH names, by its name in /proc.
 pub(crate) fn chmod_held(fd: RawFd, mode: u32) -> Result {
     let mut name = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0";

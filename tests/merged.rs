@@ -84,9 +84,6 @@ fn directories_are_merged_the_lowest_first() {
 
 #[test]
 fn what_is_written_is_thrown_away_and_the_layers_stay() {
-    if !has_upper() {
-        return;
-    }
     for who in As::all() {
         let place = Place::new();
         let [low, high] = two(&place, *who);
@@ -138,9 +135,6 @@ fn what_is_written_has_a_bound() {
 
 #[test]
 fn the_word_overlay_is_the_hosts_tree_at_its_own_path() {
-    if !has_upper() {
-        return;
-    }
     for who in As::all() {
         let place = Place::new();
         let [low, _] = two(&place, *who);
@@ -212,9 +206,6 @@ fn entries_below_hide_and_cover_in_the_merged_tree() {
         let seen = "absent\nsame\nhigh: a,b\\c\nprofile\nkept";
         let quiet = |line: &str| format!("({line}) 2>/dev/null");
         assert_eq!(place.sh(*who, &profile(""), &quiet(line)), seen, "{who:?}");
-        if !has_upper() {
-            continue;
-        }
         let upper = format!(", upper = \"discard\"{owner}");
         // The target may make its own, and what was hidden does not come back with its end.
         let own =
@@ -353,9 +344,6 @@ fn what_cannot_be_a_layer_is_told_at_its_line() {
 /// What `why` says of a change is what comes of it.
 #[test]
 fn why_says_what_can_be_changed() {
-    if !has_upper() {
-        return;
-    }
     for who in As::all() {
         let place = Place::new();
         let [low, _] = two(&place, *who);
@@ -412,9 +400,6 @@ fn a_layer_gives_a_target_of_roots_no_more_than_a_bind() {
     };
     assert_eq!(reads(&format!("{{ bind = \"{low}\" }}"), "same"), "kept");
     assert_eq!(reads(&format!("{{ layers = [\"{low}\"] }}"), "same"), "kept");
-    if !has_upper() {
-        return;
-    }
     let upper = |word: &str| format!("{{ layers = [\"{low}\"], upper = \"discard\"{word} }}");
     assert_eq!(reads(&upper(""), "same"), "read");
     // The group is the host root's: its files are not given away with the directory.
@@ -483,9 +468,6 @@ fn owners_of_a_layer_are_the_sandboxs_own_ids() {
     let others = "3000:3000 read";
     let as_root = seen("", root);
     assert!(as_root.starts_with(&format!("2000:2000 read {nobody} kept")), "{as_root}");
-    if !has_upper() {
-        return;
-    }
     let upper = ", upper = \"discard\"";
     let swapped = format!("0:0 read 2000:2000 kept 0:0 read 1000:1000 kept {others} {nobody} read");
     assert_eq!(seen(upper, root), swapped);
@@ -566,7 +548,7 @@ fn a_closed_directory_stays_closed() {
         std::fs::set_permissions(closed, PermissionsExt::from_mode(mode)).unwrap();
     };
     let at = place.path.join("l").display().to_string();
-    let uppers = if has_upper() { &["", ", upper = \"discard\""][..] } else { &[""] };
+    let uppers = ["", ", upper = \"discard\""];
     for (layer, kept, hidden) in [
         (at.clone(), "/m/closed/kept", "/m/closed/hidden"),
         (format!("{at}/closed"), "/m/kept", "/m/hidden"),
@@ -594,7 +576,7 @@ fn a_closed_directory_stays_closed() {
 /// overlayfs would have to copy it, and cannot.
 #[test]
 fn directories_of_others_can_be_changed_where_they_are_made_in_the_upper() {
-    if !has_upper() || !crate::support::is_root() {
+    if !crate::support::is_root() {
         return skip("only root makes directories of another user");
     }
     let place = Place::new();
@@ -658,7 +640,7 @@ fn directories_of_others_can_be_changed_where_they_are_made_in_the_upper() {
 /// it: started by root it has power over all ids of the layer.
 #[test]
 fn a_closed_directory_is_not_opened_by_copy_up() {
-    if !has_upper() || !crate::support::is_root() {
+    if !crate::support::is_root() {
         return skip("only root's sandbox has ids over the files of others");
     }
     let place = Place::new();

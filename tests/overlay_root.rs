@@ -1,9 +1,9 @@
 //! Layers, and the host's whole tree under a throw-away top, as the root.
 
-use crate::merged::{has_upper, own, state};
+use crate::merged::{own, state};
 use crate::support::{As, Place, errors, said, skip, text};
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 const BUSYBOX: &str = "/usr/bin/busybox";
@@ -74,14 +74,12 @@ fn layers_are_the_root() {
         let read_only = of_layers(&layers, "", &more);
         let output = place.run(*who, &read_only, &["/bin/sh", "-c", change]);
         assert!(!output.status.success(), "{who:?}: {}", said(&output));
-        if has_upper() {
-            let profile = of_layers(&layers, &format!(", upper = \"discard\"{owner}"), &more);
-            assert_eq!(place.sh(*who, &profile, line), seen, "{who:?}");
-            assert_eq!(place.sh(*who, &profile, change), "", "{who:?}");
-            // Programs that the target brings are run, unless the entry says otherwise.
-            let run = "cat /bin/busybox > /sh; /bin/busybox chmod 755 /sh; /sh -c 'echo ran'";
-            assert_eq!(place.sh(*who, &profile, run), "ran", "{who:?}");
-        }
+        let profile = of_layers(&layers, &format!(", upper = \"discard\"{owner}"), &more);
+        assert_eq!(place.sh(*who, &profile, line), seen, "{who:?}");
+        assert_eq!(place.sh(*who, &profile, change), "", "{who:?}");
+        // Programs that the target brings are run, unless the entry says otherwise.
+        let run = "cat /bin/busybox > /sh; /bin/busybox chmod 755 /sh; /sh -c 'echo ran'";
+        assert_eq!(place.sh(*who, &profile, run), "ran", "{who:?}");
         let after = [&layers[0], &layers[1]].map(|layer| state(Path::new(layer)));
         assert!(before == after, "{who:?}: a layer has changed");
     }
@@ -106,7 +104,7 @@ fn a_root_without_layers_is_kept() {
         let names = std::fs::read_dir(site.join("state/upper")).unwrap().count();
         assert_eq!(names, 1, "{who:?}");
         // And the host's whole tree is several overlays, of which none is kept.
-        if *who == As::User && has_upper() {
+        if *who == As::User {
             let whole = "\"/\" = { layers = [\"/\"], upper = \"/var/tmp/stockade-none\" }";
             let profile = format!("format = 1\n[mounts]\n{whole}\n");
             let said = errors(&place.run(*who, &profile, &["/bin/true"]));
@@ -168,9 +166,6 @@ fn of_etc() -> String {
 
 #[test]
 fn the_hosts_tree_is_changed_inside_and_stays_outside() {
-    if !has_upper() {
-        return;
-    }
     for who in As::all() {
         let place = Place::new();
         let own_tree = place.folder("own", *who);
@@ -196,12 +191,61 @@ fn the_hosts_tree_is_changed_inside_and_stays_outside() {
     }
 }
 
+/// The directory that takes what is written is no layer, and inside there is an empty one.
+#[test]
+fn the_hosts_tree_is_changed_on_disk() {
+    for who in As::all() {
+        let place = Place::new();
+        let uppers = PathBuf::from(format!("/var/tmp/stockade-uppers-{}", std::process::id()));
+        std::fs::create_dir(&uppers).unwrap();
+        std::fs::write(uppers.join("kept"), "").unwrap();
+        for name in ["tree/uppers", "tree/sub"] {
+            place.folder(name, *who);
+        }
+        let in_tree = ["tree", "tree/sub", "tree/uppers"].map(|name| place.path.join(name));
+        let owned: Vec<PathBuf> = [uppers.clone()].into_iter().chain(in_tree).collect();
+        for path in &owned {
+            std::os::unix::fs::chown(path, who.id(), who.id()).unwrap();
+        }
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        let of = |path: &str, uppers: &Path| {
+            let upper = format!("upper = {{ discard = \"{}\" }}", uppers.display());
+            format!("\"{path}\" = {{ layers = [\"{path}\"], {upper}{owner} }}\n")
+        };
+        // At its own path, and in the whole.
+        let top = place.path.join("tree").display().to_string();
+        let entries = of(&top, &owned[3]) + &of("/", &uppers);
+        let profile = format!("format = 1\n[mounts]\n{entries}\"/proc\" = \"proc\"\n");
+        let (removed, made) = (of_etc(), format!("{top}/sub/made"));
+        let line = format!(
+            "rm {removed} && echo x > /etc/stockade-new && mkdir {made} && cat /etc/stockade-new && \
+             ls -A {} {top}/uppers && ls -d {}",
+            uppers.display(),
+            uppers.display()
+        );
+        let path = place.file("disk.toml", &profile);
+        let mut command = place.stockade(*who);
+        command.args(["run", "-q", "--changes"]).arg(path).args(["/bin/sh", "-c", &line]);
+        let output = command.output().unwrap();
+        let empty = format!("x\n{top}/uppers:\n\n{0}:\n{0}\n", uppers.display());
+        assert_eq!(text(&output.stdout), empty, "{who:?}: {}", said(&output));
+        let changed = errors(&output);
+        for line in [format!("D  {removed}"), "A  /etc/stockade-new".into(), format!("A  {made}/")]
+        {
+            assert!(changed.contains(&line), "{who:?}: {line}: {changed}");
+        }
+        // What the target left as it was is no change, the directories with set-id bits too.
+        assert_eq!(changed.lines().count(), 3, "{who:?}: {changed}");
+        let kept = |path: &str| Path::new(path).exists();
+        assert!(kept(&removed) && !kept("/etc/stockade-new") && !kept(&made), "{who:?}");
+        assert_eq!(std::fs::read_dir(&uppers).unwrap().count(), 1, "{who:?}");
+        std::fs::remove_dir_all(&uppers).unwrap();
+    }
+}
+
 /// A writable grant is at its own place inside; by any other it would change a layer.
 #[test]
 fn a_writable_grant_is_at_its_own_place_of_the_merged_tree() {
-    if !has_upper() {
-        return;
-    }
     for who in As::all() {
         let place = Place::new();
         let written = place.folder("written", *who);
@@ -234,9 +278,6 @@ fn with_mounts(place: &Place, who: As, mounts: &str, profile: &str, line: &str) 
 fn mounts_below_come_along() {
     if !crate::support::is_root() {
         return skip("only root mounts a file system for others");
-    }
-    if !has_upper() {
-        return;
     }
     for who in As::all() {
         let place = Place::new();
@@ -285,9 +326,6 @@ fn a_package_is_installed_and_is_gone() {
     if !crate::support::is_root() || !Path::new("/usr/bin/dpkg-deb").exists() {
         return skip("only root installs a package, and dpkg is not everywhere");
     }
-    if !has_upper() {
-        return;
-    }
     let place = Place::new();
     place.file("package/usr/share/stockade-test/file", "installed\n");
     let control = "Package: stockade-test\nVersion: 1\nArchitecture: all\nMaintainer: a \
@@ -318,9 +356,6 @@ fn a_package_is_installed_and_is_gone() {
 /// A sandbox in it has the same again: the kernel stacks two.
 #[test]
 fn a_sandbox_in_it_has_an_overlay_of_its_own() {
-    if !has_upper() {
-        return;
-    }
     let who = As::User;
     let place = Place::new();
     place.folder("own", who);
@@ -343,9 +378,6 @@ fn a_sandbox_in_it_has_an_overlay_of_its_own() {
 /// What `why` says of a change is what comes of it.
 #[test]
 fn why_says_what_can_be_changed_of_the_host() {
-    if !has_upper() {
-        return;
-    }
     for who in As::all() {
         let place = Place::new();
         let own_tree = place.folder("own", *who);

@@ -168,6 +168,14 @@ impl Place {
     pub fn outside_with(&self, id: Option<u32>, program: impl AsRef<OsStr>) -> Command {
         let mut command = started(id, program);
         command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(&self.path);
+        // What is thrown away is on disk before Linux 6.6, and these users have no home.
+        if kernel() < (6, 6) {
+            let cache = self.path.join(".cache");
+            if std::fs::create_dir(&cache).is_ok() {
+                std::os::unix::fs::chown(&cache, id, id).unwrap();
+            }
+            command.env("XDG_CACHE_HOME", cache);
+        }
         command
     }
 

@@ -39,16 +39,28 @@ impl Caller {
         }
     }
 
+    /// The directory of what is thrown away on disk. Root's is the machine's, whatever its
+    /// environment says.
+    pub fn cache(&self) -> String {
+        if self.uid == 0 {
+            return "/var/cache/stockade".into();
+        }
+        join(&self.base("XDG_CACHE_HOME", "/.cache"), "/stockade")
+    }
+
+    /// A base directory of the caller's. The XDG Base Directory Specification has a path that is not
+    /// absolute ignored.
+    fn base(&self, variable: &str, default: &str) -> String {
+        let said = self.env.get(variable).and_then(|path| AbsolutePath::from_text(path).ok());
+        said.map_or_else(|| join(&self.home, default), |path| path.0)
+    }
+
     /// The directory of what is kept between runs by a name. Root's is the machine's, whatever its
     /// environment says.
     pub fn states(&self) -> String {
         if self.uid == 0 {
             return "/var/lib/stockade/state".into();
         }
-        // The XDG Base Directory Specification has a path that is not absolute ignored.
-        let said =
-            self.env.get("XDG_STATE_HOME").and_then(|path| AbsolutePath::from_text(path).ok());
-        let state = said.map_or_else(|| join(&self.home, "/.local/state"), |path| path.0);
-        join(&state, "/stockade")
+        join(&self.base("XDG_STATE_HOME", "/.local/state"), "/stockade")
     }
 }

@@ -39,7 +39,9 @@ pub(super) fn lay(prepared: &Prepared, slot: Slot) -> Result {
 /// Makes a directory, and gives it to its owner.
 pub(super) fn make(above: RawFd, name: &CStr, Owned { mode, owner }: Owned) -> Result {
     sys::mkdirat(above, name, mode.0)?;
-    owner.map_or(Ok(()), |(user, group)| sys::own_at(above, name, user, group))
+    owner.map_or(Ok(()), |(user, group)| sys::own_at(above, name, user, group))?;
+    // mkdir(2) passes over these bits, by which what is made in a directory has its group.
+    if mode.0 & 0o6000 != 0 { sys::chmod_at(above, name, mode.0) } else { Ok(()) }
 }
 
 /// Makes a directory there, and opens it.

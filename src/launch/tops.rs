@@ -3,7 +3,7 @@
 //! on disk itself.
 
 use super::uppers::Uppers;
-use crate::host::upper::{FORMAT, UPPER, Upper};
+use crate::host::upper::{FORMAT, Upper};
 use crate::kernel::idmap::outside;
 use crate::kernel::name::Name;
 use crate::language::value::below;
@@ -27,6 +27,13 @@ pub(crate) struct Top {
     pub kept: Option<String>,
     /// The ids of the host behind user 0 and group 0, where these files have shifted ones.
     pub shift: Option<(u32, u32)>,
+}
+
+/// Whether a directory has no names.
+fn is_empty(directory: &File) -> Result<bool> {
+    let mut buffer = vec![0; 4096];
+    let length = sys::read_directory(directory.as_raw_fd(), &mut buffer)?;
+    Ok(sys::records(&buffer[..length]).next().is_none())
 }
 
 /// How pid 1 hands the uppers over that are in memory.
@@ -99,7 +106,7 @@ pub(super) fn collect(
         let merged = step.tree().and_then(|op| op.facets().merged);
         let Some(Merged { path, layers, upper: Some(upper) }) = merged else { continue };
         match top(plan, (slots, uppers, begun), &received, (path, layers, upper)) {
-            Ok(top) => tops.push(top),
+            Ok(top) => tops.extend(top),
             Err(errno) => failed.push((path.text().to_owned(), errno)),
         }
     }
@@ -113,7 +120,7 @@ fn top(
     (slots, uppers, begun): (&[RawFd], &Uppers, u64),
     received: &BTreeMap<usize, File>,
     (path, layers, upper): (&Name, &[Slot], &UpperPlace),
-) -> Result<Top> {
+) -> Result<Option<Top>> {
     let open = |directory: RawFd, name: &Name| {
         sys::openat(directory, name.as_c_str(), DIRECTORY, 0).map(|fd| File::from(sys::owned(fd)))
     };
@@ -122,7 +129,7 @@ fn top(
         (Some(memory), _) => open(memory.as_raw_fd(), &upper.upper)?,
         // Its mount shows the ids that those of the layers show.
         (None, Some(_)) if plan.root => open(slots[upper.slot.0], &upper.upper)?,
-        (None, Some((directory, _))) => open(directory, &Name::new(UPPER))?,
+        (None, Some((directory, _))) => open(directory, &upper.upper)?,
         (None, None) => return Err(Errno(libc::ENOENT)),
     };
     let mut sources = vec![];
@@ -131,7 +138,11 @@ fn top(
         let source = source(plan, *slot).ok_or(Errno(libc::ENOENT))?;
         let file = match plan.root {
             true => open(slots[slot.0], &Name::new("."))?,
-            false => File::from(sys::owned(sys::open_without_links(source.as_c_str(), DIRECTORY)?)),
+            false => match sys::open_without_links(source.as_c_str(), DIRECTORY) {
+                // Where the caller may not look, overlayfs lets nothing be made, either.
+                Err(Errno(libc::EACCES)) if is_empty(&opened)? => return Ok(None),
+                layer => File::from(sys::owned(layer?)),
+            },
         };
         sources.push(source.text().to_owned());
         files.push(file);
@@ -146,7 +157,7 @@ fn top(
     mounts.dedup();
     let first = |extents| outside(extents, 0);
     let maps = plan.ids.maps.as_ref().filter(|_| plan.ids.needs_idmap);
-    Ok(Top {
+    Ok(Some(Top {
         record: Upper {
             format: FORMAT,
             path: path.text().to_owned(),
@@ -159,5 +170,5 @@ fn top(
         kept: held.and_then(|(_, path)| path).map(str::to_owned),
         layers: files,
         shift: maps.and_then(|maps| Some((first(&maps.uid)?, first(&maps.gid)?))),
-    })
+    }))
 }

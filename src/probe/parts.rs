@@ -2,12 +2,13 @@
 //! below it is no layer of an ordinary user's (its mounts are locked together,
 //! mount_namespaces(7)), and of root's it is one without them.
 
+use crate::host::caller::Caller;
 use crate::host::mounted::Mounted;
 use crate::host::parts::{Left, Part, Parts, Shown};
 use crate::language::value::{ancestors, below, join};
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::kinds::Mount;
-use crate::policy::mounts::tree::NOT_WITH_ROOT;
+use crate::policy::mounts::tree::{NOT_WITH_ROOT, thrown_to};
 use crate::sys;
 use crate::text::bytes;
 use std::collections::BTreeMap;
@@ -52,7 +53,7 @@ const TAKEN: &[&str] = &[
 pub(super) fn parts(
     mounts: &Mounts,
     mounted: &mut Option<Mounted>,
-    uid: u32,
+    (caller, kernel): (&Caller, (u32, u32)),
 ) -> BTreeMap<String, Parts> {
     let mut found = BTreeMap::new();
     for (path, value) in mounts.iter() {
@@ -61,9 +62,16 @@ pub(super) fn parts(
             continue;
         }
         let mounted = mounted.get_or_insert_with(|| Mounted::read(&[], &[]));
-        let mounts = Points::of(mounted);
+        let apart = thrown_to(path.value, layers, (caller, kernel)).map(|directory| {
+            let real = std::fs::canonicalize(bytes::path(&directory));
+            real.map_or(directory, bytes::of)
+        });
+        let mut mounts = Points::of(mounted);
+        if let Some(apart) = apart.as_deref().filter(|apart| below(apart, path.value).is_some()) {
+            mounts.0.insert(apart, APART);
+        }
         if path.value == "/" || !mounts.below(path.value).is_empty() {
-            found.insert(path.value.to_owned(), mounts.take_apart(path.value, uid));
+            found.insert(path.value.to_owned(), mounts.take_apart(path.value, caller.uid));
         }
     }
     found
@@ -74,6 +82,10 @@ fn is_directory(path: &str) -> bool {
     std::fs::canonicalize(bytes::path(path)).is_ok_and(|real| bytes::of(real) == path)
         && std::fs::metadata(bytes::path(path)).is_ok_and(|meta| meta.is_dir())
 }
+
+/// In the place of a file system: the directory that takes what is written on top of a tree. It is
+/// no layer of that, and inside there is an empty one.
+const APART: &str = "";
 
 /// The file systems by where they are mounted. Of several at one place the last one is seen.
 struct Points<'m>(BTreeMap<&'m str, &'m str>);
@@ -101,7 +113,9 @@ impl<'m> Points<'m> {
             let mount = sys::open_tree(libc::AT_FDCWD, name.as_c_str(), false)?;
             sys::close(mount)
         };
-        let mut parts = Parts { whole: uid == 0 && opened().is_ok(), ..Parts::default() };
+        let is_apart = self.below(path).iter().any(|(_, kind)| *kind == APART);
+        let whole = uid == 0 && !is_apart && opened().is_ok();
+        let mut parts = Parts { whole, ..Parts::default() };
         if parts.whole && is_taken(self.around(path)) {
             self.mounts(path, &mut parts);
         } else {
@@ -174,6 +188,12 @@ impl<'m> Points<'m> {
             }
             let child = join(path, &format!("/{name}"));
             let own = self.0.get(child.as_str()).copied();
+            if own == Some(APART) {
+                if !parts.add(&child, Shown::Made(mode(&child).unwrap_or(0o700))) {
+                    return;
+                }
+                continue;
+            }
             let shown = match own {
                 Some(own) => self.mount(&child, own, parts),
                 None => self.child(&child, kind),

@@ -7,7 +7,7 @@
 
 use super::walk::{DIRECTORY, FILE, MOST_OPEN, Most, UNSEEN, walk};
 use super::wire::{self, Item, Writer};
-use super::{Contents, State, Stopped};
+use super::{Change, Contents, State, Stopped};
 use crate::launch::helper::End;
 use crate::launch::helper::confine::{self, Calls, Confinement, any, with};
 use crate::sys::{self, Errno, NoWayBack};
@@ -33,6 +33,7 @@ pub(crate) struct Reader {
     stream: BufReader<File>,
     /// The caller, where the reader sees its id as 0 and no other.
     seen_as_root: Option<(u32, u32)>,
+    is_root: bool,
     is_done: bool,
 }
 
@@ -50,7 +51,8 @@ impl Reader {
         sys::close(pipe)?;
         // As large as a pipe of an ordinary user can be: fewer changes of processes.
         let stream = BufReader::with_capacity(64 << 10, File::from(sys::owned(reader)));
-        let mut reader = Reader { pid, stream, seen_as_root: None, is_done: false };
+        let mut reader =
+            Reader { pid, stream, seen_as_root: None, is_root: ids[0] == 0, is_done: false };
         let mut first = [0; 5];
         std::io::Read::read_exact(&mut reader.stream, &mut first)
             .map_err(|_| Errno(libc::EPIPE))?;
@@ -73,6 +75,9 @@ impl Reader {
             Ok(Some(Item::Change(mut change))) => {
                 let states = change.before.iter_mut().chain(&mut change.after);
                 states.for_each(|state| self.with_ids_outside(state));
+                if self.is_of_another(&change) {
+                    return self.next();
+                }
                 Ok(Some(Item::Change(change)))
             }
             Ok(Some(other)) => Ok(Some(other)),
@@ -81,6 +86,12 @@ impl Reader {
                 item
             }
         }
+    }
+
+    /// Whether it is that the top of an upper is an ordinary user's, over a layer of another user's.
+    fn is_of_another(&self, change: &Change) -> bool {
+        let modes = [&change.before, &change.after].map(|state| state.as_ref().map(|s| s.mode));
+        !self.is_root && change.path.is_empty() && modes[0] == modes[1]
     }
 
     fn with_ids_outside(&self, state: &mut State) {

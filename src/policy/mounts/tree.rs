@@ -2,7 +2,8 @@
 //! is at its path, and the tree what an entry lies on.
 
 use super::Mounts;
-use super::kinds::{Access, Bind, Dir, Follow, Hide, Layers, Makes, Missing, Mount, Tmpfs};
+use super::kinds::{Access, Bind, Dir, Follow, Hide, Layers, Makes, Missing, Mount, Tmpfs, Upper};
+use crate::host::caller::Caller;
 use crate::host::parts::{Brought, Part, Parts, Shown};
 use crate::host::programs::Piece;
 use crate::host::{Fact, File, FileKind, Host};
@@ -155,6 +156,29 @@ pub fn tree(mounts: &Mounts, brought: &Brought) -> Tree {
 pub(crate) fn in_parts<'b>(path: &str, layers: &Layers, brought: &'b Brought) -> Option<&'b Parts> {
     let parts = brought.trees.get(path).filter(|_| layers.sources(path) == [path])?;
     (parts.whole || layers.upper.is_some() || path == "/").then_some(parts)
+}
+
+/// The first Linux on which a tmpfs has overlayfs's attributes for a user's mount. Before, a
+/// directory of a layer that is removed comes to EIO.
+pub(crate) const MEMORY: (u32, u32) = (6, 6);
+
+/// The directory on disk in which a directory is made for what is written on top of layers and
+/// thrown away; none: that is in memory, or it stays.
+pub(crate) fn thrown_to(
+    path: &str,
+    layers: &Layers,
+    (caller, kernel): (&Caller, (u32, u32)),
+) -> Option<String> {
+    match layers.upper.as_ref()? {
+        Upper::DiscardIn(directory) => Some(directory.to_string()),
+        Upper::Discard if kernel < MEMORY => {
+            let cache = caller.cache();
+            // It would be made anew inside, with all above it: no loss of a temporary directory.
+            let is_own = layers.sources(path) == [path] && below(&cache, path).is_some();
+            Some(if is_own { "/var/tmp".to_owned() } else { cache })
+        }
+        Upper::Discard | Upper::Kept(_) => None,
+    }
 }
 
 /// What is made for a part of an overlay.

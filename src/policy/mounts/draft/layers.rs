@@ -138,7 +138,9 @@ impl World<'_> {
     /// What forbids the upper that the parts of an overlay share.
     pub(super) fn check_parts(&mut self, path: &str, layers: &Layers, at: Span) {
         let parts = self.tree.iter().filter(|(_, node)| node.whole.as_deref() == Some(path));
-        let lower: Vec<Place> = parts.map(|(part, _)| self.place(part)).collect();
+        // Of a directory that is made anew, the top as well, nothing is a layer.
+        let merged = parts.filter(|(_, node)| matches!(node.ground(), Stood::Host(_)));
+        let lower: Vec<Place> = merged.map(|(part, _)| self.place(part)).collect();
         self.check_upper(path, layers, &lower, at);
     }
 

@@ -1,7 +1,7 @@
 //! Where what the target writes on top of layers goes: memory, or a directory of the host's.
 
 use super::super::kinds::{Layers, Makes, Mount, Upper};
-use super::super::tree::{in_parts, real, root_is_writable};
+use super::super::tree::{MEMORY, in_parts, real, root_is_writable, thrown_to};
 use super::super::written;
 use super::World;
 use super::bind::file_system_without_idmap;
@@ -16,10 +16,6 @@ use crate::step::{OutsideOp, Owned, Slot, Stage, TreeOp, UpperPlace};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
-
-/// The first Linux on which a tmpfs has overlayfs's attributes for a user's mount. Before, a
-/// directory of a layer that is removed comes to EIO.
-const MEMORY: (u32, u32) = (6, 6);
 
 /// The word of `optional` for the bounds of what is written.
 pub(crate) const SIZE: &str = "mounts.size";
@@ -50,8 +46,9 @@ impl World<'_> {
             Some(Upper::Discard) if self.host.kernel >= MEMORY => {}
             Some(Upper::Discard) => {
                 self.note_disk(path, layers, at);
+                let directory = self.cache(path, layers);
                 if in_parts(path, layers, &self.host.brought).is_some() {
-                    self.check_on_disk(&self.cache(), lower, at);
+                    self.check_on_disk(&directory, lower, at);
                 }
             }
             Some(Upper::DiscardIn(directory)) => {
@@ -104,7 +101,7 @@ impl World<'_> {
     /// nothing bounds it.
     fn note_disk(&mut self, path: &str, layers: &Layers, at: Span) {
         let (major, minor) = self.host.kernel;
-        let directory = self.cache();
+        let directory = self.cache(path, layers);
         let why = format!("memory takes it from Linux 6.6 on, and this is {major}.{minor}");
         if layers.size.is_none() && layers.inodes.is_none() {
             let text = format!("what is written to {path} goes to disk, in {directory}: {why}");
@@ -122,14 +119,14 @@ impl World<'_> {
     }
 
     /// Where directories for what is thrown away are, where the profile names none.
-    fn cache(&self) -> String {
-        let caller = &self.host.caller;
-        if caller.uid == 0 {
-            return "/var/cache/stockade".into();
-        }
-        let said = caller.env.get("XDG_CACHE_HOME").filter(|path| path.starts_with('/'));
-        let cache = said.map_or_else(|| join(&caller.home, "/.cache"), Clone::clone);
-        join(&cache, "/stockade")
+    fn cache(&self, path: &str, layers: &Layers) -> String {
+        // The parts of a tree share that of the whole.
+        let whole = self.tree.get(path).and_then(|node| node.whole.as_deref());
+        let (path, layers) = match whole.filter(|whole| *whole != path) {
+            Some(whole) => (whole, &layers.part(whole)),
+            None => (path, layers),
+        };
+        thrown_to(path, layers, (&self.host.caller, self.host.kernel)).unwrap_or_default()
     }
 
     /// Whether a directory is an upper of the caller's that may be used for these layers, or can
@@ -319,7 +316,7 @@ impl World<'_> {
     fn first_upper(&mut self, path: &str, layers: &Layers, upper: &Upper, at: Span) -> UpperPlace {
         match upper {
             Upper::Discard if self.host.kernel < MEMORY => {
-                let cache = self.cache();
+                let cache = self.cache(path, layers);
                 let slot = self.hold(path, layers, &cache, false, at);
                 UpperPlace { volatile: true, ..UpperPlace::alone(slot) }
             }
