@@ -187,6 +187,7 @@ impl Profile {
     ) -> Result<Plan, Problems> {
         let Profile { sources, profile, caller } = self;
         let (mut host, settled) = probe(&profile, caller, &sources);
+        host.unlayered = launch::refused_layers(&host.doubtful);
         look(&profile, &mut host, &settled, &sources);
         match crate::plan::plan_settled(&profile, &host, &settled) {
             Ok(plan) => Ok(Plan { sources, profile, host, settled, plan }),

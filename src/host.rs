@@ -8,6 +8,7 @@ pub(crate) mod groups;
 pub(crate) mod inside;
 pub(crate) mod joined;
 pub(crate) mod keys;
+pub(crate) mod layering;
 pub(crate) mod mounted;
 pub(crate) mod parts;
 pub(crate) mod privileged;
@@ -28,6 +29,7 @@ use groups::Groups;
 use inside::Inside;
 use joined::{Joined, Joins};
 use keys::Key;
+use layering::{Doubt, Unlayered};
 use mounted::Mounted;
 use parts::Brought;
 use privileged::Look;
@@ -73,6 +75,12 @@ pub struct Host {
     pub mounted: Option<Mounted>,
     /// What is mounted, where layers are merged.
     pub merged: Option<Mounted>,
+    /// Whether the kernel has no overlayfs and can load none; read where layers are merged.
+    pub no_overlayfs: bool,
+    /// The layers that overlayfs may not take.
+    pub doubtful: Vec<Doubt>,
+    /// Those of them that it was tried with, and does not, by the host's path.
+    pub unlayered: BTreeMap<String, Unlayered>,
     /// Landlock's ABI, where the kernel has it.
     pub landlock: Option<u32>,
     /// Every path that the profile names, by the host's path.

@@ -11,6 +11,7 @@ pub(crate) mod groups;
 mod ids;
 mod inside;
 mod joined;
+mod layering;
 mod loader;
 mod mounted;
 mod names;
@@ -180,6 +181,7 @@ impl Host {
         {
             self.free_ids = Some(ids::free(&caller.registry(), self.pid, &self.taken));
         }
+        self.read_layering(&tree);
         self.uppers = uppers::look(&tree, &self.paths);
         self.read_profiles(&tree, with_fs);
         if caller.uid == 0 && *profile.namespaces.tree() == Namespace::Host {

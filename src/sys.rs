@@ -736,6 +736,46 @@ pub(crate) fn set_written(fd: RawFd, (seconds, nanoseconds): (i64, u32)) -> Resu
     done(call!(libc::SYS_utimensat, fd, std::ptr::null::<c_char>(), times.as_ptr(), 0))
 }
 
+/// The same of a name, a link itself among them.
+pub(crate) fn set_written_at(
+    dir: RawFd,
+    name: &CStr,
+    (seconds, nanoseconds): (i64, u32),
+) -> Result {
+    let times = [[0, libc::UTIME_OMIT], [seconds, i64::from(nanoseconds)]];
+    let flags = libc::AT_SYMLINK_NOFOLLOW;
+    done(call!(libc::SYS_utimensat, dir, name.as_ptr(), times.as_ptr(), flags))
+}
+
+/// ioctl_ficlone(2): a file shares the blocks of another, which are copied when one is written.
+pub(crate) fn share_blocks(from: RawFd, to: RawFd) -> Result {
+    done(call!(libc::SYS_ioctl, to, libc::FICLONE, from))
+}
+
+/// ioctl(2), FS_IOC_GETFLAGS: whether a directory compares names without regard to case
+/// (FS_CASEFOLD_FL).
+pub(crate) fn folds_case(fd: RawFd) -> bool {
+    let mut flags: libc::c_int = 0;
+    done(call!(libc::SYS_ioctl, fd, libc::FS_IOC_GETFLAGS, &raw mut flags)).is_ok()
+        && flags & 0x4000_0000 != 0
+}
+
+/// ftruncate(2).
+pub(crate) fn set_length(fd: RawFd, length: u64) -> Result {
+    done(call!(libc::SYS_ftruncate, fd, length))
+}
+
+/// pwrite(2).
+pub(crate) fn write_at(fd: RawFd, bytes: &[u8], offset: u64) -> Result<usize> {
+    check(call!(libc::SYS_pwrite64, fd, bytes.as_ptr(), bytes.len(), offset))
+        .map(|count| count as usize)
+}
+
+/// fsetxattr(2).
+pub(crate) fn set_attribute_of(fd: RawFd, name: &CStr, value: &[u8]) -> Result {
+    done(call!(libc::SYS_fsetxattr, fd, name.as_ptr(), value.as_ptr(), value.len(), 0))
+}
+
 /// lseek(2): a directory from its beginning.
 pub(crate) fn rewind(fd: RawFd) -> Result {
     done(call!(libc::SYS_lseek, fd, 0, libc::SEEK_SET))
@@ -1170,12 +1210,22 @@ struct FileSystemState {
     spare: [u64; 4],
 }
 
-/// fstatfs(2): how a mount may be used (`ST_*` of statvfs(3)).
-pub(crate) fn mount_flags(fd: RawFd) -> Result<u64> {
+fn file_system_state(fd: RawFd) -> Result<FileSystemState> {
     let mut found = std::mem::MaybeUninit::<FileSystemState>::zeroed();
     done(call!(libc::SYS_fstatfs, fd, found.as_mut_ptr()))?;
     // SAFETY: plain integers, all zero or written by the kernel.
-    Ok(unsafe { found.assume_init() }.flags)
+    Ok(unsafe { found.assume_init() })
+}
+
+/// fstatfs(2): how a mount may be used (`ST_*` of statvfs(3)).
+pub(crate) fn mount_flags(fd: RawFd) -> Result<u64> {
+    Ok(file_system_state(fd)?.flags)
+}
+
+/// fstatfs(2): how many bytes and how many files a file system holds.
+pub(crate) fn used(fd: RawFd) -> Result<(u64, u64)> {
+    let [_, block, blocks, free, _, files, free_files] = file_system_state(fd)?.counts;
+    Ok((blocks.saturating_sub(free).saturating_mul(block), files.saturating_sub(free_files)))
 }
 
 /// open_tree(2) with OPEN_TREE_CLONE; a final symbolic link is not followed. An empty path means
@@ -1250,6 +1300,18 @@ pub(crate) fn fsopen(kind: &CStr) -> Result<RawFd> {
 /// fsconfig(2), FSCONFIG_SET_STRING: the value is one value, whatever commas are in it.
 pub(crate) fn fsconfig_string(fs: RawFd, key: &CStr, value: &CStr) -> Result {
     done(call!(libc::SYS_fsconfig, fs, 1, key.as_ptr(), value.as_ptr(), 0))
+}
+
+/// fspick(2) of the file system of a mount, by the mount's own descriptor.
+pub(crate) fn fspick(mount: RawFd) -> Result<RawFd> {
+    // FSPICK_CLOEXEC | FSPICK_NO_AUTOMOUNT | FSPICK_EMPTY_PATH
+    fd(call!(libc::SYS_fspick, mount, c"".as_ptr(), 0x01 | 0x04 | 0x08))
+}
+
+/// fsconfig(2), FSCONFIG_CMD_RECONFIGURE.
+pub(crate) fn reconfigure(fs: RawFd) -> Result {
+    let none = std::ptr::null::<c_char>();
+    done(call!(libc::SYS_fsconfig, fs, 7, none, std::ptr::null::<c_void>(), 0))
 }
 
 /// fsconfig(2), FSCONFIG_CMD_CREATE, then fsmount(2) with attributes.

@@ -129,13 +129,14 @@ const TOLD: Variant = Variant {
            \"seccomp\"]\n[seccomp.rules]\nsync = \"notify\"\n",
 };
 
-/// With a name, which others find it by, and with merged layers.
+/// With a name, which others find it by, and with layers, merged and copied.
 const NAMED: Variant = Variant {
     top: "name = \"stockade-test-faults\"",
     process: "",
     namespaces: "",
     rest: "\"/proc\" = \"proc\"\n\"/merged\" = { layers = [\"/usr/share/doc\", \"/usr/lib\"], \
-           upper = \"discard\" }\n",
+           upper = \"discard\" }\n\"/copied\" = { layers = [\"SUB\"], upper = \"discard\", \
+           driver = \"copy\" }\n",
 };
 
 impl Sweep {
@@ -181,7 +182,7 @@ impl Sweep {
                 variant.top,
                 variant.process.replace("INPUT", &input.display().to_string()),
                 variant.namespaces,
-                variant.rest
+                variant.rest.replace("SUB", &format!("{at}/sub"))
             ),
         );
         Some(Sweep { place, who, profile, input })

@@ -107,7 +107,8 @@ fn one_that_writes_to_disk_and_is_killed_at_any_call_leaves_nothing_to_the_next_
         let uppers = uppers.display();
         format!(
             "\"/thrown\" = {{ {layers}, upper = {{ discard = \"{uppers}\" }} }}\n\"/kept\" = {{ {layers}, \
-             upper = \"{uppers}/kept\" }}\n"
+             upper = \"{uppers}/kept\" }}\n\"/copied\" = {{ {layers}, upper = {{ discard = \"{uppers}\" \
+             }}, driver = \"copy\" }}\n"
         )
     });
 }

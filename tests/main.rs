@@ -34,6 +34,7 @@ mod denials;
 mod docs;
 // `doctor` says what `run` does.
 mod doctor;
+mod drivers;
 // Acts that must fail in the sandbox fail, and succeed outside.
 mod escape;
 // Every example works.

@@ -89,6 +89,7 @@ fn run_plan(
         end_left();
     }
     let launched = passed.and_then(|()| {
+        changes.map_or(Ok(()), |_| refuse_copies(&planned.plan))?;
         // Writes from here on may block, and signals end this process as any other.
         let _mask = Mask::look()?;
         launch(&planned.plan, ask, &mut tell)
@@ -138,6 +139,23 @@ fn run_plan(
             sink.put(&Record::failed(&failed, skipped), failed.status)
         }
     }
+}
+
+/// A copy of layers does not show what the target changed: a file that it made looks as any other,
+/// and one that it removed has no trace.
+fn refuse_copies(plan: &Plan) -> Result<(), Failure> {
+    let copied = plan.tree().find_map(|(op, at)| {
+        let facets = op.facets();
+        Some((facets.because?, facets.rights?.0, at))
+    });
+    let Some((because, path, at)) = copied else { return Ok(()) };
+    let message = format!(
+        "cannot list what is changed in {path}: its layers are copied, and a copy does not show it"
+    );
+    let problem = Problem::new("mounts::layers", at, message)
+        .label(format!("copied, since {because}"))
+        .help("run it without --changes");
+    Err(problem.into())
 }
 
 /// Lists what the target changed, entry by entry; the same for the record.

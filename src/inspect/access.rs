@@ -24,7 +24,7 @@ use crate::language::value::{Mode, Size, ancestors, below, join};
 use crate::plan::Plan;
 use crate::policy::namespaces::Namespace;
 use crate::profile::Profile;
-use crate::step::{Cover, InLayer, OutsideOp, Slot, TreeOp};
+use crate::step::{Cover, InLayer, OutsideOp, Slot, TreeOp, UpperPlace};
 use crate::text::source::Span;
 use crate::tree::ancestry::Ancestry;
 use crate::tree::{Ground, HasGround, Own, Source, Stack, Top, Tree};
@@ -316,22 +316,14 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
             sources.hidden.entry(slot.0).or_default().push((path.clone(), at));
         }
         TreeOp::Merge { path, mask, layers, upper, attrs, .. } => {
-            let found = layers.iter().rev().filter_map(|slot| sources.opened.get(&slot.0));
-            let found: Vec<Source> = found.map(|(source, _)| source.clone()).collect();
-            let top = upper.as_ref().and_then(|upper| sources.uppers.get(&upper.slot.0).cloned());
-            let (size, inodes) = match top {
-                Some(Top::Memory { size, inodes }) => (size, inodes),
-                Some(Top::Disk { .. }) | None => (Size(0), 0),
-            };
-            let empty = || Ground::Own(Own::Memory { size, inodes });
-            let ground = Stack::merged(found, top).map_or_else(empty, Ground::Host);
-            put(path.text(), ground, None, Some(*attrs));
-            let hidden = mask.and_then(|slot| sources.hidden.get(&slot.0)).into_iter().flatten();
-            for (tail, at) in hidden {
-                let whiteout = Ground::Own(Own::Whiteout);
-                let entry = Entry { ground: whiteout, ..same(Attrs(0), false, *at) };
-                tree.insert(join(path.text(), tail.text()), entry);
-            }
+            let upper = upper.as_ref();
+            layered(tree, sources, (path, layers, *mask), upper, (*attrs, None), at);
+        }
+        TreeOp::CopyLayers { path, mask, layers, upper, attrs, because, .. } => {
+            // What the target may not write has a place as well.
+            let upper = Some(upper).filter(|_| !attrs.has(Attrs::READ_ONLY));
+            let how = (*attrs, Some(because.as_str()));
+            layered(tree, sources, (path, layers, *mask), upper, how, at);
         }
         TreeOp::Pin { path } | TreeOp::HoldLink { path, .. } => {
             let attrs = mount_attrs(tree, path.text());
@@ -375,6 +367,35 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
         | TreeOp::InLayer { what: InLayer::Directory(_) | InLayer::File, .. }
         | TreeOp::PrivateMounts
         | TreeOp::Pivot => {}
+    }
+}
+
+/// Layers that are merged, or copied for a reason, and what is hidden in them.
+fn layered(
+    tree: &mut Tree<Entry>,
+    sources: &Sources,
+    (path, layers, mask): (&Name, &[Slot], Option<Slot>),
+    upper: Option<&UpperPlace>,
+    (attrs, because): (Attrs, Option<&str>),
+    at: Span,
+) {
+    let found = layers.iter().rev().filter_map(|slot| sources.opened.get(&slot.0));
+    let found: Vec<Source> = found.map(|(source, _)| source.clone()).collect();
+    let top = upper.and_then(|upper| sources.uppers.get(&upper.slot.0).cloned());
+    let (size, inodes) = match top {
+        Some(Top::Memory { size, inodes }) => (size, inodes),
+        Some(Top::Disk { .. }) | None => (Size(0), 0),
+    };
+    let empty = || Ground::Own(Own::Memory { size, inodes });
+    let stack = Stack::merged(found, top).map(|stack| stack.copied(because));
+    let ground = stack.map_or_else(empty, Ground::Host);
+    let entry = Entry { ground, mode: None, mount: true, attrs, rights: Rights(0), at };
+    tree.insert(path.text().to_owned(), entry);
+    let hidden = mask.and_then(|slot| sources.hidden.get(&slot.0)).into_iter().flatten();
+    for (tail, at) in hidden {
+        let whiteout = Ground::Own(Own::Whiteout);
+        let entry = Entry { ground: whiteout, ..same(Attrs(0), false, *at) };
+        tree.insert(join(path.text(), tail.text()), entry);
     }
 }
 

@@ -14,10 +14,10 @@ const DEEPEST: u32 = 64;
 const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
 
 /// The longest name of a file, with the NUL.
-const LONGEST: usize = 256;
+pub(super) const LONGEST: usize = 256;
 
 /// A name with a NUL at its end, on the stack.
-fn ended<'b>(name: &[u8], buffer: &'b mut [u8; LONGEST]) -> Result<&'b CStr> {
+pub(super) fn ended<'b>(name: &[u8], buffer: &'b mut [u8; LONGEST]) -> Result<&'b CStr> {
     let room = buffer.get_mut(..name.len()).ok_or(Errno(libc::ENAMETOOLONG))?;
     room.copy_from_slice(name);
     *buffer.get_mut(name.len()).ok_or(Errno(libc::ENAMETOOLONG))? = 0;

@@ -4,6 +4,7 @@
 //! mounted by these names: no path of the host is looked up again, and none needs quoting. Like the
 //! rest between clone and exec this is raw system calls and nothing else (see [`super::child`]).
 
+use super::copy::{self, To};
 use super::copy_up;
 use super::digits::decimal;
 use super::fresh::configured;
@@ -129,6 +130,39 @@ pub(super) fn copy_up(
     made.and(sys::unmount(MERGED))
 }
 
+/// Copies the same layers into an upper, and gives the mount of the copy.
+pub(super) fn copy(
+    prepared: &mut Prepared,
+    (mask, layers, lowest): (Option<Slot>, &[Slot], Option<Slot>),
+    upper: &UpperPlace,
+    (room, as_caller): (Option<(Size, u64)>, bool),
+    attrs: Attrs,
+) -> Result<RawFd> {
+    let mut copying = prepared.copying.take().ok_or(Errno(libc::EBADF))?;
+    let place = prepared.slots[upper.slot.0];
+    let to = To { place, room, as_caller };
+    let all = mask.iter().chain(layers).chain(&lowest).map(|slot| prepared.slots[slot.0]);
+    copy::copy(&mut copying, all, &to, upper.upper.as_c_str())?;
+    prepared.copying = Some(copying);
+    let mount = sys::open_tree(place, upper.upper.as_c_str(), false)?;
+    sys::set_mount_attrs(mount, no_exec(prepared, attrs, layers.iter())?.0)?;
+    Ok(mount)
+}
+
+/// The flags of a layer's mount do not pass to what is shown of it.
+pub(super) fn no_exec<'s>(
+    prepared: &Prepared,
+    mut attrs: Attrs,
+    slots: impl Iterator<Item = &'s Slot>,
+) -> Result<Attrs> {
+    for slot in slots {
+        if sys::mount_flags(prepared.slots[slot.0])? & libc::ST_NOEXEC != 0 {
+            attrs = attrs.and(Attrs::NO_EXEC);
+        }
+    }
+    Ok(attrs)
+}
+
 /// Mounts overlayfs over the layers, the topmost first between those of ours, and gives its mount.
 /// The attributes of a file that it needs are `user.overlay.*`: a user's mount knows no others, and of
 /// root's own a layer could bring some that lead elsewhere (`trusted.overlay.redirect`).
@@ -157,13 +191,8 @@ pub(super) fn merge(
     }
     let options = CStr::from_bytes_until_nul(&options.text).map_err(|_| Errno(libc::E2BIG))?;
     sys::fchdir(prepared.backstage)?;
-    // The flags of a layer's mount do not pass to what overlayfs shows of it.
-    let mut attrs = attrs;
-    for layer in layers.iter().chain(upper.map(|upper| &upper.slot)) {
-        if sys::mount_flags(prepared.slots[layer.0])? & libc::ST_NOEXEC != 0 {
-            attrs = attrs.and(Attrs::NO_EXEC);
-        }
-    }
+    let slots = layers.iter().chain(upper.map(|upper| &upper.slot));
+    let attrs = no_exec(prepared, attrs, slots)?;
     match sys::mkdirat(prepared.backstage, MERGED, 0o700) {
         Ok(()) | Err(Errno(libc::EEXIST)) => {}
         Err(errno) => return Err(errno),

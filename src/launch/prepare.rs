@@ -4,6 +4,7 @@
 //! Between clone and exec nothing is allocated, so what is not here does not exist.
 
 use super::cgroup::Groups;
+use super::copy::Copying;
 use super::helper::handover::Handover;
 use super::helper::{Helpers, answer};
 use super::proof::{Filtered, Landlocked};
@@ -45,6 +46,8 @@ pub(super) struct Prepared {
     pub uppers: Uppers,
     /// How pid 1 hands uppers to the launcher, where it is asked what was written.
     pub hands: Option<Hands>,
+    /// What layers are copied with, where they are.
+    pub copying: Option<Box<Copying>>,
     /// The directories of the host that are kept between runs.
     pub states: States,
     /// Texts by the index of their step.
@@ -161,6 +164,7 @@ impl Prepared {
             landlocked: plan.landlock.map_or((Landlocked::Unknown, 0), |ruleset| {
                 (Landlocked::of(plan, ruleset), ruleset.abi)
             }),
+            copying: Copying::of(plan),
             terminal: Inherited::of(plan),
             null: null_for(plan)?,
             cpu_account: groups.cpu_account,
@@ -181,6 +185,7 @@ impl Prepared {
             way: Way::none(),
             uppers: Uppers::default(),
             hands: None,
+            copying: None,
             states: States::default(),
             texts: vec![],
             argv: vec![],
@@ -225,7 +230,8 @@ impl Prepared {
         self.file_limit = sys::get_rlimit(libc::RLIMIT_NOFILE)?;
         let (soft, hard) = self.file_limit;
         self.thrifty = (plan.steps.len() * MOST_PER_STEP + OTHERS) as u64 > soft;
-        if soft < hard && (self.slots.len() + OTHERS) as u64 > soft {
+        let copies = self.copying.is_some();
+        if soft < hard && (copies || (self.slots.len() + OTHERS) as u64 > soft) {
             sys::set_rlimit(libc::RLIMIT_NOFILE, hard, hard)?;
             self.file_limit_raised = true;
         }

@@ -120,6 +120,26 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
                 _ => attach(prepared, mount, path, *ground, *rights),
             }
         }
+        TreeOp::CopyLayers {
+            path,
+            mask,
+            layers,
+            lowest,
+            upper,
+            room,
+            as_caller,
+            attrs,
+            ground,
+            rights,
+            because: _,
+        } => {
+            let (layers, how) = ((*mask, layers.as_slice(), *lowest), (*room, *as_caller));
+            let mount = merge::copy(prepared, layers, upper, how, *attrs)?;
+            match path.text() {
+                "/" => become_root(prepared, mount, *rights),
+                _ => attach(prepared, mount, path, *ground, *rights),
+            }
+        }
         TreeOp::Pin { path } => {
             let place = sys::open_below(root, path.relative(), libc::O_PATH)?;
             bind_onto_itself(prepared, place, Attrs(0))

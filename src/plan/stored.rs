@@ -436,6 +436,7 @@ stored! {
         HoldUpper { slot, directory, kept, path, layers, mounts },
         OpenUpper { slot, held, directory },
         Merge { path, mask, layers, lowest, upper, attrs, ground, rights },
+        CopyLayers { path, mask, layers, lowest, upper, room, as_caller, attrs, ground, rights, because },
         Pin { path },
         HoldLink { path, text },
         ReadOnly { path, ground, if_present },

@@ -18,7 +18,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 const MOST_PARTS: usize = 400;
 
 /// File systems with files of the kernel's, not of the host's.
-const KERNELS: &[&str] = &[
+pub(super) const KERNELS: &[&str] = &[
     "autofs",
     "binfmt_misc",
     "bpf",
@@ -242,6 +242,6 @@ fn mode(path: &str) -> Option<u32> {
     Some(std::fs::metadata(bytes::path(path)).ok()?.permissions().mode() & 0o7777)
 }
 
-fn is_taken(kind: &str) -> bool {
+pub(super) fn is_taken(kind: &str) -> bool {
     TAKEN.contains(&kind) || kind.starts_with("fuse.")
 }

@@ -216,6 +216,27 @@ pub enum TreeOp {
         /// What Landlock allows below it; none where a rule above allows it, or without Landlock.
         rights: Rights,
     },
+    /// The same layers, copied into the upper's directory, which is then mounted without overlayfs.
+    CopyLayers {
+        path: Name,
+        mask: Option<Slot>,
+        /// The layers, the topmost first.
+        layers: Vec<Slot>,
+        lowest: Option<Slot>,
+        /// Where the copy is made.
+        upper: UpperPlace,
+        /// How much the target may write there, and how many files and directories, where it is in
+        /// memory.
+        room: Option<(Size, u64)>,
+        /// Whether the target may read whatever the process that copies can open, as both have the
+        /// caller's ids and no others.
+        as_caller: bool,
+        attrs: Attrs,
+        ground: Ground,
+        rights: Rights,
+        /// Why they are not merged.
+        because: String,
+    },
     /// A directory bound onto itself, so that it cannot be renamed away from above what lies below
     /// it.
     Pin { path: Name },
@@ -331,7 +352,7 @@ pub enum InLayer {
 #[derive(Default)]
 pub(crate) struct Facets<'a> {
     /// What Landlock allows by it, and where.
-    rights: Option<(&'a Name, Rights)>,
+    pub rights: Option<(&'a Name, Rights)>,
     /// The text that the launcher reads for it.
     content: Option<&'a Content>,
     /// Where it puts what it opens to be bound, and what that is on the host.
@@ -344,6 +365,8 @@ pub(crate) struct Facets<'a> {
     pub merged: Option<Merged<'a>>,
     /// The directory inside that is made in an upper, with all below it.
     pub copied: Option<&'a Name>,
+    /// Why layers are copied and not merged.
+    pub because: Option<&'a str>,
     /// Where it puts the memory that takes what is written on top of layers.
     pub memory: Option<Slot>,
     /// Where it puts the mount of a directory that does, and where that is.
@@ -441,6 +464,9 @@ impl TreeOp {
                 merged: Some(Merged { path, layers, upper: upper.as_ref() }),
                 ..none
             },
+            TreeOp::CopyLayers { path, rights, because, .. } => {
+                Facets { rights: Some((path, *rights)), because: Some(because), ..none }
+            }
             TreeOp::Mount { path, rights, fs, .. } => {
                 Facets { rights: Some((path, *rights)), fs: Some(fs), ..none }
             }
@@ -499,6 +525,7 @@ impl TreeOp {
             TreeOp::LandlockRule { .. }
             | TreeOp::Attach { .. }
             | TreeOp::Merge { .. }
+            | TreeOp::CopyLayers { .. }
             | TreeOp::Mount { .. }
             | TreeOp::OpenTree { .. }
             | TreeOp::HostDirectory { .. }
@@ -536,6 +563,7 @@ impl TreeOp {
             | TreeOp::Mount { path, .. }
             | TreeOp::Attach { path, .. }
             | TreeOp::Merge { path, .. }
+            | TreeOp::CopyLayers { path, .. }
             | TreeOp::Pin { path }
             | TreeOp::HoldLink { path, .. }
             | TreeOp::ReadOnly { path, .. }
@@ -634,6 +662,12 @@ impl fmt::Display for TreeOp {
                 let plural = if count == 1 { "" } else { "s" };
                 let upper = if upper.is_some() { " and an upper" } else { "" };
                 write!(f, "mount overlay on {path} of {count} layer{plural}{upper} ({attrs})")?;
+                show_rights(*rights, f)
+            }
+            TreeOp::CopyLayers { path, mask, layers, lowest, attrs, rights, because, .. } => {
+                let count = layers.len() + mask.iter().chain(lowest).count();
+                let plural = if count == 1 { "" } else { "s" };
+                write!(f, "copy {count} layer{plural} to {path} ({attrs}), since {because}")?;
                 show_rights(*rights, f)
             }
             TreeOp::Pin { path } => write!(f, "pin {path}"),

@@ -115,6 +115,8 @@ pub struct Stack {
     merged: bool,
     /// Where goes what the target writes on top; none: to the topmost, or nowhere.
     upper: Option<Top>,
+    /// Why a copy of them is shown in their place, if it is.
+    copied: Option<String>,
 }
 
 /// Where goes what the target writes on top of merged sources.
@@ -185,14 +187,14 @@ impl Source {
 impl Stack {
     /// One source alone.
     pub fn one(source: Source) -> Stack {
-        Stack { topmost: source, lower: vec![], merged: false, upper: None }
+        Stack { topmost: source, lower: vec![], merged: false, upper: None, copied: None }
     }
 
     /// Those that overlayfs merges, the lowest first, with what the target writes on top; none:
     /// there are none.
     pub fn merged(mut layers: Vec<Source>, upper: Option<Top>) -> Option<Stack> {
         let topmost = layers.pop()?;
-        Some(Stack { topmost, lower: layers, merged: true, upper })
+        Some(Stack { topmost, lower: layers, merged: true, upper, copied: None })
     }
 
     /// Several, the lowest first, merged where they are more than one.
@@ -226,6 +228,16 @@ impl Stack {
             }
             all => all.join(" over "),
         }
+    }
+
+    /// The same, of which a copy is shown, for this reason.
+    pub fn copied(self, because: Option<&str>) -> Stack {
+        Stack { copied: because.map(str::to_owned), ..self }
+    }
+
+    /// Why a copy of them is shown in their place, if it is.
+    pub fn is_copied(&self) -> Option<&str> {
+        self.copied.as_deref()
     }
 
     /// Where goes what the target writes on top.

@@ -30,6 +30,7 @@ const ASKING: &[&str] = &[
     "describe",
     "dup_above",
     "end_by_status",
+    "folds_case",
     "get_rlimit",
     "groups",
     "has_address",

@@ -388,7 +388,7 @@ pub fn for_root(profile: &Profile) -> Host {
 
 /// By the name of a golden file: `root-` is root's, `old-` has an old kernel, `older-` one before
 /// Linux 6.3, `bare-` has no Landlock, `terminal-` a terminal; `shared-`, `scoped-`, `lonely-` and
-/// `bound-` are of a login session.
+/// `bound-` are of a login session; `copied-` has no overlayfs.
 pub fn for_name(name: &str, profile: &Profile) -> Host {
     match name.split('-').next() {
         Some("root") => for_root(profile),
@@ -420,6 +420,7 @@ pub fn for_name(name: &str, profile: &Profile) -> Host {
             }
             host
         }
+        Some("copied") => Host { no_overlayfs: true, ..for_user(profile) },
         Some("bare") => Host { landlock: None, ..for_user(profile) },
         Some("terminal") => Host {
             streams: [

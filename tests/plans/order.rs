@@ -31,6 +31,7 @@ fn act(op: &Op) -> Act<'_> {
         | TreeOp::MountPoint { path } => Act::Makes(path.text()),
         TreeOp::Mount { path, ground, .. }
         | TreeOp::Attach { path, ground, .. }
+        | TreeOp::CopyLayers { path, ground, .. }
         | TreeOp::Merge { path, ground, .. } => Act::Mounts(path.text(), *ground),
         TreeOp::ReadOnly { path, .. }
         | TreeOp::Hide { path, .. }
@@ -281,6 +282,11 @@ fn sources(plan: &Plan, name: &str) {
                 let all = layers.iter().chain(mask).chain(lowest);
                 all.for_each(|slot| goes(*slot, 1, 2, &op));
                 upper.iter().for_each(|upper| goes(upper.slot, 2, 2, &op));
+            }
+            Shown::Raw(Op::Tree(TreeOp::CopyLayers { mask, layers, lowest, upper, .. })) => {
+                let all = layers.iter().chain(mask).chain(lowest);
+                all.for_each(|slot| goes(*slot, 1, 2, &op));
+                goes(upper.slot, 2, 2, &op);
             }
             Shown::Raw(Op::Tree(TreeOp::Attach { slot, .. }))
             | Shown::Raw(Op::Process(

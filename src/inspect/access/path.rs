@@ -254,6 +254,19 @@ impl<'a> Walker<'a> {
         let Seen { kind, inode, uid, gid, mode, attrs, list } = seen;
         let mut owner = source.shows((uid, gid));
         let (mut attrs, mut fixed) = (attrs, false);
+        if let Some(is_shown) = self.in_copy(position, source, (uid, gid, mode)) {
+            // It is a file of the sandbox's own file system.
+            let attrs = thing.attrs.and(Attrs(attrs.0 & Attrs::NO_EXEC.0));
+            let has_owner = self.copied(owner);
+            let (owner, mode) = match (has_owner, is_shown) {
+                ((Some(_), Some(_)), true) => (owner, mode & 0o1777),
+                // The target's: what it reads as another it reads as the owner.
+                (_, true) => (thing.owner, mode & 0o1777 | (mode & 0o7) << 6 | 0o400),
+                (_, false) => (thing.owner, 0),
+            };
+            let host = Some(place.into());
+            return Ok(Some(ResolvedFile { kind, owner, mode, attrs, host, list, inode, ..thing }));
+        }
         if is_written_on_top(position.node) {
             attrs = Attrs(attrs.0 & !Attrs::READ_ONLY.0);
             // Of what is there a copy is made for a change, and none with an owner that the user
@@ -280,6 +293,25 @@ impl<'a> Walker<'a> {
             inode,
             ..thing
         }))
+    }
+
+    /// Whether a copy of layers has what a file of them has; none: it is no copy. Of one whose owner
+    /// the copy cannot have it has what the target may read anyway.
+    fn in_copy(
+        &self,
+        position: Position<'_, Entry>,
+        source: &Source,
+        (uid, gid, mode): (u32, u32, u32),
+    ) -> Option<bool> {
+        match &position.node.ground {
+            Ground::Host(stack) if stack.is_copied().is_some() => {}
+            Ground::Host(_) | Ground::Own(_) | Ground::Kernel(_) | Ground::Same => return None,
+        }
+        let owner = source.shows((uid, gid));
+        let is_top = position.path == position.over;
+        let has_owner = matches!(self.copied(owner), (Some(_), Some(_)));
+        let thing = ResolvedFile { owner, mode, ..self.thing(position) };
+        Some(is_top || has_owner || self.permits(&thing, Need::Read as u32) == Some(true))
     }
 
     /// An owner and a group, as far as the user namespace has them.

@@ -147,7 +147,8 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
                 Top::Memory { size, .. } => format!("; written: in memory, {size}"),
                 Top::Disk { .. } => format!("; written: {}", flat(&top.words())),
             });
-            format!("layers: {}{upper}", flat(&stack.words()))
+            let how = if stack.is_copied().is_some() { "layers, copied" } else { "layers" };
+            format!("{how}: {}{upper}", flat(&stack.words()))
         }
         Ground::Host(stack) => {
             let what = match of_the_host(path, entry, stack, profile) {

@@ -8,6 +8,7 @@ use crate::kernel::capability::CapabilitySet;
 use crate::kernel::name::Name;
 use crate::launch::cause::{self, Barriers};
 use crate::launch::cgroup::Wrong;
+use crate::launch::copy;
 use crate::launch::message::OWN;
 use crate::plan::Plan;
 use crate::step::{GroupOp, Op, OutsideOp, ProcessOp, Step, TreeOp};
@@ -238,6 +239,7 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             libc::ENOSPC => Some("there are more directories than inodes: give the upper more, inodes = 131072".into()),
             _ => None,
         },
+        TreeOp::CopyLayers { room, .. } => copy_help(errno, room.is_some()),
         TreeOp::OwnLayer { .. } | TreeOp::InLayer { .. } | TreeOp::UpperDirectories { .. } => None,
         TreeOp::Merge { upper, .. } => match errno {
             libc::ENODEV => Some("load overlayfs as root: modprobe overlay".into()),
@@ -283,6 +285,29 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
         | TreeOp::Seal { .. } => None,
     };
     (None, help)
+}
+
+/// What copying layers ran into.
+fn copy_help(errno: i32, in_memory: bool) -> Option<String> {
+    let narrow = "name the directories in it that are needed";
+    Some(match errno {
+        libc::EFBIG => {
+            format!("there are more than {} MB to copy: {narrow}", copy::MOST_BYTES >> 20)
+        }
+        libc::E2BIG => {
+            format!("there are more than {} files and directories: {narrow}", copy::MOST_NAMES)
+        }
+        libc::ELOOP => {
+            format!("directories lie more than {} deep in one another: {narrow}", copy::DEEPEST)
+        }
+        libc::ENOSPC if in_memory => {
+            "memory has no room for the copy: let it go to disk, upper = { \
+                                      discard = \"/var/tmp\" }"
+                .into()
+        }
+        libc::EMFILE => MORE_FILES.into(),
+        _ => return None,
+    })
 }
 
 fn powerless_root(barriers: &Barriers) -> String {

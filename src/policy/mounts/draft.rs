@@ -2,6 +2,7 @@
 //! Landlock allows there.
 
 mod bind;
+mod copied;
 mod create;
 mod kept;
 mod kernel;
@@ -64,6 +65,7 @@ pub(crate) fn draft(
         made_on_host: BTreeMap::new(),
         in_layers: BTreeSet::new(),
         uppers: BTreeMap::new(),
+        copied: BTreeSet::new(),
         judged: BTreeSet::new(),
         pinned: BTreeMap::new(),
         seals: vec![],
@@ -128,6 +130,8 @@ struct World<'a> {
     judged: BTreeSet<Span>,
     /// The uppers of overlays that are shown in parts, and how many parts have a place there.
     uppers: BTreeMap<String, (UpperPlace, usize)>,
+    /// The entries whose layers are copied, and where the target writes into the copy.
+    copied: BTreeSet<String>,
     /// The pinned directories, with the lines that they are pinned for.
     pinned: BTreeMap<String, Span>,
     seals: Vec<(String, Attrs, Span)>,

@@ -26,7 +26,7 @@ pub(crate) use device::Device;
 pub(crate) use dir::Dir;
 pub(crate) use file::{Content, File};
 pub use further::{Access, Sockets};
-pub(crate) use further::{Beneath, Broad, Follow, Further, LATER, Missing, Upper};
+pub(crate) use further::{Beneath, Broad, Driver, Follow, Further, LATER, Missing, Upper};
 pub(crate) use hide::{Hidden, Hide};
 pub(crate) use layers::{Layers, MOST};
 pub(crate) use mqueue::Mqueue;

@@ -216,6 +216,16 @@ pub const ROWS: &[Row] = &[
         .against("mounts.\"/made\" = { layers = [\"{P}/excepted\"], upper = \"discard\" }"),
     ),
     mount(
+        "mounts.layers.driver",
+        act(
+            "mounts.\"/made\" = { layers = [\"{P}/data\"], driver = \"copy\" }",
+            "stat -f -c %T /made",
+            "tmpfs",
+            "overlayfs",
+        )
+        .against("mounts.\"/made\" = { layers = [\"{P}/data\"] }"),
+    ),
+    mount(
         "mounts.layers.exec",
         act(
             "mounts.\"/made\" = { layers = [\"{P}/bin\"], exec = false }",

@@ -242,6 +242,14 @@ fn words(entry: &Entry) -> String {
     match &entry.ground {
         Ground::Own(Own::Root) => "the sandbox's own empty root, read-only".into(),
         Ground::Own(Own::Memory { size, .. }) => format!("in memory, {size}, {access}"),
+        Ground::Host(stack) if stack.is_copied().is_some() => {
+            let because = stack.is_copied().unwrap_or_default();
+            let of = format!("a copy of the host's {} (since {because})", stack.words());
+            match stack.upper() {
+                Some(top) => format!("{of}, and what is written is {}", top.words()),
+                None => format!("{of}, {access}"),
+            }
+        }
         Ground::Host(stack) if stack.is_merged() => match stack.upper() {
             Some(top) => {
                 format!("the host's {}, and what is written is {}", stack.words(), top.words())

@@ -65,6 +65,7 @@ impl World<'_> {
             .collect();
         let all_may_be = self.draft.problems.iter().count() == before;
         let places = self.check_layers(path, layers, (&found, all_may_be), at);
+        let copied = self.copied(path, layers, at);
         if self.tree.get(path).and_then(|node| node.whole.as_ref()).is_none_or(|top| top == path) {
             self.check_upper(path, layers, &places, at);
         }
@@ -84,7 +85,10 @@ impl World<'_> {
         for (source, file) in &found {
             let slot = self.open(source, file, false, attrs, at);
             maps.push(self.map_layer(slot, (path, layers), (source, file), at));
-            self.step(TreeOp::Lay { slot, source: Name::new(source) }, at);
+            // overlayfs takes no detached mount, and a copy needs no other.
+            if copied.is_none() {
+                self.step(TreeOp::Lay { slot, source: Name::new(source) }, at);
+            }
             slots.insert(0, slot);
         }
         // Without an upper that of the mask is the mode of the merged tree's top.
@@ -94,11 +98,11 @@ impl World<'_> {
             return;
         };
         let upper = self.upper(path, layers, top, at);
-        if let Some(upper) = &upper {
+        if let Some(upper) = upper.as_ref().filter(|_| copied.is_none()) {
             self.copy_up(path, layers, (mask, &slots, lowest), upper, at);
         }
         let attrs = layers.attrs();
-        if upper.is_some() && layers.words.exec {
+        if layers.upper.is_some() && layers.words.exec {
             self.out.executable.push((Name::new(path), at));
         }
         if let Some(kept) = layers.with_lost() {
@@ -110,15 +114,29 @@ impl World<'_> {
             self.draft.note(at, text);
         }
         let rights = layers.rights().within(self.ruled);
-        let op = TreeOp::Merge {
-            path: Name::new(path),
-            mask,
-            layers: slots,
-            lowest,
-            upper,
-            attrs,
-            ground,
-            rights,
+        let (path, layers) = (Name::new(path), (slots, layers));
+        let op = match (copied, upper) {
+            (Some(because), Some(upper)) => {
+                let (slots, layers) = layers;
+                let room = self.room(layers);
+                let as_caller = self.is_as_caller();
+                TreeOp::CopyLayers {
+                    path,
+                    mask,
+                    layers: slots,
+                    lowest,
+                    upper,
+                    room,
+                    as_caller,
+                    attrs,
+                    ground,
+                    rights,
+                    because,
+                }
+            }
+            (_, upper) => {
+                TreeOp::Merge { path, mask, layers: layers.0, lowest, upper, attrs, ground, rights }
+            }
         };
         self.step(op, at);
     }

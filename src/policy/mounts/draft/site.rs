@@ -123,6 +123,7 @@ impl World<'_> {
         };
         // A layer of stockade's has it.
         if self.in_layers.contains(path) {
+            self.pin_in_copy(path, &over, at);
             return Some(Site { ground: Ground::Bound });
         }
         let file = match self.host.at(source) {
@@ -222,6 +223,7 @@ impl World<'_> {
         if writable {
             self.pin_above(path, over, at);
         }
+        self.pin_in_copy(path, over, at);
         if writable && self.keeps(path, over, source) {
             self.kept.push(Kept { path: path.to_owned(), at, over: over.to_owned(), over_at });
         }
@@ -239,6 +241,13 @@ impl World<'_> {
     /// would move the lower entry away.
     pub(super) fn pin_above(&mut self, path: &str, over: &str, at: Span) {
         self.pin(parent(path), over, at);
+    }
+
+    /// The same in a copy of layers: overlayfs itself refuses to rename a directory of a layer (EXDEV).
+    fn pin_in_copy(&mut self, path: &str, over: &str, at: Span) {
+        if self.copied.contains(over) {
+            self.pin_above(path, over, at);
+        }
     }
 
     /// Pins a directory below a writable entry, and every one between the two.

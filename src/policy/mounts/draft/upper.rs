@@ -21,7 +21,7 @@ use crate::text::source::Span;
 pub(crate) const SIZE: &str = "mounts.size";
 
 /// File systems that overlayfs takes no upper on (measured on 6.1 to 7.3).
-fn refuses_upper(magic: i64, kernel: (u32, u32)) -> Option<&'static str> {
+pub(super) fn refuses_upper(magic: i64, kernel: (u32, u32)) -> Option<&'static str> {
     match magic {
         0x794c_7630 => Some("overlayfs"),
         0x6573_5546 => Some("fuse"),
@@ -38,17 +38,21 @@ fn refuses_upper(magic: i64, kernel: (u32, u32)) -> Option<&'static str> {
     }
 }
 
+/// Those of them that have no owners, or take nothing at all.
+const TAKES_NO_COPY: &[&str] = &["squashfs", "erofs", "iso9660", "vfat"];
+
 impl World<'_> {
     /// What forbids the upper of an entry here.
     pub(super) fn check_upper(&mut self, path: &str, layers: &Layers, lower: &[Place], at: Span) {
+        let is_copied = self.is_copied(path, layers);
         match &layers.upper {
             None => {}
-            Some(Upper::Discard) if self.host.kernel >= MEMORY => {}
+            Some(Upper::Discard) if is_copied || self.host.kernel >= MEMORY => {}
             Some(Upper::Discard) => {
                 self.note_disk(path, layers, at);
                 let directory = self.cache(path, layers);
                 if in_parts(path, layers, &self.host.brought).is_some() {
-                    self.check_on_disk(&directory, lower, at);
+                    self.check_on_disk(&directory, lower, false, at);
                 }
             }
             Some(Upper::DiscardIn(directory)) => {
@@ -70,12 +74,12 @@ impl World<'_> {
                 if let Some(problem) = problem {
                     return self.draft.problem(problem);
                 }
-                self.check_on_disk(directory, lower, at);
+                self.check_on_disk(directory, lower, is_copied, at);
             }
             Some(Upper::Kept(directory)) => {
                 self.check_alone(path, layers, at);
                 if self.check_kept(path, layers, directory, at) {
-                    self.check_on_disk(directory, lower, at);
+                    self.check_on_disk(directory, lower, false, at);
                 }
             }
         }
@@ -203,7 +207,7 @@ impl World<'_> {
     }
 
     /// What holds of both: the file system, the caller's rights, and that nothing else changes it.
-    fn check_on_disk(&mut self, directory: &str, lower: &[Place], at: Span) {
+    fn check_on_disk(&mut self, directory: &str, lower: &[Place], is_copied: bool, at: Span) {
         let refuse = |why: String, help: &str| {
             let message = format!("cannot take {directory} as the upper: {why}");
             Problem::new("mounts::upper", at, message).help(help)
@@ -222,7 +226,9 @@ impl World<'_> {
             if let Some(errno) = refused {
                 let help = "name a directory that the caller may write to";
                 problems.push(refuse(errno_words(*errno), help));
-            } else if let Some(name) = refuses_upper(*fs, self.host.kernel) {
+            } else if let Some(name) = refuses_upper(*fs, self.host.kernel)
+                .filter(|name| !is_copied || TAKES_NO_COPY.contains(name))
+            {
                 let why = format!("{name} cannot take it");
                 problems.push(refuse(why, "name a directory on a disk, such as of ext4 or xfs"));
             } else if let Some(name) = file_system_without_idmap(*fs, self.host.kernel)
@@ -257,7 +263,9 @@ impl World<'_> {
         top: Owned,
         at: Span,
     ) -> Option<UpperPlace> {
-        let upper = layers.upper.as_ref()?;
+        let is_copied = self.is_copied(path, layers);
+        // A copy has a place in memory, also where the target may not write to it.
+        let upper = layers.upper.as_ref().or(is_copied.then_some(&Upper::Discard))?;
         // The parts of one tree share what is made for the first of them.
         let whole = self.tree.get(path).and_then(|node| node.whole.clone());
         let made = whole.as_ref().and_then(|whole| self.uppers.get(whole));
@@ -265,7 +273,7 @@ impl World<'_> {
             Some((first, count)) => {
                 UpperPlace { volatile: first.volatile, ..UpperPlace::shared(first.slot, *count) }
             }
-            None => self.first_upper(path, layers, upper, at),
+            None => self.first_upper(path, layers, (upper, is_copied), at),
         };
         if let Some(whole) = whole {
             self.uppers.entry(whole).or_insert_with(|| (place.clone(), 0)).1 += 1;
@@ -313,9 +321,15 @@ impl World<'_> {
         }
     }
 
-    fn first_upper(&mut self, path: &str, layers: &Layers, upper: &Upper, at: Span) -> UpperPlace {
+    fn first_upper(
+        &mut self,
+        path: &str,
+        layers: &Layers,
+        (upper, is_copied): (&Upper, bool),
+        at: Span,
+    ) -> UpperPlace {
         match upper {
-            Upper::Discard if self.host.kernel < MEMORY => {
+            Upper::Discard if self.host.kernel < MEMORY && !is_copied => {
                 let cache = self.cache(path, layers);
                 let slot = self.hold(path, layers, &cache, false, at);
                 UpperPlace { volatile: true, ..UpperPlace::alone(slot) }
@@ -326,7 +340,8 @@ impl World<'_> {
                 let in_root =
                     self.tree.get(path).is_some_and(|node| node.whole.as_deref() == Some("/"))
                         && root_is_writable(self.tree);
-                let op = match in_root {
+                // What a copy needs is no bound of the root's.
+                let op = match in_root && !is_copied {
                     true => TreeOp::UpperInRoot { slot },
                     false => TreeOp::Upper { slot, size, inodes },
                 };

@@ -303,6 +303,18 @@ impl Read for Upper {
     }
 }
 
+words! {
+    /// What shows layers as one tree.
+    Driver {
+        /// overlayfs, where the kernel has it and takes these layers; else a copy of them.
+        Auto = "auto",
+        /// overlayfs of the kernel.
+        Overlay = "overlay",
+        /// A copy that is made before the start: 256 MB and 65536 files of it at most.
+        Copy = "copy",
+    }
+}
+
 bounded! {
     /// How many files and directories: to the kernel 0 is no limit at all (tmpfs(5)).
     Inodes(u64) = 1..=i64::MAX, "a number from 1 on"
@@ -409,6 +421,9 @@ further! {
     /// owns them: each is made in the upper beforehand, and names in it can be made, replaced and
     /// removed. 65536 of them at most.
     copy_up as "copy-up": Vec<AbsolutePath>,
+    /// What shows the layers as one tree; default: `auto`. Of a copy nothing can be kept, and no
+    /// changes can be listed.
+    driver: Driver,
     /// How much of that there can be in memory; default: 64M.
     size: Size,
     /// How many files and directories a tmpfs, or an upper in memory, has room for; default: 65536.

@@ -1,7 +1,7 @@
 //! Directories of the host, merged as overlayfs merges them, and what the target writes on top.
 
 use super::super::names::{ONE_LINE, PLACE};
-use super::further::{Access, Further, Sockets, Upper};
+use super::further::{Access, Driver, Further, Sockets, Upper};
 use super::{Bind, Form, Grant, Kind, Makes, Mount, PLAIN, Tmpfs, Word, form, said};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
@@ -26,7 +26,7 @@ pub(super) const FORMS: &[Form] = &[form! {
     /// stay as they are; without `upper` the target cannot write there.
     "layers": Vec<Layer> = Fill { keys: &[("path", PLACE)], other: Some(&ONE_LINE), ..PLACE }
         => |layers| Mount::Layers(Layers::of(Some(layers))),
-        ["upper", "copy-up", "size", "inodes", "exec", "owner"]
+        ["upper", "copy-up", "driver", "size", "inodes", "exec", "owner"]
 }];
 
 /// The most that a mount of overlayfs takes (`OVL_MAX_STACK` of the kernel).
@@ -45,6 +45,8 @@ pub struct Layers {
     pub upper: Option<Upper>,
     /// Directories inside that are made in the upper beforehand, with all below them.
     pub copy_up: Vec<AbsolutePath>,
+    /// What shows them as one tree.
+    pub driver: Driver,
     /// How much of that there can be in memory; default: 64M.
     pub size: Option<Size>,
     /// How many files and directories; default: 65536.
@@ -60,7 +62,16 @@ impl Layers {
         // A socket of the host's refuses every connection through overlayfs.
         let words =
             Bind { recursive: false, sockets: Sockets::Allow, ..Bind::new(None, Access::ReadOnly) };
-        Layers { layers, upper: None, copy_up: vec![], size: None, inodes: None, words, lost: None }
+        Layers {
+            layers,
+            upper: None,
+            copy_up: vec![],
+            driver: Driver::Auto,
+            size: None,
+            inodes: None,
+            words,
+            lost: None,
+        }
     }
 
     /// The host's paths, the lowest first, for an entry at this path.
@@ -114,6 +125,11 @@ impl Layers {
     pub(crate) fn on_disk(&self, directory: &str) -> Layers {
         let upper = Some(Upper::DiscardIn(AbsolutePath(directory.to_owned())));
         Layers { upper, size: None, inodes: None, ..self.clone() }
+    }
+
+    /// The same, shown by another driver.
+    pub(crate) fn with_driver(&self, driver: Driver) -> Layers {
+        Layers { driver, ..self.clone() }
     }
 
     /// How much the target can write into memory, and how many files and directories.
@@ -231,6 +247,7 @@ impl Kind for Layers {
     fn take(&mut self, further: &Further) -> Result<(), Why> {
         self.upper = further.upper.clone().or(self.upper.take());
         self.copy_up = further.copy_up.clone().unwrap_or_else(|| std::mem::take(&mut self.copy_up));
+        self.driver = further.driver.unwrap_or(self.driver);
         self.size = further.size.or(self.size);
         self.inodes = further.inodes.map(|inodes| inodes.0).or(self.inodes);
         self.words.exec = further.exec.unwrap_or(self.words.exec);
@@ -253,6 +270,10 @@ impl Kind for Layers {
                 "nothing is written without an upper, so `size` and `inodes` limit nothing",
             )
             .help("let the target write there: upper = \"discard\"")),
+            Some(Upper::Kept(_)) if self.driver == Driver::Copy => Err(Why::new(
+                "of a copy nothing is kept: what the layers are by the next run would not show in it",
+            )
+            .help("leave `driver` out, or let what is written be thrown away")),
             Some(Upper::DiscardIn(_) | Upper::Kept(_))
                 if self.size.is_some() || self.inodes.is_some() =>
             {
@@ -276,11 +297,12 @@ impl Kind for Layers {
         if *self == (Layers { upper: Some(Upper::Discard), ..Layers::of(None) }) {
             return Toml::word("overlay");
         }
-        let Layers { layers, upper, copy_up, size, inodes, words, lost: _ } = self;
+        let Layers { layers, upper, copy_up, driver, size, inodes, words, lost: _ } = self;
         said([
             ("layers", layers.as_ref().map(Read::spell)),
             ("upper", upper.as_ref().map(Read::spell)),
             ("copy-up", (!copy_up.is_empty()).then(|| copy_up.spell())),
+            ("driver", (*driver != Driver::Auto).then(|| driver.spell())),
             ("size", size.map(|size| size.spell())),
             ("inodes", inodes.map(|inodes| inodes.spell())),
             ("exec", (!words.exec).then(|| words.exec.spell())),

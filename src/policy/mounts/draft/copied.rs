@@ -1,0 +1,94 @@
+//! Layers that are copied: where overlayfs cannot merge them, and where the profile says so.
+
+use super::super::kinds::{Driver, Layers, Mount, Upper};
+use super::super::written;
+use super::World;
+use super::upper::refuses_upper;
+use crate::language::value::Size;
+use crate::text::problem::{Note, Problem};
+use crate::text::source::Span;
+
+impl World<'_> {
+    /// Why the layers of an entry are copied, if they are. What forbids that is a problem.
+    pub(super) fn copied(&mut self, path: &str, layers: &Layers, at: Span) -> Option<String> {
+        let because = match (layers.driver, self.unmerged(path, layers)) {
+            (Driver::Copy, _) => "driver = \"copy\"".to_owned(),
+            (Driver::Auto | Driver::Overlay, None) => return None,
+            (Driver::Overlay, Some(why)) => {
+                let copy = Mount::Layers(layers.with_driver(Driver::Copy));
+                let help = format!("let them be copied: {}", written::line(path, &copy));
+                let help = Some(help).filter(|_| !matches!(layers.upper, Some(Upper::Kept(_))));
+                self.refuse(path, &why, help, at);
+                return None;
+            }
+            (Driver::Auto, Some(why)) => {
+                if let Some(Upper::Kept(_)) = layers.upper {
+                    let help = "of a copy nothing is kept: let what is written be thrown away";
+                    self.refuse(path, &why, Some(help.into()), at);
+                    return None;
+                }
+                let note = Note::new(at, format!("the layers of {path} are copied"));
+                self.draft.notes.push(note.because(&why));
+                why
+            }
+        };
+        if layers.upper.is_some() {
+            self.copied.insert(path.to_owned());
+        }
+        Some(because)
+    }
+
+    fn refuse(&mut self, path: &str, why: &str, help: Option<String>, at: Span) {
+        let message = format!("cannot merge the layers of {path}: {why}");
+        self.draft.problem(Problem::new("mounts::layers", at, message).help_maybe(help));
+    }
+
+    /// Why overlayfs cannot merge the layers of an entry here, if it cannot.
+    fn unmerged(&self, path: &str, layers: &Layers) -> Option<String> {
+        if self.host.no_overlayfs {
+            return Some("this kernel has no overlayfs".into());
+        }
+        let sources = layers.sources(path);
+        let mut refused = sources
+            .into_iter()
+            .filter_map(|source| Some(self.host.unlayered.get(source)?.words(source)));
+        refused.next().or_else(|| self.no_upper(layers))
+    }
+
+    /// Why overlayfs takes no upper in the directory of an entry, where a copy can be made there.
+    fn no_upper(&self, layers: &Layers) -> Option<String> {
+        let Some(Upper::DiscardIn(directory)) = &layers.upper else { return None };
+        let found = self.host.uppers.get(&**directory)?;
+        let name = refuses_upper(found.fs, self.host.kernel)?;
+        ["overlayfs", "tmpfs", "ramfs"]
+            .contains(&name)
+            .then(|| format!("{directory} lies on {name}, where overlayfs takes no upper"))
+    }
+
+    /// Whether the layers of an entry are copied.
+    pub(super) fn is_copied(&self, path: &str, layers: &Layers) -> bool {
+        match layers.driver {
+            Driver::Copy => true,
+            Driver::Overlay => false,
+            Driver::Auto => self.unmerged(path, layers).is_some(),
+        }
+    }
+
+    /// How much the target may write into a copy that is in memory, and how many files and
+    /// directories.
+    pub(super) fn room(&self, layers: &Layers) -> Option<(Size, u64)> {
+        match layers.upper {
+            Some(Upper::Discard) => Some(layers.room()),
+            None => Some((Size(0), 0)),
+            Some(Upper::DiscardIn(_) | Upper::Kept(_)) => None,
+        }
+    }
+
+    /// Whether pid 1 and the target have the caller's ids and groups, and no others, so that what the
+    /// one can open the other may read.
+    pub(super) fn is_as_caller(&self) -> bool {
+        self.host.caller.uid != 0
+            && self.ids.single
+            && self.ids.maps.as_ref().is_some_and(|maps| maps.deny_setgroups)
+    }
+}

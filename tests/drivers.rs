@@ -1,0 +1,447 @@
+//! `driver`: layers that overlayfs merges, and layers that are copied.
+
+use crate::merged::own;
+use crate::support::{As, Place, errors, is_root, kernel, said, skip, system, text, unwrapped};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+/// Sets what a file's mode is.
+fn mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+}
+
+/// Makes an empty file or directory opaque, or a whiteout, as overlayfs writes them.
+fn whiteout(path: &Path) {
+    let made = Command::new("mknod").arg(path).args(["c", "0", "0"]).status();
+    assert!(made.unwrap().success());
+}
+
+fn opaque(path: &Path) {
+    let line = "import os, sys; os.setxattr(sys.argv[1], 'user.overlay.opaque', b'y')";
+    let set = Command::new("python3").args(["-c", line]).arg(path).status();
+    assert!(set.unwrap().success());
+}
+
+/// Two layers in which every rule of a union is met.
+fn union(place: &Place, who: As) -> String {
+    let all = [
+        "low/both/low",
+        "low/both/same",
+        "low/gone/file",
+        "low/replaced/old",
+        "low/now-file/inside",
+        "low/now-directory",
+        "low/deep/a/b/c/file",
+        "low/program",
+        "low/set-id",
+        "low/closed",
+        "high/both/high",
+        "high/both/same",
+        "high/replaced/new",
+        "high/now-file",
+        "high/now-directory/inside",
+    ];
+    for path in all {
+        place.file(path, &format!("{path}\n"));
+    }
+    let top = &place.path;
+    place.file("low/empty", "");
+    place.file("low/name\nwith: a, b\\c", "odd\n");
+    place.folder("low/nothing", who);
+    symlink("both/same", top.join("low/link")).unwrap();
+    symlink("nowhere", top.join("high/broken")).unwrap();
+    nix::unistd::mkfifo(&top.join("low/fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    whiteout(&top.join("high/gone"));
+    opaque(&top.join("high/replaced"));
+    for (path, bits) in [
+        ("low/program", 0o755),
+        ("low/set-id", 0o4755),
+        ("low/closed", 0o600),
+        ("high/both", 0o750),
+        ("low/nothing", 0o1777),
+    ] {
+        mode(&top.join(path), bits);
+    }
+    let sparse = std::fs::File::create(top.join("low/sparse")).unwrap();
+    sparse.set_len(1 << 30).unwrap();
+    std::os::unix::fs::FileExt::write_at(&sparse, b"end", (1 << 30) - 3).unwrap();
+    for layer in ["low", "high"] {
+        own(&top.join(layer), who);
+        // chown(2) takes it.
+        if layer == "low" {
+            mode(&top.join("low/set-id"), 0o4755);
+        }
+    }
+    format!("[\"{0}/low\", \"{0}/high\"]", top.display())
+}
+
+/// Kind, mode but for set-id bits, owner, size, time, link and content of what a shell can see.
+const LOOK: &str = "cd /m; find . ! -type p -printf '%P %y %m %u:%g %l %T@\\n' | sed 's/ 4755 / 755 /' | \
+                    sort | grep -v '^ d'; find . -type f ! -name sparse -readable | sort | xargs \
+                    -d '\\n' cat; stat -c %s sparse; tail -c 3 sparse; [ $(du -k sparse | cut -f1) -lt \
+                    100 ] && echo holes";
+
+#[test]
+fn a_copy_looks_as_the_overlay_does() {
+    for who in As::all() {
+        let place = Place::new();
+        let layers = union(&place, *who);
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        // The time of a FIFO's directory is the same, and no FIFO comes along.
+        for upper in [String::new(), format!(", upper = \"discard\"{owner}")] {
+            let look = |driver: &str| {
+                let entry =
+                    format!("\"/m\" = {{ layers = {layers}{upper}, driver = \"{driver}\" }}");
+                place.sh(*who, &system(&entry), LOOK)
+            };
+            let (overlay, copy) = (look("overlay"), look("copy"));
+            assert!(overlay.contains("now-file") && overlay.contains("holes"), "{overlay}");
+            assert!(!copy.contains("gone") && !copy.contains("old"), "{copy}");
+            assert_eq!(overlay, copy, "{who:?} {upper}");
+        }
+    }
+}
+
+#[test]
+fn a_copy_is_read_only_or_thrown_away() {
+    for who in As::all() {
+        let place = Place::new();
+        let layers = union(&place, *who);
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        let disk = place.folder("disk", *who);
+        own(&disk, *who);
+        std::fs::remove_file(place.path.join("low/sparse")).unwrap();
+        let before = crate::merged::state(&place.path.join("low"));
+        let uppers = ["\"discard\"".to_owned(), format!("{{ discard = \"{}\" }}", disk.display())];
+        for upper in uppers {
+            let entry = |driver: &str| {
+                system(&format!(
+                    "\"/m\" = {{ layers = {layers}, upper = {upper}, driver = \"{driver}\"{owner} }}"
+                ))
+            };
+            let line = "cd /m && rm -r both deep && echo new > empty && mkdir deep && ls deep && mv \
+                        nothing renamed && cat empty && stat -f -c %T . && ls -d renamed";
+            let out = place.sh(*who, &entry("copy"), line);
+            let is_right = out.starts_with("new\n") && out.ends_with("\nrenamed");
+            assert!(is_right && !out.contains("overlay"), "{who:?} {upper}: {out}");
+            assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0, "{who:?} {upper}");
+        }
+        let read_only = system(&format!("\"/m\" = {{ layers = {layers}, driver = \"copy\" }}"));
+        let line = "(echo x > /m/empty || rm /m/empty || mkdir /m/new) 2>/dev/null || echo kept";
+        assert_eq!(place.sh(*who, &read_only, line), "kept", "{who:?}");
+        assert!(crate::merged::state(&place.path.join("low")) == before, "{who:?}");
+    }
+}
+
+/// What the copy has is no part of what the target may write.
+#[test]
+fn the_bounds_of_a_copy_are_the_targets() {
+    for who in As::all() {
+        let place = Place::new();
+        let top = place.folder("l", *who);
+        std::fs::write(top.join("big"), vec![b'x'; 1_000_000]).unwrap();
+        own(&top, *who);
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        let profile = |bound: &str| {
+            system(&format!(
+                "\"/m\" = {{ layers = [\"{}\"], upper = \"discard\", driver = \"copy\"{owner}{bound} }}",
+                top.display()
+            ))
+        };
+        let fill = "head -c 1000000 /dev/zero > /m/new; stat -c %s /m/new /m/big";
+        let quiet = |line: &str| format!("({line}) 2>/dev/null");
+        assert_eq!(place.sh(*who, &profile(", size = \"64k\""), &quiet(fill)), "65536\n1000000");
+        assert_eq!(place.sh(*who, &profile(""), fill), "1000000\n1000000");
+        let make = "cd /m; for i in 1 2 3 4 5 6 7 8 9; do mkdir $i; done; ls | wc -l";
+        assert_eq!(place.sh(*who, &profile(", inodes = 8"), &quiet(make)), "9");
+        assert_eq!(place.sh(*who, &profile(""), make), "10");
+    }
+}
+
+#[test]
+fn a_copy_has_a_bound_that_is_told_at_its_line() {
+    let who = *As::all().last().unwrap();
+    let place = Place::new();
+    let top = place.folder("l", who);
+    let big = std::fs::File::create(top.join("big")).unwrap();
+    // Without a hole, and no bytes of the disk.
+    nix::fcntl::fallocate(&big, nix::fcntl::FallocateFlags::empty(), 0, 257 << 20).unwrap();
+    let disk = place.folder("disk", who);
+    own(&disk, who);
+    own(&top, who);
+    let run = |upper: &str| {
+        let entry =
+            format!("\"/m\" = {{ layers = [\"{}\"]{upper}, driver = \"copy\" }}", top.display());
+        let output = place.run(who, &system(&entry), &["/bin/ls", "-A", "/m"]);
+        (output.status.code(), unwrapped(&errors(&output)))
+    };
+    for upper in [String::new(), format!(", upper = {{ discard = \"{}\" }}", disk.display())] {
+        let (status, words) = run(&upper);
+        assert_eq!(status, Some(125), "{words}");
+        assert!(words.contains("more than 256 MB") && words.contains("\"/m\" ="), "{words}");
+        assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0, "{words}");
+    }
+    // One byte less than the bound is none too many.
+    big.set_len(1 << 20).unwrap();
+    assert_eq!(run("").0, Some(0));
+    let mut deep = top.clone();
+    for _ in 0..129 {
+        deep.push("d");
+        std::fs::create_dir(&deep).unwrap();
+    }
+    own(&top, who);
+    let (status, words) = run("");
+    assert!(status == Some(125) && words.contains("more than 128 deep"), "{words}");
+}
+
+/// What is hidden, kept and mounted in the tree is so in a copy.
+#[test]
+fn entries_below_hold_in_a_copy() {
+    for who in As::all() {
+        let place = Place::new();
+        let layers = union(&place, *who);
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        for upper in ["", ", upper = \"discard\""] {
+            let profile = system(&format!(
+                "\"/m\" = {{ layers = {layers}{upper}{owner}, driver = \"copy\" }}\n\"/m/both/low\" = \"hide\"\n\
+                 \"/m/new/a\" = \"tmpfs\"\n\"/m/deep/a/b\" = {{ text = \"over\\n\" }}\n\"/m/both/c\" = {{ \
+                 bind = \"/usr/share\" }}"
+            ));
+            let profile = profile.replace("/m/deep/a/b", "/m/deep/a/t");
+            let line = "cd /m; cat both/low || echo absent; ls both; echo x > new/a/x && cat new/a/x \
+                        deep/a/t; [ -d both/c/doc ] && echo bound; mv both away || mv deep/a away || mv \
+                        new away || rm -rf deep/a || echo kept";
+            let out = place.sh(*who, &profile, &format!("({line}) 2>/dev/null"));
+            let seen = "absent\nc\nhigh\nsame\nx\nover\nbound\nkept";
+            assert_eq!(out, seen, "{who:?} {upper}");
+        }
+    }
+}
+
+/// The process that copies can read more than the target.
+#[test]
+fn closed_files_stay_closed_in_a_copy() {
+    if !is_root() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let top = place.folder("l", *who);
+        own(&top, *who);
+        for (name, owner, bits) in [
+            ("roots", 0, 0o600),
+            ("others", 4321, 0o600),
+            ("groups", 4321, 0o640),
+            ("far", 200_000, 0o600),
+            ("open", 4321, 0o644),
+            ("own", who.id().unwrap_or(0), 0o600),
+        ] {
+            for (path, bits) in [(format!("l/{name}"), bits), (format!("l/in-{name}/file"), 0o644)]
+            {
+                let path = place.file(&path, "secret\n");
+                std::os::unix::fs::chown(&path, Some(owner), Some(owner)).unwrap();
+                mode(&path, bits);
+            }
+            let directory = top.join(format!("in-{name}"));
+            std::os::unix::fs::chown(&directory, Some(owner), Some(owner)).unwrap();
+            mode(&directory, bits | (bits & 0o444) >> 2);
+        }
+        let ways: &[(&str, &str)] = match who {
+            As::Root => &[
+                ("", ""),
+                (", upper = \"discard\"", ""),
+                (", upper = \"discard\", owner = \"root\"", ""),
+                ("", "[capabilities]\nkeep = [\"dac-override\"]\n"),
+            ],
+            As::User => &[("", ""), (", upper = \"discard\"", "")],
+        };
+        for (further, more) in ways {
+            let look = |driver: &str| {
+                let entry = format!(
+                    "\"/m\" = {{ layers = [\"{}\"]{further}, driver = \"{driver}\" }}",
+                    top.display()
+                );
+                let line = "cd /m; for f in * in-*/file; do [ -f $f ] && cat $f >/dev/null && echo $f; done";
+                // What it owns in a copy it may open to itself; nothing is in it then.
+                let line =
+                    format!("({line}; chmod -R 777 . ; grep -rl secret . | sort) 2>/dev/null");
+                let output = place.run(*who, &(system(&entry) + more), &["/bin/sh", "-c", &line]);
+                text(&output.stdout).replace("./", "").lines().map(str::to_owned).collect()
+            };
+            let (overlay, copy): (std::collections::BTreeSet<String>, _) =
+                (look("overlay"), look("copy"));
+            assert!(copy.contains("open"), "{who:?} {further} {more}: {copy:?}");
+            let more_than: Vec<_> =
+                std::collections::BTreeSet::difference(&copy, &overlay).collect();
+            assert!(more_than.is_empty(), "{who:?} {further} {more}: {more_than:?} {overlay:?}");
+            let lost: Vec<_> = overlay.difference(&copy).collect();
+            assert!(lost.is_empty(), "{who:?} {further} {more}: lost {lost:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_copied_is_said() {
+    let who = *As::all().last().unwrap();
+    let place = Place::new();
+    let layers = union(&place, who);
+    let entry = |more: &str| system(&format!("\"/m\" = {{ layers = {layers}{more} }}"));
+    let path = place.file("copy.toml", &entry(", upper = \"discard\", driver = \"copy\""));
+    let ask = |words: &[&str]| {
+        let output = place.stockade(who).args(words).output().unwrap();
+        (output.status.code(), unwrapped(&text(&output.stdout)) + &unwrapped(&errors(&output)))
+    };
+    let path = path.to_str().unwrap();
+    let (_, plan) = ask(&["plan", path, "/bin/true"]);
+    assert!(plan.contains("layers, copied"), "{plan}");
+    let (_, steps) = ask(&["plan", "--steps", path, "/bin/true"]);
+    assert!(
+        steps.contains("copy 3 layers to /m") || steps.contains("copy 2 layers to /m"),
+        "{steps}"
+    );
+    let (status, why) = ask(&["why", path, "write:/m/empty"]);
+    assert!(status == Some(0) && why.contains("a copy of the host's"), "{why}");
+    let (status, run) = ask(&["run", "--changes", path, "/bin/true"]);
+    assert!(status == Some(125) && run.contains("a copy does not show it"), "{run}");
+    // Of a copy nothing is kept.
+    let kept = format!(", upper = \"{}/kept\", driver = \"copy\"", place.path.display());
+    let output = place.run(who, &entry(&kept), &["/bin/true"]);
+    assert!(output.status.code() == Some(125) && errors(&output).contains("nothing is kept"));
+    assert!(!place.path.join("kept").exists(), "{}", said(&output));
+}
+
+/// Starts stockade where these mounts are, which no other process sees.
+fn where_mounted(place: &Place, who: As, mounts: &str, words: &[&str]) -> std::process::Output {
+    let ids = match who {
+        As::Root => "",
+        As::User => "setpriv --reuid=1001 --regid=1001 --clear-groups",
+    };
+    let line = format!("set -e; {mounts}\nexec {ids} ./stockade \"$@\"");
+    place
+        .outside(As::Root, "unshare")
+        .args(["-m", "sh", "-c", &line, "sh"])
+        .args(words)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn auto_copies_where_overlayfs_cannot_merge() {
+    if !is_root() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        for name in ["a", "b", "c", "d", "one", "two", "plain"] {
+            place.folder(name, *who);
+        }
+        place.file("a/file", "file\n");
+        place.file("plain/file", "file\n");
+        let at = place.path.display().to_string();
+        // An overlay on an overlay: a third is one too many.
+        let mounts =
+            "mount -t overlay o -o lowerdir=a:b one; mount -t overlay o -o lowerdir=one:c two";
+        let entry = |layer: &str, more: &str| {
+            let more = format!("\"/m\" = {{ layers = [\"{at}/{layer}\"]{more} }}");
+            place.file(&format!("{layer}.toml"), &system(&more)).display().to_string()
+        };
+        let ask = |command: &str, profile: &str, words: &[&str]| {
+            let words: Vec<&str> = [command, profile].iter().chain(words).copied().collect();
+            let output = where_mounted(&place, *who, mounts, &words);
+            let all = unwrapped(&text(&output.stdout)) + &unwrapped(&errors(&output));
+            (output.status.code(), all)
+        };
+        let kind = ["/bin/sh", "-c", "cat /m/file; stat -f -c %T /m"];
+        let why = "lies on an overlay on another one";
+        let maps_overlays = *who == As::User || kernel() >= (7, 0);
+        let has_upper = |more: &str| more.contains("upper");
+        for (layer, more, seen, says) in [
+            ("plain", "", "overlayfs", None),
+            ("one", "", "overlayfs", None),
+            ("two", "", "tmpfs", Some(why)),
+            ("two", ", upper = \"discard\"", "tmpfs", Some(why)),
+            ("two", ", driver = \"copy\"", "tmpfs", None),
+        ] {
+            // Before Linux 7.0 root cannot map owners on an overlay.
+            if has_upper(more) && !maps_overlays {
+                continue;
+            }
+            let profile = entry(layer, more);
+            let (status, run) = ask("run", &profile, &kind);
+            let is_right = run.contains("file") && run.contains(seen);
+            assert!(status == Some(0) && is_right, "{who:?} {layer} {more}: {run}");
+            let (_, check) = ask("check", &profile, &["/bin/true"]);
+            match says {
+                Some(why) => {
+                    assert!(check.contains(why) && check.contains("are copied"), "{check}")
+                }
+                None => assert!(!check.contains("are copied"), "{check}"),
+            }
+        }
+        let (_, seen) = ask("why", &entry("two", ""), &["read:/m/file"]);
+        assert!(seen.contains("a copy of the host's") && seen.contains(why), "{seen}");
+        let (_, seen) = ask("doctor", &entry("two", ""), &["/bin/true"]);
+        assert!(seen.contains(why) && seen.contains("would run here"), "{seen}");
+        // Named, it is what it was: an error at the line.
+        let (status, named) = ask("check", &entry("two", ", driver = \"overlay\""), &["/bin/true"]);
+        let is_told = named.contains(why) && named.contains("driver = \"copy\"");
+        assert!(status != Some(0) && is_told, "{named}");
+        // What is to be kept cannot be in a copy.
+        let kept = entry("two", &format!(", upper = \"{at}/kept\""));
+        let (status, named) = ask("check", &kept, &["/bin/true"]);
+        assert!(status != Some(0) && named.contains("nothing is kept"), "{named}");
+        // overlayfs takes no upper on an overlay, and a copy can be there.
+        let write = "chmod 777 one; mount -t overlay o -o lowerdir=a,upperdir=b,workdir=c one; chmod 777 one";
+        let disk = place.file(
+            "disk.toml",
+            &system(&format!(
+                "\"/m\" = {{ layers = [\"{at}/plain\"], upper = {{ discard = \"{at}/one\" }}, owner = \
+                 \"root\" }}"
+            )),
+        );
+        let disk = disk.display().to_string();
+        let words =
+            ["run", &disk, "/bin/sh", "-c", "stat -f -c %T /m; echo x > /m/new && cat /m/new"];
+        let output = where_mounted(&place, *who, write, &words);
+        if maps_overlays {
+            assert_eq!(text(&output.stdout), "overlayfs\nx\n", "{}", said(&output));
+        }
+    }
+}
+
+/// Files of one file system that can share blocks do, and have no bound.
+#[test]
+fn a_copy_shares_blocks_where_it_can() {
+    if !is_root() {
+        return;
+    }
+    if !Path::new("/usr/sbin/mkfs.xfs").exists() {
+        return skip("mkfs.xfs is absent (xfsprogs)");
+    }
+    let place = Place::new();
+    let image = std::fs::File::create(place.path.join("image")).unwrap();
+    image.set_len(600 << 20).unwrap();
+    let made = Command::new("mkfs.xfs").arg("-q").arg(place.path.join("image")).status().unwrap();
+    assert!(made.success());
+    place.folder("disk", As::Root);
+    let at = place.path.display().to_string();
+    let mounts = "PATH=$PATH:/usr/sbin:/sbin; mount -o loop image disk; mkdir disk/low disk/up; head -c \
+                  300000000 /dev/zero > disk/low/big; echo x > disk/low/small; chown -R 1001:1001 disk";
+    for who in As::all() {
+        let profile = place.file(
+            "reflink.toml",
+            &system(&format!(
+                "\"/m\" = {{ layers = [\"{at}/disk/low\"], upper = {{ discard = \"{at}/disk/up\" }}, \
+                 driver = \"copy\" }}"
+            )),
+        );
+        let profile = profile.display().to_string();
+        let line = "stat -f -c %T /m; stat -c %s /m/big; cat /m/small; echo y >> /m/big && stat -c %s /m/big";
+        let output = where_mounted(&place, *who, mounts, &["run", &profile, "/bin/sh", "-c", line]);
+        let seen = "xfs\n300000000\nx\n300000002\n";
+        assert_eq!(text(&output.stdout), seen, "{who:?}: {}", said(&output));
+        let made = Command::new("mkfs.xfs").arg("-qf").arg(place.path.join("image")).status();
+        assert!(made.unwrap().success());
+    }
+}
