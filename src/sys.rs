@@ -752,6 +752,11 @@ pub(crate) fn share_blocks(from: RawFd, to: RawFd) -> Result {
     done(call!(libc::SYS_ioctl, to, libc::FICLONE, from))
 }
 
+/// fremovexattr(2).
+pub(crate) fn remove_attribute_of(fd: RawFd, name: &CStr) -> Result {
+    done(call!(libc::SYS_fremovexattr, fd, name.as_ptr()))
+}
+
 /// ioctl(2), FS_IOC_GETFLAGS: whether a directory compares names without regard to case
 /// (FS_CASEFOLD_FL).
 pub(crate) fn folds_case(fd: RawFd) -> bool {

@@ -247,6 +247,26 @@ fn closed_files_stay_closed_in_a_copy() {
             std::os::unix::fs::chown(&directory, Some(owner), Some(owner)).unwrap();
             mode(&directory, bits | (bits & 0o444) >> 2);
         }
+        // An access list refuses the target what others may, and lets it where they may not.
+        let target = who.id().unwrap_or(1000);
+        for (name, bits, entry) in [("refused", 0o644, 0), ("let", 0o640, 4)] {
+            let path = place.file(&format!("l/{name}"), "secret\n");
+            std::os::unix::fs::chown(&path, Some(4321), Some(4321)).unwrap();
+            mode(&path, bits);
+            let line = "import os, struct, sys\n\
+                        path, user, bits, other = sys.argv[1], *map(int, sys.argv[2:])\n\
+                        none = 0xffffffff\n\
+                        entries = [(1, 6, none), (2, bits, user), (4, 4, none), (16, 4, none), (32, \
+                        other, none)]\n\
+                        os.setxattr(path, 'system.posix_acl_access', struct.pack('<I', 2) + \
+                        b''.join(struct.pack('<HHI', *entry) for entry in entries))";
+            let set = Command::new("python3")
+                .args(["-c", line])
+                .arg(&path)
+                .args([target.to_string(), entry.to_string(), (bits & 7).to_string()])
+                .status();
+            assert!(set.unwrap().success());
+        }
         let ways: &[(&str, &str)] = match who {
             As::Root => &[
                 ("", ""),
@@ -272,10 +292,15 @@ fn closed_files_stay_closed_in_a_copy() {
             let (overlay, copy): (std::collections::BTreeSet<String>, _) =
                 (look("overlay"), look("copy"));
             assert!(copy.contains("open"), "{who:?} {further} {more}: {copy:?}");
+            // As the caller the target is refused by the list, in both.
+            assert!(*who == As::Root || !overlay.contains("refused"), "{overlay:?}");
             let more_than: Vec<_> =
                 std::collections::BTreeSet::difference(&copy, &overlay).collect();
             assert!(more_than.is_empty(), "{who:?} {further} {more}: {more_than:?} {overlay:?}");
-            let lost: Vec<_> = overlay.difference(&copy).collect();
+            // With a list of another owner's a file is closed.
+            let lists = ["refused", "let"];
+            let lost = overlay.difference(&copy).filter(|name| !lists.contains(&name.as_str()));
+            let lost: Vec<_> = lost.collect();
             assert!(lost.is_empty(), "{who:?} {further} {more}: lost {lost:?}");
         }
     }

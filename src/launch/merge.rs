@@ -130,6 +130,18 @@ pub(super) fn copy_up(
     made.and(sys::unmount(MERGED))
 }
 
+/// Into an upper overlayfs writes attributes. Where it cannot, it mounts, says so in the kernel's log
+/// alone, and no directory of a layer can be removed (EIO).
+fn takes_attributes(prepared: &Prepared, upper: &UpperPlace) -> Result {
+    const PROBE: &CStr = c"user.overlay.probe";
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let above = prepared.slots[upper.slot.0];
+    let top = sys::openat(above, upper.upper.as_c_str(), flags, 0)?;
+    sys::set_attribute_of(top, PROBE, b"y")?;
+    sys::remove_attribute_of(top, PROBE)?;
+    sys::close(top)
+}
+
 /// Copies the same layers into an upper, and gives the mount of the copy.
 pub(super) fn copy(
     prepared: &mut Prepared,
@@ -185,6 +197,9 @@ pub(super) fn merge(
             options.add(b"/")?;
             options.add(name.as_c_str().to_bytes())?;
         }
+    }
+    if let Some(upper) = upper {
+        takes_attributes(prepared, upper)?;
     }
     if upper.is_some_and(|upper| upper.volatile) {
         options.add(b",volatile")?;

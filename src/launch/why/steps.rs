@@ -249,6 +249,11 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
                  dmesg | tail"
                     .into(),
             ),
+            libc::EOPNOTSUPP if upper.is_some() => Some(
+                "the upper's file system has no attributes user.*, which overlayfs writes: name a \
+                 directory on ext4, xfs or btrfs"
+                    .into(),
+            ),
             libc::EROFS if upper.is_some() => {
                 Some("overlayfs could not make its working directory: dmesg | tail".into())
             }
