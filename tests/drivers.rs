@@ -470,3 +470,72 @@ fn a_copy_shares_blocks_where_it_can() {
         assert!(made.unwrap().success());
     }
 }
+
+/// What `why` says of a copy is what comes of it.
+#[test]
+fn why_says_what_is_open_in_a_copy() {
+    if !is_root() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let top = place.folder("l", *who);
+        own(&top, *who);
+        let mine = who.id().unwrap_or(0);
+        for (name, owner, bits) in [
+            ("own", mine, 0o600),
+            ("read-only", mine, 0o444),
+            ("others", 4321, 0o600),
+            ("open", 4321, 0o644),
+            ("far", 200_000, 0o640),
+            ("far-open", 200_000, 0o604),
+        ] {
+            for (path, bits) in [(format!("l/{name}"), bits), (format!("l/in-{name}/file"), 0o644)]
+            {
+                let path = place.file(&path, "text\n");
+                std::os::unix::fs::chown(&path, Some(owner), Some(owner)).unwrap();
+                mode(&path, bits);
+            }
+            let directory = top.join(format!("in-{name}"));
+            std::os::unix::fs::chown(&directory, Some(owner), Some(owner)).unwrap();
+            mode(&directory, bits | (bits & 0o444) >> 2);
+        }
+        let root = *who == As::Root;
+        let ways = if root {
+            ["", ", upper = \"discard\", owner = \"root\""]
+        } else {
+            ["", ", upper = \"discard\""]
+        };
+        for further in ways {
+            let entry = format!(
+                "\"/m\" = {{ layers = [\"{}\"]{further}, driver = \"copy\" }}",
+                top.display()
+            );
+            let profile = place.file("why.toml", &system(&entry));
+            let mut questions = vec![];
+            for name in ["own", "read-only", "others", "open", "far", "far-open"] {
+                for path in [format!("/m/{name}"), format!("/m/in-{name}/file")] {
+                    questions.push(("read", path.clone(), format!(": < {path}")));
+                    questions.push(("write", path.clone(), format!(": >> {path}")));
+                }
+                let path = format!("/m/in-{name}/new");
+                questions.push(("write", path.clone(), format!(": >> {path} && rm {path}")));
+            }
+            // All acts in one sandbox, each by a shell of its own.
+            let lines: String = questions
+                .iter()
+                .map(|(_, _, line)| {
+                    format!("(sh -c '{line}') 2>/dev/null && echo yes || echo no\n")
+                })
+                .collect();
+            let does = place.sh(*who, &system(&entry), &lines);
+            for ((act, path, _), does) in questions.iter().zip(does.lines()) {
+                let question = format!("{act}:{path}");
+                let output =
+                    place.stockade(*who).arg("why").arg(&profile).arg(&question).output().unwrap();
+                let says = text(&output.stdout).starts_with("allowed");
+                assert_eq!(says, does == "yes", "{who:?} {further} {question}: {}", said(&output));
+            }
+        }
+    }
+}

@@ -260,9 +260,9 @@ impl<'a> Walker<'a> {
             let has_owner = self.copied(owner);
             let (owner, mode) = match (has_owner, is_shown) {
                 ((Some(_), Some(_)), true) => (owner, mode & 0o1777),
-                // The target's: what it reads as another it reads as the owner.
-                (_, true) => (thing.owner, mode & 0o1777 | (mode & 0o7) << 6 | 0o400),
-                (_, false) => (thing.owner, 0),
+                // What it reads as another the target reads as the owner, if it is that.
+                (_, true) => (self.nobody(), mode & 0o1777 | (mode & 0o7) << 6 | 0o400),
+                (_, false) => (self.nobody(), 0),
             };
             let host = Some(place.into());
             return Ok(Some(ResolvedFile { kind, owner, mode, attrs, host, list, inode, ..thing }));
@@ -293,6 +293,18 @@ impl<'a> Walker<'a> {
             inode,
             ..thing
         }))
+    }
+
+    /// Whose a copy of a file is whose owner is not here: nobody's where the sandbox has that id
+    /// (overflowuid, user_namespaces(7)), else the target's.
+    fn nobody(&self) -> (Option<u32>, Option<u32>) {
+        const NOBODY: u32 = 65534;
+        let ids = &self.world.plan.ids;
+        let shown = |extents: &[Extent], own| outside(extents, NOBODY).or(Some(own));
+        match &ids.maps {
+            Some(maps) => (shown(&maps.uid, ids.host_user), shown(&maps.gid, ids.host_group)),
+            None => (Some(ids.host_user), Some(ids.host_group)),
+        }
     }
 
     /// Whether a copy of layers has what a file of them has; none: it is no copy. Of one whose owner

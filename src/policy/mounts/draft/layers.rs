@@ -193,7 +193,8 @@ impl World<'_> {
 
     /// A user's overlay copies nothing of another owner's for a change (EOVERFLOW).
     fn note_owners(&mut self, path: &str, layers: &Layers, at: Span) {
-        if layers.upper.is_none() || self.host.caller.uid == 0 {
+        let is_copied = self.is_copied(path, layers);
+        if layers.upper.is_none() || is_copied || self.host.caller.uid == 0 {
             return;
         }
         let of_others = |(part, node): &(&String, &Node)| {
