@@ -676,6 +676,11 @@ pub(crate) fn attribute_of(fd: RawFd, name: &CStr, value: &mut [u8]) -> Result<u
         .map(|length| length as usize)
 }
 
+/// Gives an open file an extended attribute (fsetxattr(2)).
+pub(crate) fn set_attribute(fd: RawFd, name: &CStr, value: &[u8]) -> Result {
+    done(call!(libc::SYS_fsetxattr, fd, name.as_ptr(), value.as_ptr(), value.len(), 0))
+}
+
 /// unlinkat(2) of a name in a directory, or of a directory that is empty.
 pub(crate) fn unlink_at(dir: RawFd, name: &CStr, is_directory: bool) -> Result {
     let flags = if is_directory { libc::AT_REMOVEDIR } else { 0 };

@@ -467,6 +467,72 @@ fn what_a_target_must_not_decide_is_kept_back() {
     }
 }
 
+/// A changed file is a new one, but what the host gave to it stays: without its access list, whose
+/// mask the bits of its group are, the group had what was another's. And other names of a file, which
+/// the target did not see, are none of a change.
+#[test]
+fn what_the_host_gave_to_a_file_stays_with_it() {
+    for who in As::all() {
+        let place = Place::new();
+        let id = nix::unistd::geteuid().as_raw().to_le_bytes();
+        let entries = [(1, 6, None), (2, 6, Some(id)), (4, 0, None), (16, 6, None), (32, 0, None)];
+        let list: String = entries
+            .iter()
+            .flat_map(|(tag, rights, id)| {
+                [*tag, 0, *rights, 0].into_iter().chain(id.unwrap_or([255; 4]))
+            })
+            .fold("02000000".into(), |list, byte| format!("{list}{byte:02x}"));
+        let before = format!(
+            "echo old > file; echo o > twice; ln twice ../outside; python3 -c 'import os\n\
+             os.setxattr(\"file\", \"system.posix_acl_access\", bytes.fromhex(\"{list}\"))\n\
+             os.setxattr(\"file\", \"user.host\", b\"h\")'"
+        );
+        let what = "echo new > file; chmod 600 twice; python3 -c 'import os\n\
+                    os.setxattr(\"file\", \"user.mine\", b\"m\")'";
+        let kept = own_tree(&place, *who, &before, what, "");
+        assert_eq!(kept.changes(&["state"]), "M  file\nM  twice (mode 0600, was 0644)\n");
+        kept.changes(&["apply", "--yes", "state"]);
+        let names = "import os; print(sorted(os.listxattr('low/file')), \
+                     os.getxattr('low/file', 'system.posix_acl_access').hex())";
+        let found = kept.outside("python3", &["-c", names]);
+        let expected = format!("['system.posix_acl_access', 'user.host'] {list}\n");
+        assert_eq!(found, expected, "{who:?}");
+        let modes = kept.sh("stat -c %a low/file low/twice outside; cat low/twice outside");
+        assert_eq!(modes, "660\n600\n644\no\no\n", "{who:?}");
+        assert_eq!(kept.changes(&["state"]), "");
+    }
+}
+
+/// Directories that their owner may not write to, or not enter by now, are changed all the same, and
+/// have their modes at the end.
+#[test]
+fn closed_directories_are_changed_and_stay_closed() {
+    for who in As::all() {
+        let place = Place::new();
+        let kept = own_tree(
+            &place,
+            *who,
+            "mkdir -p shut/in ro/in; echo a > shut/a; echo b > shut/in/b; echo c > ro/c; echo d > ro/in/d; \
+             echo x > x; chmod 555 ro/in ro",
+            "rm shut/a; echo 2 > shut/in/b; chmod 0 shut/in shut; chmod 755 ro ro/in; rm ro/c; \
+             echo 2 > ro/in/d; mkfifo ro/in/fifo; chmod 500 ro/in; chmod 555 ro; rm x; mkdir x",
+            "",
+        );
+        let state = "cd low; chmod -R u+rwx shut 2>/dev/null; find . -printf '%p %y %m\\n' | sort; cat \
+                     shut/in/b ro/in/d";
+        let said = kept.changes(&["apply", "--yes", "state"]);
+        assert!(said.contains("applied 8 changes"), "{who:?}: {said}");
+        assert_eq!(kept.sh("stat -c %a low/shut low/ro"), "0\n555\n", "{who:?}");
+        let found = kept.sh(state);
+        let expected = ". d 755\n./ro d 555\n./ro/in d 500\n./ro/in/d f 644\n./shut d 700\n./shut/in d \
+                        700\n./shut/in/b f 744\n./x d 755\n2\n2\n";
+        assert_eq!(found, expected, "{who:?}");
+        // What was applied is out of the upper, and a later change of it can be applied.
+        let listed = kept.changes(&["state"]);
+        assert_eq!(listed, "A  ro/in/fifo (fifo)\n", "{who:?}");
+    }
+}
+
 /// Uppers over trees of the host that are older than they, each with these changes.
 fn older_trees<'p>(places: &'p [(Place, As)], changes: &str) -> Vec<Kept<'p>> {
     let new = |(place, who): &'p (Place, As)| Kept::new(place, *who, BEFORE, "true");
@@ -504,8 +570,9 @@ fn an_apply_that_fails_is_undone_and_one_that_is_killed_too() {
     if !Path::new("/usr/bin/strace").exists() {
         return skip("strace is not installed");
     }
-    let who = As::all()[0];
-    let what = "echo 2 > same; rm -r doc; chmod 700 mode; mkdir new; echo n > new/n; rm gone; \
+    // Who is not root opens and closes directories, too.
+    let who = *As::all().last().unwrap();
+    let what = "echo 2 > same; rm -r doc; chmod 700 mode; echo n > plain/n; chmod 500 plain; mkdir new; echo n > new/n; rm gone; \
                 ln -sf other link";
     let calls = [
         ("renameat2", 1..10),

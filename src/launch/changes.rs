@@ -18,6 +18,7 @@
 pub(crate) mod apply;
 mod attributes;
 mod discard;
+mod doors;
 pub(crate) mod export;
 mod journal;
 mod kept;

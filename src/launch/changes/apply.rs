@@ -8,17 +8,19 @@
 //! places would take with it what is kept back.
 
 use super::discard::{empty, remove};
+use super::doors::{ENTERS, doors};
 use super::journal::{
     Act, Journal, Stage, Trouble, Undone, Unit, descend, forget_undone, number, split, trouble,
     undone,
 };
 use super::kept::name;
+use super::walk::FILE;
 use super::{Change, Contents, Item, Kept, Kind, Refused, State, Stop, Stopped, What};
 use crate::host::upper::{self, Cover, Upper, WORK};
 use crate::launch::uppers;
 use crate::sys::{self, Errno};
 use crate::text::bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -72,13 +74,13 @@ impl From<Refused> for Failed {
 pub(crate) fn recover(kept: &Kept) -> Result<bool, Failed> {
     let directory = kept.directory.as_raw_fd();
     let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
-    let Some(journal) = Journal::read(directory).map_err(failed)? else { return Ok(false) };
+    let Some(mut journal) = Journal::read(directory).map_err(failed)? else { return Ok(false) };
     let layers = kept.layers()?;
     let [layer] = &layers[..] else { return Err(Failed::Refused(Refused::Unreadable)) };
     let top = layer.as_raw_fd();
     let ended = match journal.stage {
         Stage::Made | Stage::Switched => journal.undo(top, directory),
-        Stage::Done => journal.clear(top),
+        Stage::Done | Stage::Closing => journal.finish(top, directory),
     };
     ended.map_err(Failed::Left)?;
     Journal::end(directory).map_err(failed)?;
@@ -171,7 +173,7 @@ impl Planned {
             return Err(why);
         }
         // It is done; what follows is no failure of it, and is tried again by the next.
-        if work.journal.clear(top).is_ok() {
+        if work.journal.finish(top, directory).is_ok() {
             sys::regardless(Journal::end(directory));
         }
         // Of a run that throws its upper away nothing is left.
@@ -192,7 +194,12 @@ impl Planned {
             let directory = kept.directory.as_raw_fd();
             empty(sys::owned(sys::openat(directory, &name(WORK)?, flags, 0)?).as_fd())?;
         } else {
-            prune(kept.upper.as_raw_fd(), b"", &left, 0)?;
+            let top = kept.upper.as_raw_fd();
+            let mode = sys::look(top, c"")?.mode & 0o7777;
+            sys::fchmod(top, mode | ENTERS)?;
+            let pruned = prune(top, b"", &left, 0);
+            sys::fchmod(top, mode)?;
+            pruned?;
         }
         // A place that was switched before this moment is none that the host has changed.
         let record = Upper { begun: upper::now(), ..kept.record.clone() };
@@ -201,6 +208,16 @@ impl Planned {
         sys::sync(kept.file.as_raw_fd())?;
         forget_undone(kept.directory.as_raw_fd())
     }
+}
+
+/// Whether what is there now is the file that was there, changed.
+fn is_the_same_file(change: &Change) -> bool {
+    matches!(change.what, What::Changed | What::Rights)
+}
+
+/// Whether a file has more names than the one that was changed: it becomes a file of its own.
+fn has_more_names(before: &State) -> bool {
+    before.kind == Kind::File && before.links > 1
 }
 
 /// Whether a path lies in a directory.
@@ -251,8 +268,14 @@ fn fate(record: &Upper, change: &Change, layer: &File, undone: Option<&Undone>) 
         let (parent, last) = split(&change.path);
         let old = descend(layer.as_raw_fd(), parent)
             .and_then(|parent| has_newer(parent.as_raw_fd(), last, &is_since, 0));
-        if old != Ok(false) {
-            return Fate::Meanwhile("the host has changed something in it since");
+        match old {
+            Ok(false) => {}
+            Err(Errno(libc::EACCES)) => {
+                return Fate::Meanwhile("whether the host has changed something in it is not seen");
+            }
+            Ok(true) | Err(_) => {
+                return Fate::Meanwhile("the host has changed something in it since");
+            }
         }
     }
     Fate::Applied
@@ -318,12 +341,23 @@ fn prune(directory: RawFd, path: &[u8], left: &[&[u8]], depth: usize) -> sys::Re
         if below.is_empty() {
             remove(directory, &name)?;
         } else if !below.contains(&&*inner) {
-            let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
-            // One that its mode closes stays.
-            if let Ok(fd) = sys::openat(directory, &name, flags, 0) {
-                let open = sys::owned(fd);
-                prune(open.as_raw_fd(), &inner, &below, depth + 1)?;
+            let held = sys::openat(directory, &name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
+            let held = sys::owned(held);
+            let looked = sys::look(held.as_raw_fd(), c"")?;
+            if looked.mode & libc::S_IFMT != libc::S_IFDIR {
+                continue;
             }
+            let mode = looked.mode & 0o7777;
+            if mode & ENTERS != ENTERS {
+                sys::chmod_held(held.as_raw_fd(), mode | ENTERS)?;
+            }
+            let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+            let open = sys::owned(sys::openat(directory, &name, flags, 0)?);
+            let pruned = prune(open.as_raw_fd(), &inner, &below, depth + 1);
+            if mode & ENTERS != ENTERS {
+                sys::chmod_held(held.as_raw_fd(), mode)?;
+            }
+            pruned?;
         }
     }
     Ok(())
@@ -348,6 +382,7 @@ struct Work<'p> {
 impl<'p> Work<'p> {
     fn new(planned: &'p Planned, top: RawFd) -> Result<Work<'p>, Trouble> {
         let (mut units, mut modes, mut removals) = (vec![], vec![], vec![]);
+        let is_root = nix::unistd::geteuid().is_root();
         let mut whole: Option<&[u8]> = None;
         let mut parts = vec![];
         for change in planned.applied() {
@@ -361,6 +396,8 @@ impl<'p> Work<'p> {
                 (What::Added, ..) => Act::Add,
                 (What::Changed | What::Replaced, ..) => Act::Replace,
                 (What::Removed, ..) => Act::Remove,
+                // Its mode would be another at its other names, too, wherever those are.
+                (What::Rights, Some(before), _) if has_more_names(before) => Act::Replace,
                 (What::Rights, Some(before), Some(after)) => {
                     Act::Mode { new: after.mode & 0o1777, old: before.mode }
                 }
@@ -375,24 +412,27 @@ impl<'p> Work<'p> {
             let written = change.before.as_ref().map_or((0, 0), |before| before.written);
             let unit = Unit { path: bytes::text(path), act, new: 0, old, written };
             match act {
-                Act::Add | Act::Replace => units.push((change, unit)),
-                Act::Mode { .. } => modes.push((change, unit)),
-                Act::Remove => removals.push((change, unit)),
+                Act::Add | Act::Replace => units.push((Some(change), unit)),
+                Act::Mode { .. } | Act::Open { .. } | Act::Close { .. } => {
+                    modes.push((Some(change), unit));
+                }
+                Act::Remove => removals.push((Some(change), unit)),
             }
         }
         // What is removed goes last: until then nothing is gone.
         units.extend(modes);
         units.extend(removals);
+        let units = if is_root { units } else { doors(units, top)? };
         let mut by_path: BTreeMap<&[u8], (&Change, Option<usize>)> =
             parts.into_iter().map(|change| (&*change.path, (change, None))).collect();
         by_path.extend(
             units
                 .iter()
                 .enumerate()
-                .map(|(place, (change, _))| (&*change.path, (*change, Some(place)))),
+                .filter_map(|(place, (change, _))| change.map(|change| (place, change)))
+                .map(|(place, change)| (&*change.path, (change, Some(place)))),
         );
         let looked = sys::look(top, c"").map_err(trouble(b""))?;
-        let is_root = nix::unistd::geteuid().is_root();
         let random = RandomState::new().build_hasher().finish();
         Ok(Work {
             top,
@@ -410,17 +450,14 @@ impl<'p> Work<'p> {
     }
 
     fn all(&mut self, kept: &Kept, layer: &File, directory: RawFd) -> Result<(), Failed> {
-        self.make_all(kept, layer)?;
         let at = |path: &[u8], errno| Failed::Undone(trouble(path)(errno));
+        self.switch(|act| matches!(act, Act::Open { .. }))?;
+        self.make_all(kept, layer)?;
         // What is new is on the disk before a place has it.
         sys::sync_all_of(self.top).map_err(|errno| at(b"", errno))?;
         self.journal.stage = Stage::Switched;
         self.journal.write(directory).map_err(|errno| at(b"", errno))?;
-        for place in 0..self.journal.units.len() {
-            self.journal
-                .switch(self.top, place)
-                .map_err(|errno| at(&bytes::bytes(&self.journal.units[place].path), errno))?;
-        }
+        self.switch(|act| !matches!(act, Act::Open { .. } | Act::Close { .. }))?;
         sys::sync_all_of(self.top).map_err(|errno| at(b"", errno))?;
         self.journal.stage = Stage::Done;
         let written = self.journal.write(directory).map_err(|errno| at(b"", errno));
@@ -431,11 +468,28 @@ impl<'p> Work<'p> {
         written
     }
 
+    /// Switches places of a sort, in their order.
+    fn switch(&self, is_meant: impl Fn(Act) -> bool) -> Result<(), Failed> {
+        for (place, unit) in self.journal.units.iter().enumerate() {
+            if is_meant(unit.act) {
+                self.journal
+                    .switch(self.top, place)
+                    .map_err(|errno| Failed::Undone(trouble(&bytes::bytes(&unit.path))(errno)))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes all that is new, from a second reading that must give what the first did.
     fn make_all(&mut self, kept: &Kept, layer: &File) -> Result<(), Failed> {
         let lower = kept.lower.as_ref().unwrap_or(layer);
         let mut reader = kept.read(std::slice::from_ref(lower), Contents::After)?;
         let mut file: Option<(&Change, File)> = None;
+        // What was opened has another mode by now.
+        let opened = self.journal.units.iter().filter(|unit| matches!(unit.act, Act::Open { .. }));
+        let opened: BTreeSet<Vec<u8>> =
+            opened.map(|unit| bytes::bytes(&unit.path).into_owned()).collect();
+        self.count = self.planned.keys().filter(|path| opened.contains(**path)).count();
         while let Some(item) = reader.next().map_err(Failed::Reading)? {
             let path = file.as_ref().map_or(vec![], |(change, _)| change.path.clone());
             let io = |error: std::io::Error| {
@@ -445,6 +499,9 @@ impl<'p> Work<'p> {
             match item {
                 Item::Change(change) => {
                     file = None;
+                    if opened.contains(&*change.path) {
+                        continue;
+                    }
                     let Some((known, unit)) = self.planned.get(&*change.path).copied() else {
                         continue;
                     };
@@ -504,7 +561,9 @@ impl<'p> Work<'p> {
                 self.tree = None;
                 match self.journal.units[place].act {
                     Act::Add | Act::Replace => {}
-                    Act::Remove | Act::Mode { .. } => return Ok(None),
+                    Act::Remove | Act::Mode { .. } | Act::Open { .. } | Act::Close { .. } => {
+                        return Ok(None);
+                    }
                 }
                 let names = self.journal.names(self.top, place)?;
                 (names.parent, names.other)
@@ -572,7 +631,7 @@ impl<'p> Work<'p> {
 
     /// Who owns what is made, where root makes it: what is changed keeps its owner.
     fn owner_of(&self, change: &Change) -> sys::Result<Option<(u32, u32)>> {
-        if self.owner.is_none() || change.what != What::Changed {
+        if self.owner.is_none() || !is_the_same_file(change) {
             return Ok(self.owner);
         }
         let (parent, last) = split(&change.path);
@@ -589,7 +648,41 @@ impl<'p> Work<'p> {
         if let Some((user, group)) = self.owner_of(change)? {
             sys::fchown(file.as_raw_fd(), user, group)?;
         }
+        if is_the_same_file(change) {
+            self.keep_attributes(change, file)?;
+        }
         sys::fchmod(file.as_raw_fd(), after.mode & 0o1777)?;
         sys::set_written(file.as_raw_fd(), after.written)
+    }
+
+    /// Gives a file what the host's has: its access list, whose mask the group's bits are (acl(5)),
+    /// as they would be the group's own without it, and users' attributes. A file capability is lost
+    /// with the bytes that it was given to, as by writing into it.
+    fn keep_attributes(&self, change: &Change, file: &File) -> sys::Result {
+        let (parent, last) = split(&change.path);
+        let last = CString::new(last).map_err(|_| Errno(libc::EINVAL))?;
+        let old = match sys::openat(descend(self.top, parent)?.as_raw_fd(), &last, FILE, 0) {
+            // Whose owner may not read it.
+            Err(Errno(libc::EACCES)) => return Ok(()),
+            other => sys::owned(other?),
+        };
+        let before = change.before.as_ref().map(|before| before.inode);
+        if before != Some(sys::look(old.as_raw_fd(), c"")?.inode) {
+            return Err(Errno(libc::ESTALE));
+        }
+        // As long as a list of names and a value can be (xattr(7)).
+        let (mut names, mut value) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+        let length = match sys::attribute_names(old.as_raw_fd(), &mut names) {
+            Err(Errno(libc::ENOTSUP)) => 0,
+            other => other?,
+        };
+        for name in names[..length].split_inclusive(|byte| *byte == 0) {
+            if name.starts_with(b"user.") || name == b"system.posix_acl_access\0" {
+                let name = CStr::from_bytes_with_nul(name).map_err(|_| Errno(libc::EINVAL))?;
+                let length = sys::attribute_of(old.as_raw_fd(), name, &mut value)?;
+                sys::set_attribute(file.as_raw_fd(), name, &value[..length])?;
+            }
+        }
+        Ok(())
     }
 }

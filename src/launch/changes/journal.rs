@@ -35,6 +35,8 @@ pub(super) enum Stage {
     Switched,
     /// All are; the old ones are removed.
     Done,
+    /// They are, and directories are closed.
+    Closing,
 }
 
 /// What happens to one place.
@@ -49,6 +51,10 @@ pub(super) enum Act {
     Remove,
     /// It gets this mode, and had that one.
     Mode { new: u32, old: u32 },
+    /// The same of a directory, before anything is made in it: its owner may not write there.
+    Open { new: u32, old: u32 },
+    /// The same after all else: its owner may not go there then.
+    Close { new: u32, old: u32 },
 }
 
 /// One place.
@@ -218,7 +224,7 @@ impl Journal {
                 moved(number(parent, &name)?, unit.old)?;
                 sys::rename_at(parent, &name, parent, &other, libc::RENAME_NOREPLACE)
             }
-            Act::Mode { new, old } => {
+            Act::Mode { new, old } | Act::Open { new, old } | Act::Close { new, old } => {
                 let flags = libc::O_PATH | libc::O_NOFOLLOW;
                 let file = sys::owned(sys::openat(parent, &name, flags, 0)?);
                 let looked = sys::look(file.as_raw_fd(), c"")?;
@@ -238,7 +244,7 @@ impl Journal {
         };
         let (parent, name, other) = (names.parent.as_raw_fd(), names.name, names.other);
         let unit = &self.units[place];
-        if let Act::Mode { new, old } = unit.act {
+        if let Act::Mode { new, old } | Act::Open { new, old } = unit.act {
             let flags = libc::O_PATH | libc::O_NOFOLLOW;
             let file = sys::owned(sys::openat(parent, &name, flags, 0)?);
             let looked = sys::look(file.as_raw_fd(), c"")?;
@@ -258,12 +264,16 @@ impl Journal {
             Act::Remove if at[1] == unit.old && at[1] != 0 => {
                 return sys::rename_at(parent, &other, parent, &name, no);
             }
-            Act::Add | Act::Replace | Act::Remove | Act::Mode { .. } => {}
+            // What closes comes when nothing is taken back any more.
+            Act::Close { .. } => return Ok(()),
+            Act::Add | Act::Replace | Act::Remove | Act::Mode { .. } | Act::Open { .. } => {}
         }
         let is_made = number(parent, &other)?;
         let is_ours = match self.stage {
             Stage::Made => unit.act != Act::Remove,
-            Stage::Switched | Stage::Done => unit.act != Act::Remove && is_made == unit.new,
+            Stage::Switched | Stage::Done | Stage::Closing => {
+                unit.act != Act::Remove && is_made == unit.new
+            }
         };
         if is_made != 0 && is_ours { remove(parent, &other) } else { Ok(()) }
     }
@@ -296,8 +306,31 @@ impl Journal {
         write(directory, UNDONE, &all)
     }
 
-    /// Removes the old ones, once all are switched.
-    pub(super) fn clear(&self, top: RawFd) -> Result<(), Trouble> {
+    /// Removes the old ones, once all are switched, and closes directories.
+    pub(super) fn finish(&mut self, top: RawFd, directory: RawFd) -> Result<(), Trouble> {
+        if self.stage == Stage::Done {
+            self.clear(top)?;
+            let closes = |unit: &Unit| matches!(unit.act, Act::Close { .. });
+            if self.units.iter().any(closes) {
+                self.stage = Stage::Closing;
+                self.write(directory).map_err(trouble(b""))?;
+            }
+        }
+        let mut outcome = Ok(());
+        for (place, unit) in self.units.iter().enumerate() {
+            let Act::Close { .. } = unit.act else { continue };
+            match self.switch(top, place) {
+                // It is closed, and so may be what it lies in; or the host has it otherwise by now.
+                Ok(()) | Err(Errno(libc::ESTALE | libc::EACCES | libc::ENOENT)) => {}
+                Err(errno) => {
+                    outcome = outcome.and(Err(trouble(&bytes::bytes(&unit.path))(errno)));
+                }
+            }
+        }
+        outcome
+    }
+
+    fn clear(&self, top: RawFd) -> Result<(), Trouble> {
         let mut outcome = Ok(());
         for (place, unit) in self.units.iter().enumerate() {
             if !matches!(unit.act, Act::Replace | Act::Remove) {

@@ -1,0 +1,65 @@
+//! Directories that an `apply` opens before its work and closes after it. Root needs none of it.
+
+use super::journal::{Act, Trouble, Unit, descend, trouble};
+use super::{Change, Kind};
+use crate::sys;
+use crate::text::bytes;
+use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// A unit, and the change that it is of; none where it only opens or closes a directory.
+pub(super) type Of<'p> = (Option<&'p Change>, Unit);
+
+/// What the owner of a directory needs to change names in it.
+pub(super) const ENTERS: u32 = 0o700;
+
+/// Units in an order in which an ordinary user can do and undo them: a directory that its owner may
+/// not write to is opened before anything is made in it, and one that its owner may not enter from
+/// now on is closed after all else, the innermost first.
+pub(super) fn doors<'p>(mut units: Vec<Of<'p>>, top: RawFd) -> Result<Vec<Of<'p>>, Trouble> {
+    let mut above = BTreeMap::new();
+    for (_, unit) in &units {
+        let path = bytes::bytes(&unit.path).into_owned();
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        for end in std::iter::once(0).chain(ends).filter(|_| !path.is_empty()) {
+            let directory = &path[..end];
+            if !above.contains_key(directory) {
+                let open = descend(top, directory).map_err(trouble(directory))?;
+                let looked = sys::look(open.as_raw_fd(), c"").map_err(trouble(directory))?;
+                above.insert(directory.to_vec(), looked);
+            }
+        }
+    }
+    let (mut open, mut close) = (vec![], vec![]);
+    for (path, looked) in above {
+        let old = looked.mode & 0o7777;
+        if old & ENTERS == ENTERS {
+            continue;
+        }
+        let path = bytes::text(&path);
+        let unit = |act| {
+            let written = looked.written;
+            Unit { path: path.clone(), act, new: 0, old: looked.inode.1, written }
+        };
+        open.push((None, unit(Act::Open { new: old | ENTERS, old })));
+        match units.iter_mut().find(|(_, unit)| unit.path == path) {
+            Some((_, Unit { act: Act::Mode { old, .. }, .. })) => *old |= ENTERS,
+            _ => close.push((None, unit(Act::Close { new: old, old: old | ENTERS }))),
+        }
+    }
+    units.retain_mut(|(change, unit)| {
+        let is_directory = change
+            .and_then(|change| change.before.as_ref())
+            .is_some_and(|before| before.kind == Kind::Directory);
+        let Act::Mode { new, old } = unit.act else { return true };
+        let closes = is_directory && new & ENTERS != ENTERS;
+        if closes {
+            close.push((*change, Unit { act: Act::Close { new, old }, ..unit.clone() }));
+        }
+        !closes
+    });
+    close.sort_by(|(_, one), (_, other)| other.path.cmp(&one.path));
+    open.extend(units);
+    open.extend(close);
+    Ok(open)
+}
