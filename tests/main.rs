@@ -128,5 +128,7 @@ mod view;
 mod walls;
 // `why` says what a probe in the sandbox gets.
 mod why;
+// What is changed in a tree of layers is what a model of it says.
+mod union;
 // What users read is in plain words.
 mod words;
