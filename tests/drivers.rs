@@ -1,9 +1,10 @@
 //! `driver`: layers that overlayfs merges, and layers that are copied.
 
 use crate::merged::own;
+use crate::support::ground::Ground;
 use crate::support::{As, Place, errors, is_root, kernel, said, skip, system, text, unwrapped};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Sets what a file's mode is.
@@ -11,15 +12,17 @@ fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
 }
 
-/// Makes an empty file or directory opaque, or a whiteout, as overlayfs writes them.
+/// Makes a whiteout, as overlayfs does.
 fn whiteout(path: &Path) {
-    let made = Command::new("mknod").arg(path).args(["c", "0", "0"]).status();
-    assert!(made.unwrap().success());
+    let (kind, mode) = (nix::sys::stat::SFlag::S_IFCHR, nix::sys::stat::Mode::empty());
+    nix::sys::stat::mknod(path, kind, mode, 0).unwrap();
 }
 
-fn opaque(path: &Path) {
-    let line = "import os, sys; os.setxattr(sys.argv[1], 'user.overlay.opaque', b'y')";
-    let set = Command::new("python3").args(["-c", line]).arg(path).status();
+/// Makes directories opaque, as overlayfs does.
+fn opaque(paths: &[PathBuf]) {
+    let line =
+        "import os, sys\nfor path in sys.argv[1:]: os.setxattr(path, 'user.overlay.opaque', b'y')";
+    let set = Command::new("python3").args(["-c", line]).args(paths).status();
     assert!(set.unwrap().success());
 }
 
@@ -53,7 +56,7 @@ fn union(place: &Place, who: As) -> String {
     symlink("nowhere", top.join("high/broken")).unwrap();
     nix::unistd::mkfifo(&top.join("low/fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     whiteout(&top.join("high/gone"));
-    opaque(&top.join("high/replaced"));
+    opaque(&[top.join("high/replaced")]);
     for (path, bits) in [
         ("low/program", 0o755),
         ("low/set-id", 0o4755),
@@ -195,6 +198,26 @@ fn a_copy_has_a_bound_that_is_told_at_its_line() {
     assert!(status == Some(125) && words.contains("more than 128 deep"), "{words}");
 }
 
+/// The memory of a copy is the sandbox's.
+#[test]
+fn a_copy_beyond_the_memory_that_is_granted_is_told_at_its_line() {
+    let Some(ground) = Ground::find(&["memory"]) else { return };
+    let place = Place::new();
+    let top = place.folder("l", As::Root);
+    std::fs::write(top.join("big"), vec![b'x'; 60_000_000]).unwrap();
+    let run = |memory: &str| {
+        let entry = format!("\"/m\" = {{ layers = [\"{}\"], driver = \"copy\" }}", top.display());
+        let profile = ground.profile(&format!("memory = \"{memory}\""), &entry);
+        let output = place.run(As::Root, &profile, &["/bin/ls", "/m"]);
+        (output.status.code(), unwrapped(&errors(&output)))
+    };
+    let (status, words) = run("32M");
+    let is_told = words.contains("limits.memory counts") && words.contains("\"/m\" =");
+    assert!(status == Some(125) && is_told, "{words}");
+    let (status, words) = run("256M");
+    assert_eq!(status, Some(0), "{words}");
+}
+
 /// What is hidden, kept and mounted in the tree is so in a copy.
 #[test]
 fn entries_below_hold_in_a_copy() {
@@ -304,6 +327,35 @@ fn closed_files_stay_closed_in_a_copy() {
             assert!(lost.is_empty(), "{who:?} {further} {more}: lost {lost:?}");
         }
     }
+}
+
+/// What another user owns is the target's own in a copy; overlayfs copies nothing of it for a change.
+#[test]
+fn files_of_other_owners_can_be_changed_in_a_copy() {
+    if !is_root() || !crate::merged::has_upper() {
+        return;
+    }
+    let place = Place::new();
+    place.folder("l", As::User);
+    for path in ["l/in/file", "l/file"] {
+        let path = place.file(path, "old\n");
+        for path in [&path, path.parent().unwrap()] {
+            std::os::unix::fs::chown(path, Some(4321), Some(4321)).unwrap();
+        }
+        mode(&path, 0o666);
+    }
+    let run = |driver: &str| {
+        let entry = format!(
+            "\"/m\" = {{ layers = [\"{}/l\"], upper = \"discard\", driver = \"{driver}\" }}",
+            place.path.display()
+        );
+        let line = "cd /m; (echo new > file; echo new > in/file; echo new > in/new) 2>&1; cat file in/file";
+        place.sh(As::User, &system(&entry), line)
+    };
+    let overlay = run("overlay");
+    assert!(overlay.contains("too large for defined data type"), "{overlay}");
+    assert!(overlay.ends_with("old\nold"), "{overlay}");
+    assert_eq!(run("copy"), "new\nnew");
 }
 
 #[test]
@@ -537,5 +589,82 @@ fn why_says_what_is_open_in_a_copy() {
                 assert_eq!(says, does == "yes", "{who:?} {further} {question}: {}", said(&output));
             }
         }
+    }
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+/// Fills a directory by chance, with names that others have, too.
+fn grow(at: &Path, depth: u32, dice: &mut Dice, opaques: &mut Vec<PathBuf>) {
+    for name in ["a", "b", "c", "d"] {
+        let path = at.join(name);
+        match dice.throw(9) {
+            0 | 1 => continue,
+            2 => whiteout(&path),
+            3 => symlink(["a", "../b", "/m", "gone"][dice.throw(4) as usize], &path).unwrap(),
+            4 | 5 => {
+                std::fs::write(&path, path.display().to_string()).unwrap();
+                mode(&path, [0o644, 0o600, 0o755, 0o444][dice.throw(4) as usize]);
+            }
+            _ => {
+                std::fs::create_dir(&path).unwrap();
+                if dice.throw(4) == 0 {
+                    opaques.push(path.clone());
+                }
+                if depth > 0 {
+                    grow(&path, depth - 1, dice, opaques);
+                }
+                mode(&path, [0o755, 0o700, 0o1777, 0o555][dice.throw(4) as usize]);
+            }
+        }
+    }
+}
+
+/// Of unions made by chance a copy shows what overlayfs does.
+#[test]
+fn copies_of_any_union_are_as_overlayfs_merges_it() {
+    const UNIONS: usize = 8;
+    for (who, seed) in As::all().iter().zip([0x5eed_0001, 0x5eed_0002]) {
+        let place = Place::new();
+        let (mut dice, mut opaques, mut entries) = (Dice(seed), vec![], String::new());
+        for nth in 0..UNIONS {
+            let layers: Vec<String> = (0..2 + dice.throw(3))
+                .map(|layer| {
+                    let top = place.folder(&format!("u{nth}/l{layer}"), *who);
+                    grow(&top, 3, &mut dice, &mut opaques);
+                    format!("\"{}\"", top.display())
+                })
+                .collect();
+            let layers = layers.join(", ");
+            let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+            for driver in ["overlay", "copy"] {
+                entries += &format!(
+                    "\"/{driver}/{nth}\" = {{ layers = [{layers}], driver = \"{driver}\"{owner} }}\n"
+                );
+            }
+        }
+        opaque(&opaques);
+        own(&place.path.join("u0"), *who);
+        (1..UNIONS).for_each(|nth| own(&place.path.join(format!("u{nth}")), *who));
+        let line = "for driver in overlay copy; do cd /$driver; find . -mindepth 2 -printf '%P %y %m %u:%g %s \
+                    %l %T@\\n' | sed -E 's/ d ([0-9]*) ([0-9:a-z]*) [0-9]* / d \\1 \\2 /' | sort; find . -type f \
+                    -readable | sort | xargs cat; echo; echo ===; done";
+        let out = place.sh(*who, &system(&entries), line);
+        let halves: Vec<&str> = out.split("===").map(str::trim).collect();
+        let lines = halves[0].lines().count();
+        assert!(lines > 60, "{who:?}: {lines}");
+        for (overlay, copy) in halves[0].lines().zip(halves[1].lines()) {
+            assert_eq!(overlay, copy, "{who:?}");
+        }
+        assert_eq!(lines, halves[1].lines().count(), "{who:?}");
     }
 }

@@ -16,12 +16,12 @@ use crate::sys::{self, Errno, Looked, Result};
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-/// How many bytes are copied in all. What shares its blocks with a layer is not.
-pub(super) const MOST_BYTES: u64 = 256 << 20;
+/// How many bytes are copied in all; messages and pages say these three numbers. What shares its blocks with a layer is not.
+const MOST_BYTES: u64 = 256 << 20;
 /// How many files, directories and links.
-pub(super) const MOST_NAMES: u32 = 1 << 16;
+const MOST_NAMES: u32 = 1 << 16;
 /// How deep they lie.
-pub(super) const DEEPEST: u32 = 128;
+const DEEPEST: u32 = 128;
 /// How many directories of layers are open at a time.
 const MOST_OPEN: usize = 4096;
 /// How much of a file is read at a time: more than an attribute can have (XATTR_SIZE_MAX).

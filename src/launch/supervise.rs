@@ -244,7 +244,7 @@ impl Watch<'_, '_> {
             None if libc::WIFSIGNALED(status)
                 && (!self.started || libc::WTERMSIG(status) != libc::SIGKILL) =>
             {
-                Err(why::pid_one_killed(libc::WTERMSIG(status)).into())
+                Err(why::pid_one_killed(self.plan, libc::WTERMSIG(status)).into())
             }
             // Something killed pid 1. The memory killer takes the largest process, which it is not,
             // but for a group that it ends whole.

@@ -28,15 +28,21 @@ pub(super) fn pid_one_ended(code: i32) -> Problem {
 }
 
 /// A signal ended pid 1, and it was none of the target's.
-pub(super) fn pid_one_killed(signal: i32) -> Problem {
+pub(super) fn pid_one_killed(plan: &Plan, signal: i32) -> Problem {
+    // The memory killer takes the process that fills it.
+    let copied = plan.tree().find(|(op, _)| signal == libc::SIGKILL && op.facets().fills_memory);
     let problem = Problem::new(
         "launch::pid-1",
-        Span::NOWHERE,
+        copied.map_or(Span::NOWHERE, |(_, at)| at),
         format!("cannot run the sandbox: signal {signal} ended its pid 1"),
     );
-    problem.help_maybe(
-        (signal == libc::SIGSEGV).then(|| "its stack may be too small: see ulimit -s".into()),
-    )
+    let help = match signal {
+        libc::SIGSEGV => Some("its stack may be too small: see ulimit -s"),
+        _ => copied.map(|_| {
+            "limits.memory counts what is copied into memory: it may be too small for these layers"
+        }),
+    };
+    problem.help_maybe(help.map(str::to_owned))
 }
 
 /// Nothing would end the target with the launcher any more.

@@ -367,6 +367,8 @@ pub(crate) struct Facets<'a> {
     pub copied: Option<&'a Name>,
     /// Why layers are copied and not merged.
     pub because: Option<&'a str>,
+    /// Whether it writes files of the host's into memory.
+    pub fills_memory: bool,
     /// Where it puts the memory that takes what is written on top of layers.
     pub memory: Option<Slot>,
     /// Where it puts the mount of a directory that does, and where that is.
@@ -464,9 +466,12 @@ impl TreeOp {
                 merged: Some(Merged { path, layers, upper: upper.as_ref() }),
                 ..none
             },
-            TreeOp::CopyLayers { path, rights, because, .. } => {
-                Facets { rights: Some((path, *rights)), because: Some(because), ..none }
-            }
+            TreeOp::CopyLayers { path, rights, because, room, .. } => Facets {
+                rights: Some((path, *rights)),
+                because: Some(because),
+                fills_memory: room.is_some(),
+                ..none
+            },
             TreeOp::Mount { path, rights, fs, .. } => {
                 Facets { rights: Some((path, *rights)), fs: Some(fs), ..none }
             }

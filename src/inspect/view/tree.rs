@@ -25,6 +25,9 @@ pub(crate) struct Record<'a> {
     /// The directories that are merged with it, the topmost first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lower: Vec<&'a str>,
+    /// Why they are copied, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copied: Option<&'a str>,
     target: Option<&'a str>,
     size: Option<u64>,
     at: Option<Place>,
@@ -48,6 +51,10 @@ pub(crate) fn records<'a>(
         lower: match &entry.ground {
             Ground::Host(stack) => stack.topmost_first().skip(1).map(|one| &*one.path).collect(),
             Ground::Own(_) | Ground::Kernel(_) | Ground::Same => vec![],
+        },
+        copied: match &entry.ground {
+            Ground::Host(stack) => stack.is_copied(),
+            Ground::Own(_) | Ground::Kernel(_) | Ground::Same => None,
         },
         target: if let Ground::Own(Own::Link(text)) = &entry.ground { Some(text) } else { None },
         size: match &entry.ground {

@@ -8,7 +8,6 @@ use crate::kernel::capability::CapabilitySet;
 use crate::kernel::name::Name;
 use crate::launch::cause::{self, Barriers};
 use crate::launch::cgroup::Wrong;
-use crate::launch::copy;
 use crate::launch::message::OWN;
 use crate::plan::Plan;
 use crate::step::{GroupOp, Op, OutsideOp, ProcessOp, Step, TreeOp};
@@ -239,7 +238,7 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             libc::ENOSPC => Some("there are more directories than inodes: give the upper more, inodes = 131072".into()),
             _ => None,
         },
-        TreeOp::CopyLayers { room, .. } => copy_help(errno, room.is_some()),
+        TreeOp::CopyLayers { room, .. } => return copy_means(errno, room.is_some()),
         TreeOp::OwnLayer { .. } | TreeOp::InLayer { .. } | TreeOp::UpperDirectories { .. } => None,
         TreeOp::Merge { upper, .. } => match errno {
             libc::ENODEV => Some("load overlayfs as root: modprobe overlay".into()),
@@ -293,26 +292,22 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
 }
 
 /// What copying layers ran into.
-fn copy_help(errno: i32, in_memory: bool) -> Option<String> {
+fn copy_means(errno: i32, in_memory: bool) -> Means {
     let narrow = "name the directories in it that are needed";
-    Some(match errno {
-        libc::EFBIG => {
-            format!("there are more than {} MB to copy: {narrow}", copy::MOST_BYTES >> 20)
-        }
-        libc::E2BIG => {
-            format!("there are more than {} files and directories: {narrow}", copy::MOST_NAMES)
-        }
-        libc::ELOOP => {
-            format!("directories lie more than {} deep in one another: {narrow}", copy::DEEPEST)
-        }
+    let (words, help) = match errno {
+        libc::EFBIG => (
+            "there are more than 256 MB to copy",
+            format!("{narrow}; or `ulimit -f` forbids a file of that size"),
+        ),
+        libc::E2BIG => ("there are more than 65536 files and directories to copy", narrow.into()),
+        libc::ELOOP => ("directories lie more than 128 deep in one another", narrow.into()),
         libc::ENOSPC if in_memory => {
-            "memory has no room for the copy: let it go to disk, upper = { \
-                                      discard = \"/var/tmp\" }"
-                .into()
+            ("memory has no room for the copy", "let it go to disk, by an upper there".into())
         }
-        libc::EMFILE => MORE_FILES.into(),
-        _ => return None,
-    })
+        libc::EMFILE => return (None, Some(MORE_FILES.into())),
+        _ => return (None, None),
+    };
+    (Some(words), Some(help))
 }
 
 fn powerless_root(barriers: &Barriers) -> String {
