@@ -51,6 +51,7 @@ use crate::text::bytes;
 use crate::text::source::Sources;
 use crate::tree::walk::{Last, meant};
 pub(crate) use ids::LOCKS;
+pub(crate) use layering::lacks_overlayfs;
 use nix::unistd::AccessFlags;
 pub(crate) use privileged::given;
 use std::collections::{BTreeMap, BTreeSet};

@@ -77,7 +77,7 @@ fn folds_case(place: &str) -> bool {
 
 /// Whether there is no overlayfs to be had. A module is loaded when it is first asked for; whose
 /// modules are not to be seen, as in a container, may have it.
-fn lacks_overlayfs() -> bool {
+pub(crate) fn lacks_overlayfs() -> bool {
     let Ok(known) = read_to_string("/proc/filesystems") else { return false };
     if known.lines().any(|line| line.ends_with("\toverlay")) {
         return false;

@@ -138,6 +138,8 @@ pub(crate) struct Facts {
     /// Whether systemd lets nothing run but what lies on a signed dm-verity device
     /// (RestrictFileSystemAccess= of systemd-system.conf(5), since version 261).
     pub signed_alone: bool,
+    /// Whether the kernel has no overlayfs and can load none.
+    pub no_overlayfs: bool,
     /// Signs of a container around all this.
     pub container: Option<String>,
     /// Directories that the caller works in and that are mounted noexec.

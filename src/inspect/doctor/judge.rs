@@ -13,7 +13,7 @@ use crate::text::problem::{errno_words, escape};
 use crate::text::shell::shell_word;
 
 pub(crate) fn judge(facts: &Facts) -> Vec<Line> {
-    let all: [fn(&Facts) -> Line; 18] = [
+    let all: [fn(&Facts) -> Line; 19] = [
         sandbox,
         kernel,
         user_namespaces,
@@ -21,6 +21,7 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Line> {
         file_tree,
         proc,
         other_mounts,
+        layers,
         proc_sys,
         protections::landlock,
         protections::seccomp,
@@ -259,6 +260,16 @@ fn other_mounts(facts: &Facts) -> Line {
                 .fix_maybe(cause.map(|cause| cause.fix))
         }
     }
+}
+
+fn layers(facts: &Facts) -> Line {
+    const NAME: &str = "layers";
+    if !facts.no_overlayfs {
+        return Line::ok(NAME, "the kernel has overlayfs, which merges them");
+    }
+    let lost = "layers of more than 256 MB, uppers that are kept";
+    Line::less(NAME, State::Limited, "they are copied: this kernel has no overlayfs", lost)
+        .fix(Fix::Words("boot a kernel with CONFIG_OVERLAY_FS".into()))
 }
 
 fn proc_sys(facts: &Facts) -> Line {

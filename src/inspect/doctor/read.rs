@@ -64,6 +64,7 @@ impl Facts {
             manager: manager(&caller),
             modules: modules(),
             signed_alone: signed_alone(),
+            no_overlayfs: probe::lacks_overlayfs(),
             container: container(),
             noexec: noexec(&caller),
             core_limit: sys::get_rlimit(libc::RLIMIT_CORE).map_or(u64::MAX, |(_, hard)| hard),

@@ -241,11 +241,14 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
         TreeOp::CopyLayers { room, .. } => return copy_means(errno, room.is_some()),
         TreeOp::OwnLayer { .. } | TreeOp::InLayer { .. } | TreeOp::UpperDirectories { .. } => None,
         TreeOp::Merge { upper, .. } => match errno {
-            libc::ENODEV => Some("load overlayfs as root: modprobe overlay".into()),
+            libc::ENODEV => Some(
+                "load overlayfs as root: modprobe overlay; or let the layers be copied, by `driver`"
+                    .into(),
+            ),
             // The kernel says why in its own log alone.
             libc::EINVAL => Some(
-                "a layer may be a file system that overlayfs refuses; the kernel's log says which: \
-                 dmesg | tail"
+                "a layer may be a file system that overlayfs refuses, and the kernel's log says \
+                 which (dmesg | tail): let the layers be copied, by `driver`"
                     .into(),
             ),
             libc::EOPNOTSUPP if upper.is_some() => Some(

@@ -59,6 +59,7 @@ fn good() -> Facts {
         },
         modules: vec![],
         signed_alone: false,
+        no_overlayfs: false,
         container: None,
         noexec: vec![],
         core_limit: u64::MAX,
@@ -189,6 +190,7 @@ fn bare() -> Facts {
     facts.packages = Packages::Pacman;
     facts.noexec = vec!["/home/ann smith".into()];
     facts.core_limit = 0;
+    facts.no_overlayfs = true;
     facts.sandbox = Some(Err((
         "cannot set rlimit core to 1 (hard 1): operation not permitted".into(),
         Some("raise it".into()),
