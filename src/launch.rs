@@ -65,7 +65,7 @@ pub(crate) use rehearse::{Program, rehearse};
 use std::os::fd::RawFd;
 use std::time::Duration;
 use tops::Hands;
-pub(crate) use tops::{Top, is_of_the_host};
+pub(crate) use tops::{Full, Top, is_of_the_host};
 use uppers::Uppers;
 pub(crate) use why::NO_PROGRAM;
 
@@ -104,6 +104,8 @@ pub(crate) struct Ended {
     pub denials: Denials,
     /// What was written on top of layers, if it was asked for.
     pub tops: Tops,
+    /// The bounds of uppers in memory that are met, if accounts were asked for.
+    pub full: Vec<Full>,
 }
 
 /// What was written on top of layers: as far as it could be opened, and where it could not.
@@ -217,7 +219,7 @@ pub(crate) fn launch_beside<'t>(
     let denials = helpers.finish();
     let account = (plan.grouped.group && ask.accounts && ended.is_ok()).then(|| groups.account());
     let fallen = std::mem::take(&mut groups.fallen);
-    let Left { mut things, tops } = left;
+    let Left { mut things, tops, full } = left;
     things.extend(groups.remove());
     // Last: a run that waits for the name to be free finds all of it gone.
     if let Some(held) = held {
@@ -232,6 +234,7 @@ pub(crate) fn launch_beside<'t>(
         fallen,
         denials,
         tops,
+        full,
     })
 }
 
@@ -241,6 +244,7 @@ struct Left {
     /// Things that could not be removed.
     things: Vec<String>,
     tops: Tops,
+    full: Vec<Full>,
 }
 
 fn run<'t>(
@@ -265,7 +269,7 @@ fn run<'t>(
     helper.map_or(Ok(()), |helper| helpers.start(helper))?;
     let mut prepared = Prepared::new(plan, groups, helpers)?;
     let mut ours = None;
-    if ask.tops {
+    if ask.tops || ask.accounts && tops::memory(plan).next().is_some() {
         let (hands, end) = Hands::new(plan).map_err(|errno| own("make a socket pair", errno))?;
         prepared.hands = Some(hands);
         ours = Some(end);
@@ -275,9 +279,15 @@ fn run<'t>(
         prepared.hands.take().iter().for_each(Hands::close);
         // Where nothing ran, nothing was written, and all is removed at once.
         if ended.is_ok() {
-            let written = (&*prepared.slots, &prepared.uppers, begun);
-            (left.tops.all, left.tops.failed) = tops::collect(plan, written, ours);
-            left.tops.uppers = std::mem::take(&mut prepared.uppers);
+            let memory = tops::receive(plan, ours);
+            if ask.accounts {
+                left.full = tops::full(plan, &memory);
+            }
+            if ask.tops {
+                let written = (&*prepared.slots, &prepared.uppers, begun);
+                (left.tops.all, left.tops.failed) = tops::collect(plan, written, &memory);
+                left.tops.uppers = std::mem::take(&mut prepared.uppers);
+            }
         }
         sys::regardless(sys::close(ours));
     }

@@ -1238,6 +1238,12 @@ pub(crate) fn used(fd: RawFd) -> Result<(u64, u64)> {
     Ok((blocks.saturating_sub(free).saturating_mul(block), files.saturating_sub(free_files)))
 }
 
+/// fstatfs(2): how many blocks and how many files a file system still takes.
+pub(crate) fn room(fd: RawFd) -> Result<(u64, u64)> {
+    let [_, _, _, free, _, _, free_files] = file_system_state(fd)?.counts;
+    Ok((free, free_files))
+}
+
 /// open_tree(2) with OPEN_TREE_CLONE; a final symbolic link is not followed. An empty path means
 /// `dir` itself.
 pub(crate) fn open_tree(dir: RawFd, path: &CStr, recursive: bool) -> Result<RawFd> {

@@ -118,18 +118,23 @@ fn what_is_written_has_a_bound() {
                 "\"/m\" = {{ layers = [\"{low}\"], upper = \"discard\"{owner}{bound} }}"
             ))
         };
-        let fill = "head -c 1000000 /dev/zero > /m/big; stat -c %s /m/big";
-        assert_eq!(
-            place.sh(*who, &profile(", size = \"64k\""), &format!("({fill}) 2>/dev/null")),
-            "65536"
-        );
-        assert_eq!(place.sh(*who, &profile(""), fill), "1000000");
-        let make = "cd /m; for i in 1 2 3 4 5 6 7 8 9; do mkdir $i; done; [ -e 9 ] && echo all || echo some";
-        assert_eq!(
-            place.sh(*who, &profile(", inodes = 8"), &format!("({make}) 2>/dev/null")),
-            "some"
-        );
-        assert_eq!(place.sh(*who, &profile(""), make), "all");
+        let run = |bound: &str, line: &str| {
+            let (output, record) = place.report(*who, &profile(bound), line);
+            let hit: Vec<String> =
+                crate::support::limits_hit(&record).into_iter().map(str::to_owned).collect();
+            (text(&output.stdout).trim_end().to_owned(), hit)
+        };
+        // The record names the bound that was met at the end.
+        let hit = |key: &str| vec![format!("mounts.\"/m\".{key}")];
+        let fill = "(head -c 1000000 /dev/zero > /m/big; stat -c %s /m/big) 2>/dev/null";
+        assert_eq!(run(", size = \"64k\"", fill), ("65536".into(), hit("size")), "{who:?}");
+        assert_eq!(run("", fill), ("1000000".into(), vec![]), "{who:?}");
+        let make = "cd /m; for i in 1 2 3 4 5 6 7 8 9; do mkdir $i 2>/dev/null; done; [ -e 9 ] && \
+                    echo all || echo some";
+        assert_eq!(run(", inodes = 8", make), ("some".into(), hit("inodes")), "{who:?}");
+        assert_eq!(run("", make), ("all".into(), vec![]), "{who:?}");
+        let room = format!("{fill}; rm /m/big");
+        assert_eq!(run(", size = \"64k\"", &room), ("65536".into(), vec![]), "{who:?}");
     }
 }
 

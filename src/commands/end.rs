@@ -2,6 +2,7 @@
 
 use super::Planned;
 use crate::inspect::view::place_words;
+use crate::language::spelled::name;
 use crate::launch::{Ended, Outcome};
 use crate::policy::rlimits::Value;
 use crate::text::source::Span;
@@ -46,6 +47,17 @@ fn of_a_signal(signal: i32, ended: &Ended, planned: &Planned) -> Option<(&'stati
         }
         _ => None,
     }
+}
+
+/// The bounds of entries that are met: `mounts."/work".size`.
+pub(super) fn full(ended: &Ended, planned: &Planned) -> impl Iterator<Item = String> {
+    ended.full.iter().filter_map(|full| {
+        let mut entries = planned.profile.mounts.map.iter();
+        let (path, _) = entries.find(|(_, entry)| {
+            entry.key == full.at || entry.value.as_ref().is_some_and(|value| value.at == full.at)
+        })?;
+        Some(format!("mounts.{}.{}", name(path), full.key))
+    })
 }
 
 /// The line.

@@ -9,6 +9,7 @@ use crate::launch::{Account, Ended, Outcome};
 use crate::text::problem::{errno_words, escape, quiet_json};
 use nix::sys::signal::Signal;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
@@ -162,12 +163,13 @@ impl Record {
         };
         let mut account = ended.account.clone().unwrap_or_default();
         match (cause, end::limit(ended, planned)) {
-            (Cause::Oom, _) => account.limits_hit.insert("memory"),
-            (Cause::CpuTime, _) => account.limits_hit.insert("cpu-time"),
-            (Cause::Timeout, _) => account.limits_hit.insert("timeout"),
-            (_, Some((key, _))) => account.limits_hit.insert(key),
+            (Cause::Oom, _) => account.limits_hit.insert("memory".into()),
+            (Cause::CpuTime, _) => account.limits_hit.insert("cpu-time".into()),
+            (Cause::Timeout, _) => account.limits_hit.insert("timeout".into()),
+            (_, Some((key, _))) => account.limits_hit.insert(key.into()),
             _ => false,
         };
+        account.limits_hit.extend(end::full(ended, planned).map(Cow::from));
         Record {
             report: 1,
             cause,
@@ -272,7 +274,7 @@ impl Record {
         if !self.account.limits_hit.is_empty() {
             lines.push(format!(
                 "limits hit: {}",
-                self.account.limits_hit.iter().copied().collect::<Vec<_>>().join(", ")
+                self.account.limits_hit.iter().map(|key| &**key).collect::<Vec<_>>().join(", ")
             ));
         }
         lines.iter().map(|line| format!("stockade: {line}\n")).collect()

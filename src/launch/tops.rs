@@ -10,6 +10,7 @@ use crate::language::value::below;
 use crate::plan::Plan;
 use crate::step::{Merged, Slot, UpperPlace};
 use crate::sys::{self, Errno, FdMessage, Result};
+use crate::text::source::Span;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
@@ -47,7 +48,7 @@ impl Hands {
     /// Both ends: the launcher's is the second.
     pub(super) fn new(plan: &Plan) -> Result<(Hands, RawFd)> {
         let (socket, ours) = sys::socket_pair()?;
-        let slots = memory(plan).collect();
+        let slots = memory(plan).map(|(slot, _)| slot).collect();
         Ok((Hands { socket, message: FdMessage::empty(), slots }, ours))
     }
 
@@ -80,32 +81,64 @@ fn source(plan: &Plan, layer: Slot) -> Option<&Name> {
     opened.find_map(|(slot, source)| (slot == layer).then_some(source))
 }
 
-/// The slots of uppers in memory, in the order of their steps.
-fn memory(plan: &Plan) -> impl Iterator<Item = Slot> {
-    plan.steps.iter().filter_map(|step| step.tree()?.facets().memory)
+/// The slots of uppers in memory, in the order of their steps, each with its line.
+pub(super) fn memory(plan: &Plan) -> impl Iterator<Item = (Slot, Span)> {
+    plan.steps.iter().filter_map(|step| Some((step.tree()?.facets().memory?, step.at)))
 }
 
-/// Takes hold of what is in each upper. What cannot be opened is left out, and its path given.
-pub(super) fn collect(
-    plan: &Plan,
-    (slots, uppers, begun): (&[RawFd], &Uppers, u64),
-    ours: RawFd,
-) -> (Vec<Top>, Vec<(String, Errno)>) {
+/// Which bound of an entry's upper was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full {
+    /// The entry's line.
+    pub at: Span,
+    /// The key of its bound.
+    pub key: &'static str,
+}
+
+/// The uppers in memory, by their slots.
+pub(super) type Memory = BTreeMap<usize, File>;
+
+/// The bounds of uppers in memory that are met: what was full meanwhile, and has room by now, does
+/// not show.
+pub(super) fn full(plan: &Plan, received: &Memory) -> Vec<Full> {
+    let mut all = vec![];
+    for (slot, at) in memory(plan) {
+        let Some(file) = received.get(&slot.0) else { continue };
+        let Ok((blocks, files)) = sys::room(file.as_raw_fd()) else { continue };
+        let keys = [("size", blocks), ("inodes", files)];
+        all.extend(
+            keys.into_iter().filter(|(_, free)| *free == 0).map(|(key, _)| Full { at, key }),
+        );
+    }
+    all
+}
+
+/// Takes what pid 1 has sent.
+pub(super) fn receive(plan: &Plan, ours: RawFd) -> Memory {
     // All of it is there once pid 1 has ended; a helper may still have a copy of its end.
     sys::regardless(sys::limit_wait(ours, 1));
     let mut received = BTreeMap::new();
-    for slot in memory(plan) {
+    for (slot, _) in memory(plan) {
         match FdMessage::empty().receive(ours) {
             Ok(Some(fd)) => received.insert(slot.0, File::from(sys::owned(fd))),
             // It did not come so far.
             Ok(None) | Err(_) => break,
         };
     }
+    received
+}
+
+/// Takes hold of what is in each upper. What cannot be opened is left out, and its path given.
+pub(super) fn collect(
+    plan: &Plan,
+    (slots, uppers, begun): (&[RawFd], &Uppers, u64),
+    received: &Memory,
+) -> (Vec<Top>, Vec<(String, Errno)>) {
     let (mut tops, mut failed) = (vec![], vec![]);
     for step in &plan.steps {
         let merged = step.tree().and_then(|op| op.facets().merged);
         let Some(Merged { path, layers, upper: Some(upper) }) = merged else { continue };
-        match top(plan, (slots, uppers, begun), &received, (path, layers, upper)) {
+        match top(plan, (slots, uppers, begun), received, (path, layers, upper)) {
             Ok(top) => tops.extend(top),
             Err(errno) => failed.push((path.text().to_owned(), errno)),
         }
@@ -118,7 +151,7 @@ const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
 fn top(
     plan: &Plan,
     (slots, uppers, begun): (&[RawFd], &Uppers, u64),
-    received: &BTreeMap<usize, File>,
+    received: &Memory,
     (path, layers, upper): (&Name, &[Slot], &UpperPlace),
 ) -> Result<Option<Top>> {
     let open = |directory: RawFd, name: &Name| {

@@ -5,6 +5,7 @@ use super::{Groups, Made, write};
 use crate::kernel::controller::{Controller, Version};
 use crate::kernel::limit::LimitKey;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub(crate) struct Account {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pressure: BTreeMap<&'static str, Pressure>,
     /// Limits that were met, by the profile's keys.
-    pub limits_hit: BTreeSet<&'static str>,
+    pub limits_hit: BTreeSet<Cow<'static, str>>,
 }
 
 /// Processor time, in microseconds.
@@ -155,7 +156,7 @@ impl Groups {
         self.made.iter().find(|made| !made.v1())
     }
 
-    fn cpu(&self, hit: &mut BTreeSet<&'static str>) -> Option<Cpu> {
+    fn cpu(&self, hit: &mut BTreeSet<Cow<'static, str>>) -> Option<Cpu> {
         let mut cpu = Cpu::default();
         if let Some(made) = self.with(Controller::Cpuacct).filter(|made| made.v1()) {
             cpu.usage_us = made.number("cpuacct.usage").map(|nanos| nanos / 1000);
@@ -180,13 +181,13 @@ impl Groups {
                 made.keyed("cpu.stat", "throttled_usec")
             };
             if cpu.periods_throttled.is_some_and(|periods| periods > 0) {
-                hit.insert(LimitKey::Cpu.word());
+                hit.insert(LimitKey::Cpu.word().into());
             }
         }
         (cpu != Cpu::default()).then_some(cpu)
     }
 
-    fn memory(&self, hit: &mut BTreeSet<&'static str>) -> Option<Memory> {
+    fn memory(&self, hit: &mut BTreeSet<Cow<'static, str>>) -> Option<Memory> {
         let made = self.with(Controller::Memory)?;
         let met = if made.v1() {
             made.number("memory.failcnt")
@@ -197,10 +198,10 @@ impl Groups {
         // With a limit of both together that is the same, version 1 counts at that one alone
         // (memcontrol.c, try_charge).
         if oom_kills > 0 || met.is_some_and(|times| times > 0) {
-            hit.insert(LimitKey::Memory.word());
+            hit.insert(LimitKey::Memory.word().into());
         }
         if made.keyed("memory.events", "high").is_some_and(|times| times > 0) {
-            hit.insert(LimitKey::MemoryHigh.word());
+            hit.insert(LimitKey::MemoryHigh.word().into());
         }
         let (peak, last) = if made.v1() {
             ("memory.max_usage_in_bytes", "memory.usage_in_bytes")
@@ -210,16 +211,16 @@ impl Groups {
         Some(Memory { peak: made.number(peak), last: made.number(last), oom_kills })
     }
 
-    fn pids(&self, hit: &mut BTreeSet<&'static str>) -> Option<Pids> {
+    fn pids(&self, hit: &mut BTreeSet<Cow<'static, str>>) -> Option<Pids> {
         let made = self.with(Controller::Pids)?;
         let refused = made.keyed("pids.events", "max").unwrap_or(0);
         if refused > 0 {
-            hit.insert(LimitKey::Pids.word());
+            hit.insert(LimitKey::Pids.word().into());
         }
         Some(Pids { peak: made.number("pids.peak"), refused })
     }
 
-    fn io(&self, hit: &mut BTreeSet<&'static str>) -> Option<Io> {
+    fn io(&self, hit: &mut BTreeSet<Cow<'static, str>>) -> Option<Io> {
         let made = self.with(Controller::Io)?;
         let used = if made.v1() {
             io::of_v1(
@@ -242,12 +243,12 @@ impl Groups {
             .text("io.pressure")
             .and_then(|text| Some(Duration::from_micros(pressure(&text)?.some_us)));
         if io::was_limited(&used, &limits, waited.unwrap_or_else(|| self.begun.elapsed())) {
-            hit.insert(LimitKey::Io.word());
+            hit.insert(LimitKey::Io.word().into());
         }
         Some(io::sum(&used))
     }
 
-    fn huge_pages(&self, hit: &mut BTreeSet<&'static str>) -> BTreeMap<String, HugePages> {
+    fn huge_pages(&self, hit: &mut BTreeSet<Cow<'static, str>>) -> BTreeMap<String, HugePages> {
         let Some(made) = self.with(Controller::Hugetlb) else { return BTreeMap::new() };
         let end = if made.v1() { ".usage_in_bytes" } else { ".current" };
         let names = std::fs::read_dir(&made.path)
@@ -282,7 +283,7 @@ impl Groups {
         };
         let pages: BTreeMap<String, HugePages> = sizes.map(account).collect();
         if pages.values().any(|pages| pages.refused > 0) {
-            hit.insert(LimitKey::Hugetlb.word());
+            hit.insert(LimitKey::Hugetlb.word().into());
         }
         pages
     }
