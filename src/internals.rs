@@ -133,7 +133,7 @@ pub mod language {
         pub use crate::language::shape::{Shape, Shaped, flat};
     }
     pub mod value {
-        pub use crate::language::value::{Size, ancestors, below, parent, plain_path};
+        pub use crate::language::value::{Room, ancestors, below, parent, plain_path};
     }
 }
 pub mod plan {

@@ -247,6 +247,7 @@ pub(crate) fn plan_settled(
     let watch = process::draft(&profile.process, mounts.whole(), choice, host, &mut draft);
     rlimits::draft(&profile.rlimits, host, &mut draft);
     let grouped = limits::draft(&settled.of_limits(), host, &mut draft);
+    rules::room_of_layers(&settled, &mut draft);
     rules::note_groups(&settled, &grouped, &mut draft);
     let ruleset = ruled.ruleset;
     draft.append(std::mem::take(&mut ruled.draft));

@@ -1232,6 +1232,12 @@ pub(crate) fn mount_flags(fd: RawFd) -> Result<u64> {
     Ok(file_system_state(fd)?.flags)
 }
 
+/// fstatfs(2): how many bytes a file system has room for.
+pub(crate) fn capacity(fd: RawFd) -> Result<u64> {
+    let [_, block, blocks, ..] = file_system_state(fd)?.counts;
+    Ok(blocks.saturating_mul(block))
+}
+
 /// fstatfs(2): how many bytes and how many files a file system holds.
 pub(crate) fn used(fd: RawFd) -> Result<(u64, u64)> {
     let [_, block, blocks, free, _, files, free_files] = file_system_state(fd)?.counts;

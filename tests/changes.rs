@@ -398,7 +398,8 @@ fn changes_are_applied_to_the_tree_that_they_are_of() {
              workdir=state/work mnt; cd mnt; {STATE}"
         );
         let merged = kept.outside("unshare", &[how, "sh", "-c", &merged]);
-        let id = who.id().map_or("0:0".into(), |id| format!("{id}:{id}"));
+        let (user, group) = who.owner();
+        let id = format!("{user}:{group}");
         let merged =
             if how == "-m" { merged } else { merged.replace(" 0:0\n", &format!(" {id}\n")) };
         let listed = kept.changes(&["state"]);

@@ -138,6 +138,27 @@ fn what_is_written_has_a_bound() {
     }
 }
 
+/// As tmpfs(5) takes it.
+#[test]
+fn a_share_of_the_memory_is_a_size() {
+    let memory = text(&std::fs::read("/proc/meminfo").unwrap());
+    let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap();
+    let total: u64 = total.trim().trim_end_matches(" kB").parse().unwrap();
+    for who in As::all() {
+        let place = Place::new();
+        let mounts = "\"/t\" = { tmpfs = \"10%\" }\n\"/s\" = { tmpfs = \"20%\" }";
+        let sizes = place.sh(*who, &system(mounts), "stat -f -c '%b %S' /t /s");
+        let size = |line: &str| {
+            let (blocks, size) = line.split_once(' ').unwrap();
+            blocks.parse::<u64>().unwrap() * size.parse::<u64>().unwrap() / 1024
+        };
+        for (line, tenths) in sizes.lines().zip([1, 2]) {
+            let (size, expected) = (size(line), total * tenths / 10);
+            assert!(size.abs_diff(expected) <= expected / 50, "{who:?}: {size} {expected}");
+        }
+    }
+}
+
 #[test]
 fn the_word_overlay_is_the_hosts_tree_at_its_own_path() {
     for who in As::all() {

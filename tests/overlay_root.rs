@@ -368,11 +368,12 @@ fn a_sandbox_in_it_has_an_overlay_of_its_own() {
     let launcher = place.path.join("stockade").display().to_string();
     let line = format!(
         "echo outer > /usr/stockade-new && {launcher} run {} /bin/sh -c 'cat /usr/stockade-new && rm \
-         /usr/stockade-new && echo inner > /stockade-inner && cat /stockade-inner' 2>/dev/null; cat \
+         /usr/stockade-new && echo inner > /stockade-inner && cat /stockade-inner'; cat \
          /usr/stockade-new; ls /stockade-inner 2>/dev/null || echo gone",
         inner.display()
     );
-    assert_eq!(place.sh(who, &of_host(who, words), &line), "outer\ninner\nouter\ngone");
+    let output = place.run(who, &of_host(who, words), &["/bin/sh", "-c", &line]);
+    assert_eq!(text(&output.stdout), "outer\ninner\nouter\ngone\n", "{}", said(&output));
 }
 
 /// What `why` says of a change is what comes of it.

@@ -40,6 +40,12 @@ impl As {
     pub fn id(self) -> Option<u32> {
         (is_root() && self == As::User).then_some(USER)
     }
+
+    /// The user and group that it is.
+    pub fn owner(self) -> (u32, u32) {
+        let own = || (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        self.id().map_or_else(own, |id| (id, id))
+    }
 }
 
 pub fn is_root() -> bool {

@@ -104,7 +104,7 @@ fn what_is_kept_is_there_in_the_next_run() {
         let on_disk = fs::metadata(trees.state.join("upper/file")).unwrap().uid();
         let expected = match who {
             As::Root => 1000,
-            As::User => who.id().unwrap(),
+            As::User => who.owner().0,
         };
         assert_eq!(on_disk, expected, "{who:?}");
         assert_eq!(trees.names(), ["state"]);

@@ -20,7 +20,7 @@ use crate::kernel::idmap::MountMap;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
-use crate::language::value::{Mode, Size, ancestors, below, join};
+use crate::language::value::{Mode, Room, ancestors, below, join};
 use crate::plan::Plan;
 use crate::policy::namespaces::Namespace;
 use crate::profile::Profile;
@@ -85,7 +85,7 @@ impl<'a> World<'a> {
             let mut sources = Sources {
                 opened: BTreeMap::new(),
                 uppers: BTreeMap::new(),
-                root: (Size(0), 0),
+                root: (Room::Bytes(0), 0),
                 hidden: BTreeMap::new(),
             };
             plan.tree().for_each(|(op, at)| apply_step(&mut tree, &mut sources, op, at, plan));
@@ -213,7 +213,7 @@ struct Sources {
     /// Where goes what is written on top of layers.
     uppers: BTreeMap<usize, Top>,
     /// How much memory the root has, and how many files and directories.
-    root: (Size, u64),
+    root: (Room, u64),
     /// The names that a layer of stockade's hides in those below it, with the lines that ask for
     /// that.
     hidden: BTreeMap<usize, Vec<(Name, Span)>>,
@@ -384,7 +384,7 @@ fn layered(
     let top = upper.and_then(|upper| sources.uppers.get(&upper.slot.0).cloned());
     let (size, inodes) = match top {
         Some(Top::Memory { size, inodes }) => (size, inodes),
-        Some(Top::Disk { .. }) | None => (Size(0), 0),
+        Some(Top::Disk { .. }) | None => (Room::Bytes(0), 0),
     };
     let empty = || Ground::Own(Own::Memory { size, inodes });
     let stack = Stack::merged(found, top).map(|stack| stack.copied(because));

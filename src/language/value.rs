@@ -233,6 +233,67 @@ impl fmt::Display for Size {
     }
 }
 
+/// How much a file system in memory holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// So many bytes.
+    Bytes(u64),
+    /// A hundredth of the machine's memory, so many times (tmpfs(5)).
+    Percent(u8),
+}
+
+/// The number of a share such as `50%`; none: it is no share.
+pub(crate) fn share(text: &str) -> Option<Result<u8, Why>> {
+    let digits = text.strip_suffix('%')?;
+    let number = digits.parse().ok();
+    let number = number.filter(|number| (1..=100).contains(number) && !digits.starts_with('+'));
+    Some(number.ok_or_else(|| Why::not(text, "` is not a share").help("write \"1%\" to \"100%\"")))
+}
+
+/// What a share looks like.
+pub(crate) fn share_shape() -> Shape {
+    Shape::form("a share such as `\"50%\"`", "^(100|[1-9][0-9]?)%$")
+}
+
+impl Written for Room {
+    const WHAT: &'static str =
+        "a size such as \"64M\", a share such as \"50%\", or a number of bytes";
+    fn from_text(text: &str) -> Result<Room, Why> {
+        match share(text) {
+            Some(share) => share.map(Room::Percent),
+            None => Size::from_text(text).map(|size| Room::Bytes(size.0)),
+        }
+    }
+    fn from_integer(number: i64) -> Option<Result<Room, Why>> {
+        Size::from_integer(number).map(|size| size.map(|size| Room::Bytes(size.0)))
+    }
+    fn write(&self) -> Spelled {
+        Spelled::Text(self.to_string())
+    }
+    fn looks() -> Shape {
+        Shape::Either(vec![Size::shape(), share_shape()])
+    }
+}
+
+/// A number of bytes, or the text of a share.
+impl Serialize for Room {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Room::Bytes(bytes) => out.serialize_u64(*bytes),
+            Room::Percent(_) => out.collect_str(self),
+        }
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Room::Bytes(bytes) => Size(*bytes).fmt(f),
+            Room::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
 /// A span of time: `"30s"`, `"10m"`, `"1h"`, `"250ms"`; never a bare number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Duration);

@@ -10,7 +10,7 @@
 
 use super::copy_up::{LONGEST, ended};
 use super::digits::decimal;
-use crate::language::value::Size;
+use crate::language::value::Room;
 use crate::plan::Plan;
 use crate::sys::{self, Errno, Looked, Result};
 use std::ffi::CStr;
@@ -76,7 +76,7 @@ pub(super) struct To {
     /// The directory that has the copy, which is the top of its file system where that is in memory.
     pub place: RawFd,
     /// How much the target may write there, and how many files, where it is in memory.
-    pub room: Option<(Size, u64)>,
+    pub room: Option<(Room, u64)>,
     /// Whether what this process can open the target may read.
     pub as_caller: bool,
 }
@@ -89,7 +89,13 @@ pub(super) fn copy(
     name: &CStr,
 ) -> Result {
     let top = sys::openat(to.place, name, DIRECTORY, 0)?;
-    if to.room.is_some() {
+    let room = to.room.map(|(size, files)| match size {
+        Room::Bytes(bytes) => Ok((bytes, files)),
+        // A share is what the whole tmpfs has so far.
+        Room::Percent(_) => sys::capacity(to.place).map(|bytes| (bytes, files)),
+    });
+    let room = room.transpose()?;
+    if room.is_some() {
         let most = MOST_BYTES + u64::from(MOST_NAMES) * sys::page_size();
         resize(to.place, (most, MOST_NAMES.into()))?;
     }
@@ -97,13 +103,13 @@ pub(super) fn copy(
         copying.push(sys::openat(layer, c".", DIRECTORY, 0)?)?;
     }
     let written = copying.open.first().map(|first| sys::look(*first, c"")).transpose()?;
-    let shares = to.room.is_none();
+    let shares = room.is_none();
     Copy { with: copying, as_caller: to.as_caller, shares }.directory(0, top, DEEPEST)?;
     if let Some(looked) = written {
         sys::set_written(top, looked.written)?;
     }
     sys::close(top)?;
-    to.room.map_or(Ok(()), |(size, files)| resize(to.place, (size.0, files)))
+    room.map_or(Ok(()), |room| resize(to.place, room))
 }
 
 /// Leaves so much room in a tmpfs beyond what it has.

@@ -1,7 +1,8 @@
 //! A file system that is made anew, with its options: raw system calls and nothing else (see
 //! [`super::child`]).
 
-use super::digits::{decimal, octal};
+use super::digits::{decimal, octal, percent};
+use crate::language::value::Room;
 use crate::step::file_system::{Options, Setting};
 use crate::sys::{self, Result};
 use std::ffi::CStr;
@@ -16,6 +17,8 @@ pub(super) fn configured((name, options): (&CStr, Options)) -> Result<RawFd> {
             Setting::Text(text) => text,
             Setting::Decimal(number) => decimal(&mut digits, number),
             Setting::Octal(number) => octal(&mut digits, number),
+            Setting::Room(Room::Bytes(bytes)) => decimal(&mut digits, bytes),
+            Setting::Room(Room::Percent(number)) => percent(&mut digits, number),
         };
         sys::fsconfig_string(fs, key, value)?;
     }

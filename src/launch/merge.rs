@@ -11,7 +11,7 @@ use super::fresh::configured;
 use super::prepare::Prepared;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::Name;
-use crate::language::value::{Mode, Size};
+use crate::language::value::{Mode, Room};
 use crate::step::file_system::tmpfs;
 use crate::step::{Owned, Slot, UpperPlace};
 use crate::sys::{self, Errno, Result};
@@ -55,7 +55,7 @@ pub(super) fn own(prepared: &mut Prepared, slot: Slot, top: Owned) -> Result {
 }
 
 /// Attaches a tmpfs there.
-pub(super) fn upper(prepared: &mut Prepared, slot: Slot, limits: (Size, u64)) -> Result {
+pub(super) fn upper(prepared: &mut Prepared, slot: Slot, limits: (Room, u64)) -> Result {
     let context = configured(tmpfs(Some(limits), Mode(0o700)))?;
     let mount = sys::fsmount(context, (Attrs::NO_SUID.and(Attrs::NO_DEV)).0)?;
     prepared.done_with(context)?;
@@ -147,7 +147,7 @@ pub(super) fn copy(
     prepared: &mut Prepared,
     (mask, layers, lowest): (Option<Slot>, &[Slot], Option<Slot>),
     upper: &UpperPlace,
-    (room, as_caller): (Option<(Size, u64)>, bool),
+    (room, as_caller): (Option<(Room, u64)>, bool),
     attrs: Attrs,
 ) -> Result<RawFd> {
     let mut copying = prepared.copying.take().ok_or(Errno(libc::EBADF))?;

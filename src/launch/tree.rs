@@ -12,7 +12,7 @@ use super::uppers;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
-use crate::language::value::{Mode, Size};
+use crate::language::value::{Mode, Room};
 use crate::step::file_system::{TMPFS_MODE, tmpfs};
 use crate::step::{Cover, Ground, InLayer, Owned, TreeOp};
 use crate::sys::{self, Errno, Result};
@@ -277,7 +277,7 @@ const COVER_FILE: &CStr = c"file";
 
 /// The root is a directory of a tmpfs, and the covers lie beside it, so that they keep names which
 /// no process inside can reach.
-fn make_root(prepared: &mut Prepared, limits: Option<(Size, u64)>, attrs: Attrs) -> Result {
+fn make_root(prepared: &mut Prepared, limits: Option<(Room, u64)>, attrs: Attrs) -> Result {
     prepared.root_context = configured(tmpfs(limits, TMPFS_MODE))?;
     prepared.sealed_root = limits.is_none();
     prepared.backstage = sys::fsmount(prepared.root_context, attrs.0)?;

@@ -5,7 +5,10 @@ use crate::host::Host;
 use crate::kernel::capability::Capability;
 use crate::kernel::namespace::Kind;
 use crate::kernel::rights::Rights;
+use crate::language::value::{Room, Size};
 use crate::policy::landlock::{Ruled, Ruleset, Scope, Sight};
+use crate::policy::limits::values::Amount;
+use crate::policy::mounts::kinds::{Layers, Mount, Upper};
 use crate::policy::mounts::{self, Drafted, Opened};
 use crate::policy::namespaces::Namespace;
 use crate::policy::privilege::{self, HostOwner};
@@ -15,7 +18,7 @@ use crate::policy::{landlock, limits, name, network, programs, unnested, write_e
 use crate::step::draft::Draft;
 use crate::step::{OutsideOp, ProcessOp, Slot, Stage, TreeOp};
 use crate::text::problem::Problem;
-use crate::text::source::Span;
+use crate::text::source::{At, Span};
 
 /// mount_setattr(2) with MOUNT_ATTR_NOSYMFOLLOW and the calls that the recipes need.
 pub(crate) const LEAST_KERNEL: (u32, u32) = (5, 14);
@@ -395,6 +398,31 @@ pub(super) fn time_of_pid_one(settled: &Settled<'_>, watch: &Watch, draft: &mut 
             Problem::new("namespaces::time", offsets.at, message)
                 .also(profile.process.init.at(), "it is pid 1, because of this"),
         );
+    }
+}
+
+/// What is written on top of layers is memory, and the control group counts it.
+pub(super) fn room_of_layers(settled: &Settled<'_>, draft: &mut Draft) {
+    let memory = &settled.profile.limits.memory;
+    let Some(At { value: Amount::Bytes(limit), at: limited }) = memory.get() else { return };
+    for (path, node) in settled.mounts.whole() {
+        let Mount::Layers(Layers { upper: Some(Upper::Discard), size, .. }) = &node.mount else {
+            continue;
+        };
+        let is_part = node.whole.as_ref().is_some_and(|whole| whole != path);
+        if let Some(Room::Bytes(size)) = *size
+            && size > *limit
+            && !is_part
+        {
+            let (size, limit) = (Size(size), Size(*limit));
+            let message = format!(
+                "cannot give {size} to what is written to {path}: limits.memory counts that, and is \
+                 {limit}"
+            );
+            let problem = Problem::new("mounts::upper", node.at, message);
+            let help = format!("write size = \"{limit}\" or less, or let it be on disk");
+            draft.problem(problem.also(*limited, "this is the limit").help(help));
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::kernel::namespace::Kind;
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
 use crate::kernel::syscalls::Abi;
-use crate::language::value::{AbsolutePath, Mode, Size};
+use crate::language::value::{AbsolutePath, Mode, Room};
 use crate::policy::env::Setting;
 use crate::policy::identity::Ids;
 use crate::policy::landlock::Ruleset;
@@ -354,8 +354,8 @@ stored! {
     number CapabilitySet { bits }
     number Mode { bits }
     number Rights { bits }
-    number Size { bytes }
     number Slot { place }
+    choice Room { Bytes(bytes), Percent(percent) }
     choice Stage {
         Aside, Limits, Terminal, Join, Uppers, Outside, Group, Sources, Enter, Ids, World, Pivot, Rules,
         Identity, Process, Landlock, Seccomp,

@@ -6,7 +6,7 @@
 use crate::kernel::attrs::Attrs;
 use crate::kernel::proc::HidePid;
 use crate::kernel::rights::Rights;
-use crate::language::value::{Mode, Size};
+use crate::language::value::{Mode, Room};
 use serde::Serialize;
 use std::ffi::CStr;
 use std::fmt;
@@ -18,7 +18,7 @@ pub enum FileSystem {
     /// An empty one in memory (tmpfs(5)). How it may be used is its entry's matter.
     Tmpfs {
         /// How much it holds.
-        size: Size,
+        size: Room,
         /// How many files and directories.
         inodes: u64,
         /// The mode of its top.
@@ -75,6 +75,7 @@ pub(crate) enum Setting {
     Text(&'static CStr),
     Decimal(u64),
     Octal(u32),
+    Room(Room),
 }
 
 /// Options for fsconfig(2).
@@ -157,9 +158,9 @@ impl Kernel {
 pub(crate) const TMPFS_MODE: Mode = Mode(0o1777);
 
 /// How a tmpfs is made; without limits it has those of the kernel.
-pub(crate) fn tmpfs(limits: Option<(Size, u64)>, mode: Mode) -> (&'static CStr, Options) {
+pub(crate) fn tmpfs(limits: Option<(Room, u64)>, mode: Mode) -> (&'static CStr, Options) {
     let options = [
-        limits.map(|(size, _)| (c"size", Setting::Decimal(size.0))),
+        limits.map(|(size, _)| (c"size", Setting::Room(size))),
         limits.map(|(_, inodes)| (c"nr_inodes", Setting::Decimal(inodes))),
         (mode != TMPFS_MODE).then_some((c"mode", Setting::Octal(mode.0))),
     ];
@@ -224,6 +225,7 @@ impl fmt::Display for Shown {
             Setting::Text(text) => f.write_str(text.to_str().unwrap_or_default()),
             Setting::Decimal(number) => number.fmt(f),
             Setting::Octal(mode) => write!(f, "{mode:04o}"),
+            Setting::Room(room) => room.fmt(f),
         }
     }
 }

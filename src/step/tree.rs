@@ -6,7 +6,7 @@ use crate::host::upper::{UPPER, WORK};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
-use crate::language::value::{Mode, Size, parent};
+use crate::language::value::{Mode, Room, parent};
 use serde::Serialize;
 use std::fmt;
 
@@ -88,7 +88,7 @@ pub enum TreeOp {
     /// The new root: an empty tmpfs, attached over /proc of the old root while it is filled.
     Root {
         /// How much it holds, and how many files and directories, where the target can write to it.
-        limits: Option<(Size, u64)>,
+        limits: Option<(Room, u64)>,
         attrs: Attrs,
     },
     /// mkdirat(2).
@@ -168,7 +168,7 @@ pub enum TreeOp {
     Upper {
         slot: Slot,
         /// How much it holds.
-        size: Size,
+        size: Room,
         /// How many files and directories.
         inodes: u64,
     },
@@ -227,7 +227,7 @@ pub enum TreeOp {
         upper: UpperPlace,
         /// How much the target may write there, and how many files and directories, where it is in
         /// memory.
-        room: Option<(Size, u64)>,
+        room: Option<(Room, u64)>,
         /// Whether the target may read whatever the process that copies can open, as both have the
         /// caller's ids and no others.
         as_caller: bool,

@@ -2,7 +2,7 @@
 //! a path the walker's.
 
 use crate::kernel::idmap::MountMap;
-use crate::language::value::Size;
+use crate::language::value::Room;
 use crate::step::{Content, Cover, FileSystem, Kernel};
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub enum Own {
     /// An empty file system in memory.
     Memory {
         /// How much it holds.
-        size: Size,
+        size: Room,
         /// How many files and directories.
         inodes: u64,
     },
@@ -54,7 +54,7 @@ pub(crate) struct Nature {
     /// Nothing of what would be there is to be seen.
     pub hidden: bool,
     /// The size of a file system in memory.
-    pub memory: Option<Size>,
+    pub memory: Option<Room>,
 }
 
 impl Ground {
@@ -125,7 +125,7 @@ pub enum Top {
     /// To memory, which ends with the sandbox.
     Memory {
         /// How much it holds.
-        size: Size,
+        size: Room,
         /// How many files and directories.
         inodes: u64,
     },
@@ -140,7 +140,7 @@ pub enum Top {
 
 impl Top {
     /// The size of one in memory.
-    pub fn size(&self) -> Option<Size> {
+    pub fn size(&self) -> Option<Room> {
         match self {
             Top::Memory { size, .. } => Some(*size),
             Top::Disk { .. } => None,

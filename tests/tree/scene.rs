@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use stockade::internals::host::FileKind;
-use stockade::internals::language::value::Size;
+use stockade::internals::language::value::Room;
 use stockade::internals::step::{Content, Kernel};
 use stockade::internals::tree::walk::{Facts, Halt, Kind, Last, Looked, Position, walk};
 use stockade::internals::tree::{Ground, HasGround, Own, Source, Stack, Tree};
@@ -266,7 +266,7 @@ impl Scene {
             .collect();
         let like = |dice: &mut Dice| (!like.is_empty()).then(|| dice.one(&like).to_owned());
         let ground = match dice.throw(4) {
-            0 if is_folder => Ground::Own(Own::Memory { size: Size(0), inodes: 0 }),
+            0 if is_folder => Ground::Own(Own::Memory { size: Room::Bytes(0), inodes: 0 }),
             1 if is_folder => {
                 let layers: Vec<String> = (0..2).filter_map(|_| like(dice)).collect();
                 // One that lies in another is refused (EINVAL, ELOOP).

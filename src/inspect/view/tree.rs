@@ -4,7 +4,7 @@ use crate::inspect::access::{Entry, World};
 use crate::inspect::view::flat;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
-use crate::language::value::parent;
+use crate::language::value::{Room, parent};
 use crate::policy::mounts::kinds::Makes;
 use crate::profile::Profile;
 use crate::step::Cover;
@@ -29,7 +29,7 @@ pub(crate) struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     copied: Option<&'a str>,
     target: Option<&'a str>,
-    size: Option<u64>,
+    size: Option<Room>,
     at: Option<Place>,
 }
 
@@ -58,8 +58,8 @@ pub(crate) fn records<'a>(
         },
         target: if let Ground::Own(Own::Link(text)) = &entry.ground { Some(text) } else { None },
         size: match &entry.ground {
-            Ground::Own(Own::Memory { size, .. }) => Some(size.0),
-            Ground::Host(stack) => stack.upper().and_then(Top::size).map(|size| size.0),
+            Ground::Own(Own::Memory { size, .. }) => Some(*size),
+            Ground::Host(stack) => stack.upper().and_then(Top::size),
             Ground::Own(_) | Ground::Kernel(_) | Ground::Same => None,
         },
         at: sources.place(entry.at),

@@ -4,7 +4,9 @@ use crate::language::read::{Node, Read, Why, Wrongs, float, integer, map, mismat
 use crate::language::shape::{Named, Shape, Shaped};
 use crate::language::spelled::Toml;
 use crate::language::table::table;
-use crate::language::value::{Size, Spelled, Written, bounded, plain_path, words};
+use crate::language::value::{
+    Size, Spelled, Written, bounded, plain_path, share, share_shape, words,
+};
 use std::collections::BTreeMap;
 use toml::de::DeValue;
 
@@ -24,14 +26,8 @@ impl Written for Amount {
         if text == "unlimited" {
             return Ok(Amount::Unlimited);
         }
-        if let Some(digits) = text.strip_suffix('%') {
-            let percent = digits
-                .parse()
-                .ok()
-                .filter(|percent| (1..=100).contains(percent) && !digits.starts_with('+'));
-            return percent.map(Amount::Percent).ok_or_else(|| {
-                Why::not(text, "` is not a share").help("write \"1%\" to \"100%\"")
-            });
+        if let Some(share) = share(text) {
+            return share.map(|percent| Amount::Percent(percent.into()));
         }
         Size::from_text(text).map(|size| Amount::Bytes(size.0))
     }
@@ -46,11 +42,7 @@ impl Written for Amount {
         }
     }
     fn looks() -> Shape {
-        Shape::Either(vec![
-            Size::shape(),
-            Shape::form("a share such as `\"50%\"`", "^(100|[1-9][0-9]?)%$"),
-            Shape::names(["unlimited"]),
-        ])
+        Shape::Either(vec![Size::shape(), share_shape(), Shape::names(["unlimited"])])
     }
 }
 

@@ -5,7 +5,7 @@ use crate::host::FileKind;
 use crate::inspect::access::path::{ResolvedFile, Walk};
 use crate::inspect::access::query::{Act, Decision, Mechanism};
 use crate::inspect::access::why::Answer;
-use crate::language::value::{Size, below, join, parent};
+use crate::language::value::{Room, below, join, parent};
 use crate::policy::mounts::kinds::{
     Access, Bind, Broad, Dev, Device, Dir, File, Hide, Mount, Mqueue, Proc, Socket, Sysfs, Tmpfs,
 };
@@ -180,7 +180,7 @@ impl Asked<'_> {
     }
 
     /// The file system in memory that is there, with programs.
-    fn memory(&self, path: &str, size: Size) -> Mount {
+    fn memory(&self, path: &str, size: Room) -> Mount {
         let now = self.profile.mounts.get(path).and_then(|mount| mount.value.tmpfs());
         Mount::Tmpfs(Tmpfs { size, exec: true, ..now.cloned().unwrap_or(Tmpfs::PLAIN) })
     }

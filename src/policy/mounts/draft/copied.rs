@@ -4,7 +4,7 @@ use super::super::kinds::{Driver, Layers, Mount, Upper};
 use super::super::written;
 use super::World;
 use super::upper::refuses_upper;
-use crate::language::value::Size;
+use crate::language::value::Room;
 use crate::text::problem::{Note, Problem};
 use crate::text::source::Span;
 
@@ -76,10 +76,10 @@ impl World<'_> {
 
     /// How much the target may write into a copy that is in memory, and how many files and
     /// directories.
-    pub(super) fn room(&self, layers: &Layers) -> Option<(Size, u64)> {
+    pub(super) fn room(&self, layers: &Layers) -> Option<(Room, u64)> {
         match layers.upper {
             Some(Upper::Discard) => Some(layers.room()),
-            None => Some((Size(0), 0)),
+            None => Some((Room::Bytes(0), 0)),
             Some(Upper::DiscardIn(_) | Upper::Kept(_)) => None,
         }
     }

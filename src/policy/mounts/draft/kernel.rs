@@ -9,7 +9,7 @@ use crate::host::{Fact, File, FileKind};
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
-use crate::language::value::{AbsolutePath, Mode, Size, below};
+use crate::language::value::{AbsolutePath, Mode, Room, below};
 use crate::step::{Cover, FileSystem, Ground, Kernel, TreeOp};
 use crate::text::problem::Problem;
 use crate::text::source::Span;
@@ -78,7 +78,11 @@ impl World<'_> {
         } else {
             self.step(
                 TreeOp::Mount {
-                    fs: FileSystem::Tmpfs { size: Size(1 << 20), inodes: 4096, mode: Mode(0o755) },
+                    fs: FileSystem::Tmpfs {
+                        size: Room::Bytes(1 << 20),
+                        inodes: 4096,
+                        mode: Mode(0o755),
+                    },
                     path: Name::new(path),
                     attrs,
                     ground: site.ground,

@@ -56,6 +56,8 @@ impl World<'_> {
         match &layers.upper {
             None => {}
             Some(Upper::Discard) if is_copied || self.host.kernel >= MEMORY => {}
+            // An empty tree is a file system in memory, and no overlay.
+            Some(Upper::Discard) if layers.is_memory_alone() => {}
             Some(Upper::Discard) => {
                 self.note_disk(path, layers, at);
                 let directory = self.cache(path, layers);

@@ -10,7 +10,7 @@ use crate::language::shape::{Need, Shape, Shaped, Table};
 use crate::language::spelled::Toml;
 use crate::language::table::table;
 use crate::language::value::{
-    AbsolutePath, Mode, Size, Spelled, Written, bounded, only_true, words,
+    AbsolutePath, Mode, Room, Spelled, Written, bounded, only_true, words,
 };
 use crate::text::problem::suggestion;
 use crate::text::source::At;
@@ -425,7 +425,7 @@ further! {
     /// changes can be listed.
     driver: Driver,
     /// How much of that there can be in memory; default: 64M.
-    size: Size,
+    size: Room,
     /// How many files and directories a tmpfs, or an upper in memory, has room for; default: 65536.
     inodes: Inodes,
     /// The mode of its top; default: 0755 for a tmpfs (1777 for /tmp, /var/tmp and /dev/shm), 0644

@@ -10,7 +10,7 @@ use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::shape::{Shape, Shaped};
 use crate::language::spelled::Toml;
 use crate::language::table::table;
-use crate::language::value::{AbsolutePath, Size, parent, words};
+use crate::language::value::{AbsolutePath, Room, parent, words};
 use crate::tree::{Ground, Own, Source, Stack, Top};
 use toml::de::DeValue;
 
@@ -48,7 +48,7 @@ pub struct Layers {
     /// What shows them as one tree.
     pub driver: Driver,
     /// How much of that there can be in memory; default: 64M.
-    pub size: Option<Size>,
+    pub size: Option<Room>,
     /// How many files and directories; default: 65536.
     pub inodes: Option<u64>,
     /// How the directories are granted, in the words of a bind.
@@ -133,7 +133,7 @@ impl Layers {
     }
 
     /// How much the target can write into memory, and how many files and directories.
-    pub(crate) fn room(&self) -> (Size, u64) {
+    pub(crate) fn room(&self) -> (Room, u64) {
         let Tmpfs { size, inodes, .. } = Tmpfs::PLAIN;
         (self.size.unwrap_or(size), self.inodes.unwrap_or(inodes))
     }
@@ -285,7 +285,7 @@ impl Kind for Layers {
                 format!("an upper has directories of its own: {LEAST_INODES} inodes at least"),
             )),
             // To the kernel 0 is no limit at all (tmpfs(5)).
-            Some(_) if self.size == Some(Size(0)) => {
+            Some(_) if self.size == Some(Room::Bytes(0)) => {
                 Err(Why::new("an upper of size 0 would have no limit")
                     .help("write how much it may hold, such as size = \"64M\""))
             }

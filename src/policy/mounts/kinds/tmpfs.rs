@@ -6,7 +6,7 @@ use crate::kernel::attrs::Attrs;
 use crate::kernel::rights::Rights;
 use crate::language::read::{Read, Why};
 use crate::language::spelled::Toml;
-use crate::language::value::{Mode, Size};
+use crate::language::value::{Mode, Room};
 use crate::step::FileSystem;
 use crate::tree::{Ground, Own};
 
@@ -19,14 +19,14 @@ pub(super) const WORDS: &[Word] = &[Word {
 
 pub(super) const FORMS: &[Form] = &[form! {
     /// An empty file system in memory, of this size.
-    "tmpfs": Size => |size| Mount::Tmpfs(Tmpfs { size, ..Tmpfs::PLAIN }), ["inodes", "mode", "exec"]
+    "tmpfs": Room => |size| Mount::Tmpfs(Tmpfs { size, ..Tmpfs::PLAIN }), ["inodes", "mode", "exec"]
 }];
 
 /// An empty file system in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tmpfs {
     /// How much it holds; default: 64M.
-    pub size: Size,
+    pub size: Room,
     /// How many files and directories; default: 65536.
     pub inodes: u64,
     /// The mode of its top; default: 0755, and 1777 for /tmp, /var/tmp and /dev/shm.
@@ -38,7 +38,7 @@ pub struct Tmpfs {
 impl Tmpfs {
     /// 64 MiB, and as many inodes as a source tree needs.
     pub const PLAIN: Tmpfs =
-        Tmpfs { size: Size(64 << 20), inodes: 65_536, mode: None, exec: false };
+        Tmpfs { size: Room::Bytes(64 << 20), inodes: 65_536, mode: None, exec: false };
     /// What it lets a target do, but for running programs.
     pub const RIGHTS: Rights =
         Rights::READ.and(Rights::WRITE).and(Rights::CHANGE).and(Rights::CONNECT);
@@ -50,7 +50,7 @@ impl Kind for Tmpfs {
         self.mode = further.mode.or(self.mode);
         self.exec = further.exec.unwrap_or(self.exec);
         // To the kernel 0 is no limit at all (tmpfs(5)).
-        if self.size == Size(0) {
+        if self.size == Room::Bytes(0) {
             return Err(Why::new("a tmpfs of size 0 would have no limit")
                 .help("write how much it may hold, such as tmpfs = \"64M\""));
         }
