@@ -1,8 +1,8 @@
 //! What a start costs: stockade against bubblewrap and against the bare system calls, on one
 //! sandbox, in turns.
 //!
-//! `cargo bench --bench start [-- JOB...]`, where a job is `start`, `growth`, `check`, `limits` or
-//! `facts`; unsaid: all. It measures as an ordinary user, also when root starts it. Ratios and
+//! `cargo bench --bench start [-- JOB...]`, where a job is `start`, `growth`, `check`, `limits`,
+//! `layers` or `facts`; unsaid: all. It measures as an ordinary user, also when root starts it. Ratios and
 //! counts have gates, and the times of `check` wide ones, as times depend on the machine; a missed
 //! gate fails the run only where `STOCKADE_BENCH_GATE=1` asks for it. Other variables:
 //! `STOCKADE_BENCH_RUNS` (100), `STOCKADE_BENCH_UID` (61184), `STOCKADE_BIN`.
@@ -22,6 +22,8 @@ mod gates;
 mod groups;
 #[path = "start/growth.rs"]
 mod growth;
+#[path = "start/layers.rs"]
+mod layers;
 #[path = "start/limits.rs"]
 mod limits;
 #[path = "start/measure.rs"]
@@ -36,7 +38,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-const JOBS: [&str; 5] = ["start", "growth", "check", "limits", "facts"];
+const JOBS: [&str; 6] = ["start", "growth", "check", "limits", "layers", "facts"];
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
@@ -92,6 +94,7 @@ fn run(stage: &Path, jobs: &[OsString]) -> Result<ExitCode, String> {
             Some("start") => contest::run(&stage, &mut gates)?,
             Some("growth") => growth::run(&stage, &mut gates)?,
             Some("limits") => limits::run(&stage, &mut gates)?,
+            Some("layers") => layers::run(&stage, &mut gates)?,
             Some("check") => check::run(&stage, &mut gates)?,
             _ => facts::run(&stage, &mut gates)?,
         }

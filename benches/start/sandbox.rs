@@ -188,7 +188,7 @@ fn profile_name(binds: usize) -> String {
 }
 
 /// The profile, with so many more binds.
-fn profile(binds: usize) -> String {
+pub fn profile(binds: usize) -> String {
     let head = format!("format = 1\n[process]\ncommand = [\"{TARGET}\"]\n[mounts]\n");
     let system = SYSTEM
         .iter()
