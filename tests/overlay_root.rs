@@ -366,10 +366,12 @@ fn a_sandbox_in_it_has_an_overlay_of_its_own() {
     let inner = place.file("own/inner.toml", &inner);
     own(&place.path.join("own"), who);
     let launcher = place.path.join("stockade").display().to_string();
+    // Right in a directory without a mount below: those above one are made anew inside.
+    let new = "/srv/stockade-new";
     let line = format!(
-        "echo outer > /usr/stockade-new && {launcher} run {} /bin/sh -c 'cat /usr/stockade-new && rm \
-         /usr/stockade-new && echo inner > /stockade-inner && cat /stockade-inner'; cat \
-         /usr/stockade-new; ls /stockade-inner 2>/dev/null || echo gone",
+        "echo outer > {new} && {launcher} run {} /bin/sh -c 'cat {new} && rm {new} && echo inner > \
+         /stockade-inner && cat /stockade-inner'; cat {new}; ls /stockade-inner 2>/dev/null || echo \
+         gone",
         inner.display()
     );
     let output = place.run(who, &of_host(who, words), &["/bin/sh", "-c", &line]);
