@@ -411,3 +411,29 @@ fn changes_outlive_a_target_that_is_killed() {
     assert_eq!(output.status.code(), Some(137));
     assert!(errors(&output).contains("A  /m/new"), "{}", said(&output));
 }
+
+/// What is hidden lies in a layer below the upper, and a directory that the target has made in the
+/// place of a layer's can be renamed: what an earlier run left undoes neither.
+#[test]
+fn what_an_earlier_run_left_undoes_no_entry() {
+    for who in As::all() {
+        let trees = Trees::new(*who);
+        let kept = trees.kept();
+        let quiet = |line: &str| format!("cd /m; ({line}) 2>/dev/null");
+        let with = |entry: &str, line: &str| trees.sh(&format!("{kept}{entry}\n"), &quiet(line));
+        let none = "cat sub/inner || echo none";
+        assert_eq!(with("", "chmod 640 sub/inner; cat sub/inner"), "layer", "{who:?}");
+        assert_eq!(with("\"/m/sub/inner\" = \"hide\"", none), "none", "{who:?}");
+        assert_eq!(with("\"/m/sub\" = \"hide\"", "cat sub/inner || ls sub"), "", "{who:?}");
+        assert_eq!(with("", none), "layer", "{who:?}");
+        let own = "rm -r sub; mkdir sub; echo own > sub/inner; mv sub to; mv to sub; cat sub/inner";
+        assert_eq!(with("", own), "own", "{who:?}");
+        let away = "mv sub away || echo kept; cat sub/inner";
+        let ours = "\"/m/sub/inner\" = { text = \"ours\" }";
+        assert_eq!(with(ours, away), "kept\nours", "{who:?}");
+        // What is gone, and what is no directory any more, hides nothing.
+        assert_eq!(with("", "rm -r sub; echo file > sub; cat sub"), "file", "{who:?}");
+        assert_eq!(with("\"/m/sub/inner\" = \"hide\"", "cat sub"), "file", "{who:?}");
+        assert_eq!(with("\"/m/sub\" = \"hide\"", "cat sub || echo none"), "none", "{who:?}");
+    }
+}

@@ -156,7 +156,14 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
         }
         TreeOp::Hide { path, cover, if_present } => {
             let open = || sys::open_below(root, path.relative(), libc::O_PATH);
-            present(*if_present, open)?.map_or(Ok(()), |part| hide(prepared, part, *cover))
+            let Some(part) = present(*if_present, open)? else { return Ok(()) };
+            // What a target made there before is of any kind.
+            let cover = match (*if_present, sys::look(part, c"")?.mode & libc::S_IFMT) {
+                (true, libc::S_IFDIR) => Cover::Directory,
+                (true, _) => Cover::File,
+                (false, _) => *cover,
+            };
+            hide(prepared, part, cover)
         }
         TreeOp::SealRoot => sys::reconfigure_read_only(prepared.root_context),
         TreeOp::Seal { path, attrs } => sys::seal_mount(root, path.relative(), attrs.0),
@@ -376,11 +383,11 @@ fn cover_attrs(prepared: &Prepared, mount: RawFd, attrs: Attrs) -> Result {
 /// guards against a single failing call that looks like absence.
 fn present(may_be_absent: bool, open: impl Fn() -> Result<RawFd>) -> Result<Option<RawFd>> {
     let mut opened = open();
-    if may_be_absent && opened == Err(Errno(libc::ENOENT)) {
+    if may_be_absent && matches!(opened, Err(Errno(libc::ENOENT | libc::ENOTDIR))) {
         opened = open();
     }
     match opened {
-        Err(Errno(libc::ENOENT)) if may_be_absent => Ok(None),
+        Err(Errno(libc::ENOENT | libc::ENOTDIR)) if may_be_absent => Ok(None),
         other => other.map(Some),
     }
 }

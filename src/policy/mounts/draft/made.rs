@@ -193,6 +193,11 @@ impl World<'_> {
         let Hide { missing, known, except: _ } = *hide;
         // A layer of stockade's hides it in the merged tree.
         if self.in_layers.contains(path) {
+            // That layer lies below the upper: what a kept one has there by an earlier run is covered.
+            if self.is_in_kept(path) {
+                let (path, cover) = (Name::new(path), Cover::Directory);
+                self.step(TreeOp::Hide { path, cover, if_present: true }, at);
+            }
             return;
         }
         let kind = match base(self.tree, self.host, path) {

@@ -1,6 +1,6 @@
 //! Where a mount can go: the place under it, what pins that, and the problem if there is none.
 
-use super::super::kinds::{Mount, Proc};
+use super::super::kinds::{Mount, Proc, Upper};
 use super::super::tree::{Base, above, all_bound_at, base, of_the_kernel, real};
 use super::super::{place, written};
 use super::World;
@@ -123,7 +123,7 @@ impl World<'_> {
         };
         // A layer of stockade's has it.
         if self.in_layers.contains(path) {
-            self.pin_in_copy(path, &over, at);
+            self.pin_in_merged(path, &over, at);
             return Some(Site { ground: Ground::Bound });
         }
         let file = match self.host.at(source) {
@@ -223,7 +223,7 @@ impl World<'_> {
         if writable {
             self.pin_above(path, over, at);
         }
-        self.pin_in_copy(path, over, at);
+        self.pin_in_merged(path, over, at);
         if writable && self.keeps(path, over, source) {
             self.kept.push(Kept { path: path.to_owned(), at, over: over.to_owned(), over_at });
         }
@@ -243,11 +243,21 @@ impl World<'_> {
         self.pin(parent(path), over, at);
     }
 
-    /// The same in a copy of layers: overlayfs itself refuses to rename a directory of a layer (EXDEV).
-    fn pin_in_copy(&mut self, path: &str, over: &str, at: Span) {
-        if self.copied.contains(over) {
+    /// The same in a copy of layers, and where what an earlier run made is kept: overlayfs itself
+    /// refuses to rename a directory of a layer (EXDEV), but not one that the target has made in its
+    /// place.
+    fn pin_in_merged(&mut self, path: &str, over: &str, at: Span) {
+        if self.copied.contains(over) || self.is_in_kept(path) {
             self.pin_above(path, over, at);
         }
+    }
+
+    /// Whether a path lies in layers whose upper is kept.
+    pub(super) fn is_in_kept(&self, path: &str) -> bool {
+        let over = self.tree.over(parent(path)).0;
+        let mount = self.tree.get(over).map(|node| &node.mount);
+        let Some(Mount::Layers(layers)) = mount else { return false };
+        matches!(layers.upper, Some(Upper::Kept(_)))
     }
 
     /// Pins a directory below a writable entry, and every one between the two.
