@@ -139,6 +139,17 @@ const NAMED: Variant = Variant {
            driver = \"copy\" }\n",
 };
 
+/// With uppers on the host's disk, kept and thrown away, and a state. One sandbox at a time has the
+/// first.
+const WRITTEN: Variant = Variant {
+    top: "name = \"stockade-test-faults-written\"",
+    process: "",
+    namespaces: "",
+    rest: "\"/proc\" = \"proc\"\n\"/kept\" = { layers = [\"SUB\"], upper = \"STATES/kept\" }\n\
+           \"/disk\" = { layers = [\"SUB\"], upper = { discard = \"STATES\" } }\n\
+           OF-USERS\"/state\" = { state = \"faults\" }\n",
+};
+
 impl Sweep {
     fn new(who: As, variant: &Variant) -> Option<Sweep> {
         if Command::new("gcc").arg("--version").output().is_err() {
@@ -163,6 +174,7 @@ impl Sweep {
         )
         .unwrap();
         let at = place.path.display();
+        let states = place.folder("states", who).display().to_string();
         let profile = place.file(
             "walls.toml",
             &format!(
@@ -182,7 +194,12 @@ impl Sweep {
                 variant.top,
                 variant.process.replace("INPUT", &input.display().to_string()),
                 variant.namespaces,
-                variant.rest.replace("SUB", &format!("{at}/sub"))
+                variant
+                    .rest
+                    .replace("SUB", &format!("{at}/sub"))
+                    .replace("STATES", &states)
+                    // Root's would be the machine's own.
+                    .replace("OF-USERS", if who == As::Root { "#" } else { "" })
             ),
         );
         Some(Sweep { place, who, profile, input })
@@ -197,6 +214,7 @@ impl Sweep {
             .arg(self.place.path.join("stockade"))
             .arg("run")
             .arg(&self.profile);
+        command.env("XDG_STATE_HOME", self.place.folder("home", self.who));
         command.stdin(File::open(&self.input).unwrap()).output().unwrap()
     }
 
@@ -465,6 +483,9 @@ fn no_single_failure_weakens_for_root() {
         }
         sweep(As::Root, &TOLD);
         sweep(As::Root, &NAMED);
+        if std::env::var_os("FULL").is_some() {
+            sweep(As::Root, &WRITTEN);
+        }
     } else {
         skip("it needs root");
     }
@@ -475,6 +496,9 @@ fn no_single_failure_weakens_for_an_ordinary_user() {
     sweep(As::User, &PLAIN);
     sweep(As::User, &OTHER);
     sweep(As::User, &TOLD);
+    if std::env::var_os("FULL").is_some() {
+        sweep(As::User, &WRITTEN);
+    }
 }
 
 /// Not every kernel has each file that is kept from the target, so one that is absent is no
