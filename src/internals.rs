@@ -107,7 +107,7 @@ pub mod kernel {
 }
 pub mod launch {
     pub mod changes {
-        pub use crate::launch::changes::{Attributes, attributes};
+        pub use crate::launch::changes::{Attributes, attributes, understood};
     }
     pub mod helper {
         pub use crate::launch::helper::{About, End, Helper, Inside, Next};

@@ -5,6 +5,7 @@
 //! environment says how many. `fuzz/` tries with libFuzzer what is checked here.
 
 mod case;
+mod upper;
 
 use crate::plans::{machine, order};
 use crate::support::{As, Place, text};
@@ -477,6 +478,27 @@ fn no_texts_make_it_panic_and_what_must_hold_holds() {
         outcomes.iter().all(|count| *count * 30 > tries),
         "the generator is one-sided: {outcomes:?}"
     );
+}
+
+// ---- what lies in an upper ----
+
+/// What libFuzzer has found that leads to places of its own, and what that becomes.
+#[test]
+fn no_bytes_of_an_upper_make_its_readers_panic() {
+    let byte = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap();
+    let of_line = |line: &str| line.as_bytes().chunks(2).map(byte).collect();
+    let corpus: Vec<Vec<u8>> = include_str!("fuzz/upper.txt").lines().map(of_line).collect();
+    let mut dice = Dice(0x5eed_f00d);
+    for bytes in &corpus {
+        upper::try_bytes(bytes);
+        for _ in 0..20 {
+            let other = &corpus[dice.throw(corpus.len())];
+            let mut changed = mutated(bytes, other, &mut dice);
+            // It stays what it is read as.
+            changed.splice(..changed.len().min(1), [bytes[0]]);
+            upper::try_bytes(&changed);
+        }
+    }
 }
 
 // ---- texts that ask for much ----

@@ -1,13 +1,9 @@
-//! What marks a kept upper, and the attributes of what lies in one: `cargo +nightly fuzz run upper`.
-//! A record that is read is read again as it is written.
+//! What of an upper is read outside of the process that reads it, and how that one reads the
+//! attributes there: `cargo +nightly fuzz run upper`. The corpus is tests/fuzz/upper.txt, a line of
+//! hexadecimal digits for each file.
 #![no_main]
 
-use stockade::internals::host::upper::Upper;
-use stockade::internals::launch::changes::attributes;
+#[path = "../../tests/fuzz/upper.rs"]
+mod upper;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    if let Some(record) = Upper::parse(bytes) {
-        assert_eq!(Upper::parse(record.line().as_bytes()), Some(record));
-    }
-    attributes(bytes);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| upper::try_bytes(bytes));

@@ -33,6 +33,8 @@ pub(crate) use journal::Trouble;
 pub(crate) use kept::{Kept, Refused};
 pub(crate) use reader::Reader;
 pub(crate) use wire::Item;
+#[cfg(not(face_alone))]
+pub use wire::understood;
 
 use crate::sys::Looked;
 

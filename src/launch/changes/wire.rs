@@ -161,6 +161,12 @@ pub(super) fn next(from: &mut impl BufRead) -> Result<Option<Item>, Stopped> {
     }
 }
 
+/// How many parts some bytes are, as far as they are understood.
+#[cfg(not(face_alone))]
+pub fn understood(mut bytes: &[u8]) -> usize {
+    std::iter::from_fn(|| next(&mut bytes).ok().flatten()).count()
+}
+
 fn wrong() -> io::Error {
     io::Error::from(io::ErrorKind::InvalidData)
 }
