@@ -611,7 +611,12 @@ impl Dice {
 }
 
 /// Fills a directory by chance, with names that others have, too.
-fn grow(at: &Path, depth: u32, dice: &mut Dice, opaques: &mut Vec<PathBuf>) {
+fn grow(
+    at: &Path,
+    depth: u32,
+    dice: &mut Dice,
+    (opaques, modes): (&mut Vec<PathBuf>, &mut Vec<(PathBuf, u32)>),
+) {
     for name in ["a", "b", "c", "d"] {
         let path = at.join(name);
         match dice.throw(9) {
@@ -628,9 +633,10 @@ fn grow(at: &Path, depth: u32, dice: &mut Dice, opaques: &mut Vec<PathBuf>) {
                     opaques.push(path.clone());
                 }
                 if depth > 0 {
-                    grow(&path, depth - 1, dice, opaques);
+                    grow(&path, depth - 1, dice, (&mut *opaques, &mut *modes));
                 }
-                mode(&path, [0o755, 0o700, 0o1777, 0o555][dice.throw(4) as usize]);
+                // Last: an owner sets no attribute of what it may not write.
+                modes.push((path, [0o755, 0o700, 0o1777, 0o555][dice.throw(4) as usize]));
             }
         }
     }
@@ -642,12 +648,13 @@ fn copies_of_any_union_are_as_overlayfs_merges_it() {
     const UNIONS: usize = 5;
     for (who, seed) in As::all().iter().zip([0x5eed_0001, 0x5eed_0002]) {
         let place = Place::new();
-        let (mut dice, mut opaques, mut entries) = (Dice(seed), vec![], String::new());
+        let (mut dice, mut entries) = (Dice(seed), String::new());
+        let (mut opaques, mut modes) = (vec![], vec![]);
         for nth in 0..UNIONS {
             let layers: Vec<String> = (0..2 + dice.throw(3))
                 .map(|layer| {
                     let top = place.folder(&format!("u{nth}/l{layer}"), *who);
-                    grow(&top, 3, &mut dice, &mut opaques);
+                    grow(&top, 3, &mut dice, (&mut opaques, &mut modes));
                     format!("\"{}\"", top.display())
                 })
                 .collect();
@@ -660,6 +667,7 @@ fn copies_of_any_union_are_as_overlayfs_merges_it() {
             }
         }
         opaque(&opaques);
+        modes.iter().for_each(|(path, bits)| mode(path, *bits));
         own(&place.path.join("u0"), *who);
         (1..UNIONS).for_each(|nth| own(&place.path.join(format!("u{nth}")), *who));
         let line = "for driver in overlay copy; do cd /$driver; find . -mindepth 2 -printf '%P %y %m %u:%g %s \
