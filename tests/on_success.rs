@@ -72,6 +72,19 @@ impl Tree {
         self.command(profile, line).output().unwrap()
     }
 
+    /// A run whose target does something after the host has done something else.
+    fn meanwhile(&self, profile: &str, line: &str, host: impl FnOnce(&Tree)) -> Output {
+        let mut command = self.command(profile, &format!("echo there; read x; {line}"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        assert_eq!(first, "there\n");
+        host(self);
+        child.stdin.take().unwrap().write_all(b"\n").unwrap();
+        child.wait_with_output().unwrap()
+    }
+
     /// Directories of journals that this user's runs have left.
     fn journals(&self) -> Vec<String> {
         let home = self.place.path.join("home/stockade");
@@ -145,16 +158,10 @@ fn what_the_host_changes_meanwhile_lets_nothing_be_applied() {
         let more =
             format!("\"{0}\" = {{ layers = [\"{0}\"], upper = {upper}{owner} }}", other.display());
         for upper in tree.kinds() {
-            let line = "echo 1 > ../other/new; echo there; read x; echo mine > file";
-            let mut command = tree.command(&tree.profile(&upper, &more), line);
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-            let mut child = command.spawn().unwrap();
-            let mut first = String::new();
-            BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
-            assert_eq!(first, "there\n");
-            tree.sh("echo the host > file");
-            child.stdin.take().unwrap().write_all(b"\n").unwrap();
-            let output = child.wait_with_output().unwrap();
+            let line = "echo 1 > ../other/new; echo mine > file";
+            let output = tree.meanwhile(&tree.profile(&upper, &more), line, |tree| {
+                tree.sh("echo the host > file");
+            });
             let why = unwrapped(&errors(&output));
             assert_eq!(output.status.code(), Some(125), "{why}");
             assert!(why.contains("`file`: the host has changed it since"), "{why}");
@@ -212,4 +219,199 @@ fn a_run_that_is_killed_while_it_applies_is_ended_by_the_next() {
         assert!(!tree.sh("ls -A . sub").contains(".stockade-"), "{said}");
     }
     assert!(killed > 4, "{killed}");
+}
+
+/// A target's own directory, or whoever owns what the tree lies in, decides what has its name.
+#[test]
+fn another_tree_of_that_name_gets_nothing() {
+    for who in As::all() {
+        for exchange in ["ln -s ../victim ../tree", "mv ../victim ../tree && mkdir ../victim"] {
+            let tree = Tree::new(*who);
+            tree.place.folder("victim", *who);
+            std::os::unix::fs::chown(&tree.place.path, who.id(), who.id()).unwrap();
+            let profile = tree.profile(&tree.kinds()[0], "");
+            let output = tree.meanwhile(&profile, "echo mine > made", |tree| {
+                tree.sh(&format!("mv ../tree ../old && {exchange}"));
+            });
+            let why = errors(&output);
+            assert_eq!(output.status.code(), Some(125), "{who:?}: {why}");
+            let made = |top: &str| tree.place.path.join(top).join("made").exists();
+            assert!(!made("victim") && !made("tree") && !made("old"), "{who:?}: {why}");
+        }
+        // What is kept is what the run had, and not what has its name by now.
+        let tree = Tree::new(*who);
+        std::os::unix::fs::chown(tree.uppers(), who.id(), who.id()).unwrap();
+        let profile = tree.profile(&format!("\"{}/kept\"", tree.uppers().display()), "");
+        let path = tree.place.file("first.toml", &profile);
+        let line = format!("echo unseen > {}/unseen", tree.top.display());
+        let mut command = tree.place.stockade(*who);
+        command.arg("run").arg(path).args(["/bin/sh", "-c", &line]);
+        assert!(command.output().unwrap().status.success());
+        tree.sh("mv ../uppers/kept ../uppers/other");
+        let output = tree.meanwhile(&profile, "echo mine > made", |tree| {
+            tree.sh("cd ../uppers; mv kept away; ln -s other kept");
+        });
+        assert!(output.status.success(), "{}", said(&output));
+        assert_eq!(tree.sh("ls; ls ../uppers/other/upper"), "file\ngone\nmade\nsub\nunseen\n");
+    }
+}
+
+/// What a target can put among the states is no journal: it changes nothing outside of its tree, and
+/// gives nobody more.
+#[test]
+fn a_planted_journal_does_nothing() {
+    let who = *As::all().last().unwrap();
+    let tree = Tree::new(who);
+    let states = tree.place.folder("home/stockade", who);
+    std::fs::set_permissions(&states, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let precious = tree.place.folder("precious", who);
+    tree.sh("echo key > ../precious/key; chmod 600 ../precious/key; echo evil > ../precious/evil0");
+    let number = tree.sh("stat -c %i ../precious/key ../precious/evil0");
+    let (key, evil) = number.trim().split_once('\n').unwrap();
+    let mode = |act: &str, new: u32, old: u32| {
+        format!(
+            r#"{{"path":"key","act":{{"{act}":{{"new":{new},"old":{old}}}}},"new":0,"old":{key},"written":[0,0]}}"#
+        )
+    };
+    let own = ".stockade-0123456789abcdef-";
+    let journals = [
+        ("made", "evil", r#"{"path":"x","act":"add","new":0,"old":0,"written":[0,0]}"#.to_owned()),
+        (
+            "made",
+            "../tree/fil",
+            r#"{"path":"x","act":"add","new":0,"old":0,"written":[0,0]}"#.into(),
+        ),
+        ("made", own, r#"{"path":"../tree","act":"add","new":0,"old":0,"written":[0,0]}"#.into()),
+        (
+            "made",
+            "evil",
+            format!(r#"{{"path":"key","act":"replace","new":{key},"old":{evil},"written":[0,0]}}"#),
+        ),
+        ("switched", own, mode("mode", 0o600, 0o666)),
+        ("switched", own, mode("open", 0o600, 0o666)),
+        ("closing", own, mode("close", 0o666, 0o600)),
+    ];
+    for (nth, (stage, prefix, unit)) in journals.iter().enumerate() {
+        let path = precious.display();
+        let journal = format!(r#"{{"stage":"{stage}","prefix":"{prefix}","units":[{unit}]}}"#);
+        let record = format!(r#"{{"format":1,"path":"{path}","layers":["{path}"],"pid":0}}"#);
+        tree.sh(&format!(
+            "umask 077; cd ../home/stockade; mkdir -p .apply-1-{nth}/upper; cd .apply-1-{nth}; echo \
+             '{record}' > stockade; echo '{journal}' > journal"
+        ));
+    }
+    tree.place.folder("aside", who);
+    tree.sh("mkdir -m 700 ../aside/upper; touch ../aside/stockade; chmod 700 ../aside; ln -s ../../aside ../home/stockade/.apply-2-0");
+    let output = tree.run(&tree.profile(&tree.kinds()[0], ""), "true");
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(
+        tree.sh("cat ../precious/*; stat -c %a ../precious/key; ls ../tree ../aside"),
+        "evil\nkey\n600\n../aside:\nstockade\nupper\n\n../tree:\nfile\ngone\nsub\n",
+        "{}",
+        said(&output)
+    );
+}
+
+/// A link in the place of a directory with what the host runs later leads to another such directory.
+#[test]
+fn a_link_to_what_the_host_runs_is_kept_back() {
+    let tree = Tree::new(*As::all().last().unwrap());
+    tree.sh("mkdir -p .config/git");
+    let line = "mkdir -p conf/autostart && rm -r .config && ln -s conf .config && ln -s conf plain";
+    let output = tree.run(&tree.profile(&tree.kinds()[0], ""), line);
+    let why = errors(&output);
+    assert!(output.status.success() && why.contains("  T  .config -> conf"), "{why}");
+    assert_eq!(tree.sh("readlink plain; ls -d .config/git"), "conf\n.config/git\n", "{why}");
+}
+
+/// What is new is copied first, which takes its time: the host's work of that time is not lost.
+#[test]
+fn what_the_host_writes_while_it_is_applied_is_not_lost() {
+    if !Path::new("/usr/bin/strace").exists() {
+        return skip("strace is not installed");
+    }
+    let who = *As::all().last().unwrap();
+    for meanwhile in ["echo host >> file", "echo host > sub/host"] {
+        let tree = Tree::new(who);
+        let profile = tree.place.file("profile.toml", &tree.profile(&tree.kinds()[0], ""));
+        let mut command = tree.place.outside(who, "/usr/bin/strace");
+        let fault = "inject=syncfs:delay_enter=1000000:when=1";
+        command.args(["-o", "/dev/null", "-e", fault]).arg(tree.place.path.join("stockade"));
+        tree.with_words(&mut command, &profile, "echo mine > file; rm -r sub; echo n > new");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !tree.sh("ls -A").contains(".stockade-") {
+            assert!(std::time::Instant::now() < until, "nothing is applied");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        tree.sh(meanwhile);
+        let output = child.wait_with_output().unwrap();
+        let why = errors(&output);
+        assert_eq!(output.status.code(), Some(125), "{meanwhile}: {why}");
+        let host = if meanwhile.contains("file") { "old\nhost\n" } else { "old\n" };
+        assert_eq!(tree.sh("cat file"), host, "{why}");
+        assert_eq!(tree.sh("ls -A"), ".git\nfile\ngone\nsub\n", "{why}");
+        assert_eq!(tree.sh("ls sub").contains("host"), meanwhile.contains("sub"), "{why}");
+    }
+}
+
+/// What was applied and worked on before the next run ends the apply stays.
+#[test]
+fn work_on_what_a_killed_run_had_applied_stays() {
+    if !Path::new("/usr/bin/strace").exists() {
+        return skip("strace is not installed");
+    }
+    let who = *As::all().last().unwrap();
+    let mut worked_on = 0;
+    for when in 3..8 {
+        let tree = Tree::new(who);
+        let text = tree.profile(&tree.kinds()[0], "");
+        let profile = tree.place.file("profile.toml", &text);
+        let mut command = tree.place.outside(who, "/usr/bin/strace");
+        let fault = format!("inject=renameat2:signal=KILL:when={when}");
+        command.args(["-o", "/dev/null", "-e", &fault]).arg(tree.place.path.join("stockade"));
+        tree.with_words(&mut command, &profile, WORK);
+        command.output().unwrap();
+        let mut at_work = vec![];
+        for (name, before) in [("file", "new\n"), ("more/m", "m\n")] {
+            let there = tree.sh(&format!("cat {name} 2>/dev/null || true"));
+            if there == before && !tree.journals().is_empty() {
+                tree.sh(&format!("echo work >> {name}"));
+                at_work.push((name, format!("{before}work\n")));
+            }
+        }
+        worked_on += at_work.len();
+        let output = tree.run(&text, "true");
+        assert!(output.status.success(), "{when}: {}", said(&output));
+        for (name, after) in at_work {
+            assert_eq!(tree.sh(&format!("cat {name}")), after, "{when} {name}");
+        }
+    }
+    assert!(worked_on > 2, "{worked_on}");
+}
+
+#[test]
+fn runs_at_once_apply_each_its_own() {
+    let who = *As::all().last().unwrap();
+    let tree = Tree::new(who);
+    let upper = tree.kinds().pop().unwrap();
+    let profile = tree.profile(&upper, "");
+    let runs = 0..8;
+    let children: Vec<_> = runs
+        .clone()
+        .map(|nth| {
+            let mut command = tree.command(&profile, &format!("echo {nth} > made-{nth}"));
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    for nth in runs {
+        assert_eq!(tree.sh(&format!("cat made-{nth}")), format!("{nth}\n"));
+    }
+    assert_eq!(tree.journals(), [""; 0]);
 }

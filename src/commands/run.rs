@@ -194,6 +194,11 @@ fn applied(ended: &Ended, all: &mut [Changed]) -> Result<(), Box<Problem>> {
         warn("stockade: nothing was applied, as the target did not end with status 0\n");
         return Ok(());
     }
+    if let Some((path, Errno(errno))) = ended.tops.failed.first() {
+        let why = errno_words(*errno);
+        let message = format!("cannot apply what was written to {}: {why}", escape(path));
+        return Err(Problem::new("changes::apply", Span::NOWHERE, message).into());
+    }
     for (path, count) in on_success(&ended.tops.all)? {
         let of_path = |changed: &&mut Changed| changed.path == path;
         all.iter_mut().find(of_path).into_iter().for_each(|at| at.applied = Some(count));

@@ -246,7 +246,8 @@ pub enum Room {
 pub(crate) fn share(text: &str) -> Option<Result<u8, Why>> {
     let digits = text.strip_suffix('%')?;
     let number = digits.parse().ok();
-    let number = number.filter(|number| (1..=100).contains(number) && !digits.starts_with('+'));
+    let number =
+        number.filter(|number| (1..=100).contains(number) && !digits.starts_with(['+', '0']));
     Some(number.ok_or_else(|| Why::not(text, "` is not a share").help("write \"1%\" to \"100%\"")))
 }
 

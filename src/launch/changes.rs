@@ -30,7 +30,7 @@ mod wire;
 pub use attributes::{Attributes, attributes};
 pub(crate) use discard::discard;
 pub(crate) use journal::Trouble;
-pub(crate) use kept::{Kept, Refused};
+pub(crate) use kept::{Kept, Refused, is_same};
 pub(crate) use reader::Reader;
 pub(crate) use wire::Item;
 #[cfg(not(face_alone))]

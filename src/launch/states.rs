@@ -208,6 +208,28 @@ impl Kept {
         Ok(all)
     }
 
+    /// The names beside them that begin with a dot, and whether they are older than a minute.
+    pub(crate) fn hidden(&self) -> Vec<(String, bool)> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let is_old = |name: &OsString| {
+            let changed = look(&self.directory, name).map_or(0, |found| found.st_ctime);
+            now.as_secs().saturating_sub(u64::try_from(changed).unwrap_or(0)) > 60
+        };
+        let all = names(self.directory.as_fd()).unwrap_or_default().into_iter();
+        let all = all.filter(|name| name.as_bytes().starts_with(b"."));
+        all.map(|name| (bytes::of(name.clone()), is_old(&name))).collect()
+    }
+
+    /// Removes one of these with all in it.
+    pub(crate) fn remove_hidden(&self, name: &str) {
+        if let Ok(top) = self.top(name)
+            && clear(top.as_fd()).is_ok()
+        {
+            let flags = UnlinkatFlags::RemoveDir;
+            unlinkat(&self.directory, &*bytes::path(name), flags).unwrap_or_default();
+        }
+    }
+
     /// One of them.
     pub(crate) fn look(&self, name: &str) -> State {
         let lock = look(&self.directory, lock_name(name).as_ref()).ok();

@@ -5,7 +5,7 @@
 use super::uppers::Uppers;
 use crate::host::upper::{FORMAT, Upper};
 use crate::kernel::idmap::outside;
-use crate::kernel::name::Name;
+use crate::kernel::name::{Inode, Name};
 use crate::language::value::below;
 use crate::plan::Plan;
 use crate::step::{Merged, Slot, UpperPlace};
@@ -24,8 +24,8 @@ pub(crate) struct Top {
     pub upper: File,
     /// The layers, the lowest first.
     pub layers: Vec<File>,
-    /// The directory that it stays in, where it is kept.
-    pub kept: Option<String>,
+    /// The directory that it stays in, where it is kept, and its path.
+    pub kept: Option<(File, String)>,
     /// The ids of the host behind user 0 and group 0, where these files have shifted ones.
     pub shift: Option<(u32, u32)>,
 }
@@ -77,8 +77,16 @@ pub(crate) fn is_of_the_host(plan: &Plan) -> bool {
 
 /// The host's path of a layer.
 fn source(plan: &Plan, layer: Slot) -> Option<&Name> {
-    let mut opened = plan.steps.iter().filter_map(|step| step.tree()?.facets().source);
-    opened.find_map(|(slot, source)| (slot == layer).then_some(source))
+    opened(plan, layer).map(|(source, _)| source)
+}
+
+/// The same, and which directory it was.
+fn opened(plan: &Plan, layer: Slot) -> Option<(&Name, Inode)> {
+    let mut facets = plan.steps.iter().filter_map(|step| Some(step.tree()?.facets()));
+    facets.find_map(|facets| {
+        let (_, source) = facets.source.filter(|(slot, _)| *slot == layer)?;
+        Some((source, facets.inode.unwrap_or_default()))
+    })
 }
 
 /// The slots of uppers in memory, in the order of their steps, each with its line.
@@ -158,6 +166,13 @@ fn top(
         sys::openat(directory, name.as_c_str(), DIRECTORY, 0).map(|fd| File::from(sys::owned(fd)))
     };
     let held = uppers.of_place(upper.slot, plan);
+    let kept = match held {
+        Some((directory, Some(path))) => {
+            let copy = File::from(sys::owned(sys::dup_above(directory, 3)?));
+            Some((copy, path.to_owned()))
+        }
+        Some((_, None)) | None => None,
+    };
     let opened = match (received.get(&upper.slot.0), held) {
         (Some(memory), _) => open(memory.as_raw_fd(), &upper.upper)?,
         // Its mount shows the ids that those of the layers show.
@@ -168,7 +183,7 @@ fn top(
     let mut sources = vec![];
     let mut files = vec![];
     for slot in layers.iter().rev() {
-        let source = source(plan, *slot).ok_or(Errno(libc::ENOENT))?;
+        let (source, inode) = self::opened(plan, *slot).ok_or(Errno(libc::ENOENT))?;
         let file = match plan.root {
             true => open(slots[slot.0], &Name::new("."))?,
             false => match sys::open_without_links(source.as_c_str(), DIRECTORY) {
@@ -177,6 +192,11 @@ fn top(
                 layer => File::from(sys::owned(layer?)),
             },
         };
+        // What has its name by now may be another one.
+        let known = inode != Inode::default();
+        if known && sys::describe(file.as_raw_fd())?.inode != (inode.dev, inode.ino) {
+            return Err(Errno(libc::ESTALE));
+        }
         sources.push(source.text().to_owned());
         files.push(file);
     }
@@ -200,7 +220,7 @@ fn top(
             mounts,
         },
         upper: opened,
-        kept: held.and_then(|(_, path)| path).map(str::to_owned),
+        kept,
         layers: files,
         shift: maps.and_then(|maps| Some((first(&maps.uid)?, first(&maps.gid)?))),
     }))

@@ -27,6 +27,9 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 
 pub(crate) mod clear;
 
+/// How many names for one are tried.
+const MOST_TRIES: usize = 1000;
+
 /// What a directory of one run is called: this, the launcher's pid, when it was made, and a number.
 const PREFIX: &str = "stockade-upper-";
 
@@ -198,10 +201,19 @@ fn make(wanted: &Wanted<'_>, count: usize) -> Result<Held> {
         above => above?,
     };
     let now = sys::boot_ticks().map_err(|Errno(errno)| io::Error::from_raw_os_error(errno))?;
-    let name = format!("{PREFIX}{}-{now}-{count}", sys::getpid());
-    let path = Name::new(&join(wanted.directory.text(), &format!("/{name}")));
-    nix::sys::stat::mkdirat(&above, name.as_str(), Mode::S_IRWXU)?;
-    held(wanted, path, above, &name)
+    // Where others may write, they may have made one of that name.
+    for count in count..count + MOST_TRIES {
+        let name = format!("{PREFIX}{}-{now}-{count}", sys::getpid());
+        match nix::sys::stat::mkdirat(&above, name.as_str(), Mode::S_IRWXU) {
+            Err(nix::errno::Errno::EEXIST) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(()) => {
+                let path = Name::new(&join(wanted.directory.text(), &format!("/{name}")));
+                return held(wanted, path, above, &name);
+            }
+        }
+    }
+    refused(libc::EEXIST)
 }
 
 /// Locks a directory that is the caller's alone, and writes what it is used for.

@@ -357,6 +357,8 @@ pub(crate) struct Facets<'a> {
     content: Option<&'a Content>,
     /// Where it puts what it opens to be bound, and what that is on the host.
     pub source: Option<(Slot, &'a Name)>,
+    /// Which file that was as it was looked at.
+    pub inode: Option<Inode>,
     /// What it makes on the host.
     pub made: Option<MadeOnHost<'a>>,
     /// Where it puts the mount of a directory that was made, where that is, and how it may be used.
@@ -487,8 +489,8 @@ impl TreeOp {
                 opens_made: Some((*slot, *held, *attrs)),
                 ..none
             },
-            TreeOp::OpenTree { slot, source, .. } => {
-                Facets { source: Some((*slot, source)), ..none }
+            TreeOp::OpenTree { slot, source, inode, .. } => {
+                Facets { source: Some((*slot, source)), inode: Some(*inode), ..none }
             }
             TreeOp::HostDirectory { slot, path, parent, made, .. } => {
                 let made = MadeOnHost { slot: *slot, path, parent, within: *made, mode: 0o755 };

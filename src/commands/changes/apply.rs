@@ -5,7 +5,7 @@ use super::{Result, refused, stopped, take, wrong};
 use crate::commands::{ask, print_line, warn};
 use crate::inspect::lint::RUN_LATER;
 use crate::launch::changes::apply::{Failed, Fate, Planned, recover};
-use crate::launch::changes::{Change, Kept, Trouble};
+use crate::launch::changes::{Change, Kept, Kind, Trouble};
 use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words, escape};
 use crate::text::shell::shell_word;
@@ -37,9 +37,8 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     if recover(&kept).map_err(fail)? {
         warn("note: an apply that did not come to its end was brought to one first\n");
     }
-    let layers = kept.layers().map_err(|why| refused(ACT, directory, &why))?;
-    let Some(layer) = layers.first() else { return Ok(()) };
-    let mut planned = Planned::read(&kept, layer).map_err(fail)?;
+    let layer = kept.host_tree().map_err(|why| refused(ACT, directory, &why))?;
+    let mut planned = Planned::read(&kept, &layer).map_err(fail)?;
     let see = format!("stockade changes --diff {}", shell_word(directory));
     let help = format!("compare the two, and put it there by hand: {see}");
     changed_meanwhile(directory, &planned, &help)?;
@@ -71,7 +70,7 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
         planned.keep_back(LATER, |change| is_run_later(&kept, change).is_some());
     }
     let total = planned.applied().count();
-    planned.apply(&kept, layer).map_err(fail)?;
+    planned.apply(&kept, &layer).map_err(fail)?;
     print_line(&format!("applied {} to {}", counted(total), escape(&kept.record.path)));
     Ok(())
 }
@@ -96,7 +95,14 @@ pub(super) fn is_run_later(kept: &Kept, change: &Change) -> Option<&'static str>
             // All of it lies in the top, or the top in it.
             || parts[..below].windows(name.len()).any(|part| part == name)
     };
-    RUN_LATER.iter().find(|(name, _)| is_named(name)).map(|(_, why)| *why)
+    // A link in the place of what such a name lies in leads to another one.
+    let is_link = change.after.as_ref().is_some_and(|after| after.kind == Kind::Link);
+    let is_above = |name: &str| {
+        let name: Vec<&str> = name.split('/').collect();
+        is_link && (1..name.len()).any(|count| parts.ends_with(&name[..count]))
+    };
+    let is_meant = |name: &str| is_named(name) || is_above(name);
+    RUN_LATER.iter().find(|(name, _)| is_meant(name)).map(|(_, why)| *why)
 }
 
 /// All or nothing: a part of what belongs together may be worse than none.

@@ -2,21 +2,24 @@
 //! its target has succeeded.
 
 use super::apply::{ACT, LATER, changed_meanwhile, counted, failed, is_run_later, kept_back};
-use super::{Result, refused, take, wrong};
+use super::{Result, refused, wrong};
 use crate::commands::warn;
 use crate::host::caller::Caller;
 use crate::language::value::join;
 use crate::launch::Top;
 use crate::launch::changes::apply::{Planned, recover};
-use crate::launch::changes::{Kept, discard};
-use crate::text::bytes;
+use crate::launch::changes::{Kept, Refused, discard, is_same};
+use crate::launch::states;
 use crate::text::problem::escape;
 use crate::text::shell::shell_word;
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// What the directory of a journal is called that is made for one run, among the states: none of them
 /// has a name with a dot before it.
 const LEFT: &str = ".apply-";
+/// And while it is made.
+const MAKING: &str = ".making-";
 
 /// What a run wrote over the host's tree at one path.
 struct Written {
@@ -29,13 +32,19 @@ struct Written {
 impl Written {
     fn open(top: &Top, nth: usize) -> Result<Written> {
         // The launcher has the lock of one that is kept until the end of the run.
-        if let Some(directory) = &top.kept {
-            let kept = Kept::open(directory).map_err(|why| refused(ACT, directory, &why))?;
-            return Ok(Written { kept, directory: directory.clone(), stays: true });
+        if let Some((directory, path)) = &top.kept {
+            let copy =
+                directory.try_clone().map_err(|error| wrong("launch::upper", error.to_string()))?;
+            let kept = Kept::of(copy).map_err(|why| refused(ACT, path, &why))?;
+            return Ok(Written { kept, directory: path.clone(), stays: true });
         }
-        let name = format!("/{LEFT}{}-{nth}", std::process::id());
-        let directory = join(&Caller::current().states(), &name);
-        let kept = Kept::of_run(top, &directory).map_err(|why| refused(ACT, &directory, &why))?;
+        let states = Caller::current().states();
+        // Processes in other pid namespaces have the same numbers.
+        let random = RandomState::new().build_hasher().finish();
+        let [first, directory] =
+            [MAKING, LEFT].map(|what| join(&states, &format!("/{what}{random:016x}-{nth}")));
+        let kept = Kept::of_run(top, [&first, &directory]);
+        let kept = kept.map_err(|why| refused(ACT, &directory, &why))?;
         Ok(Written { kept, directory, stays: false })
     }
 
@@ -44,13 +53,15 @@ impl Written {
     }
 
     /// Opens the layer, and judges each change.
-    fn judge(&self) -> Result<(File, Planned)> {
+    fn judge(&self, seen: &File) -> Result<(File, Planned)> {
         let fail = |why| failed(ACT, self.path(), &why);
         recover(&self.kept).map_err(fail)?;
-        let layers = self.kept.layers().map_err(|why| refused(ACT, self.path(), &why))?;
-        let Ok([layer]) = <[File; 1]>::try_from(layers) else {
-            return Err(wrong("changes::apply", format!("cannot apply `{}`", self.path())));
-        };
+        let refuse = |why| refused(ACT, self.path(), &why);
+        let layer = self.kept.host_tree().map_err(refuse)?;
+        // The tree that the target saw, and no other that has its name by now.
+        if !is_same(&layer, seen).map_err(refuse)? || !self.kept.record.is_of_the_host() {
+            return Err(refuse(Refused::Layer(self.path().to_owned(), libc::ESTALE)));
+        }
         let planned = Planned::read(&self.kept, &layer).map_err(fail)?;
         let help = match self.stays {
             true => {
@@ -92,10 +103,12 @@ impl Drop for Written {
 /// Applies what a run wrote over the host's tree, at every path or, where the host has changed
 /// something meanwhile, at none; how many changes at each.
 pub(in crate::commands) fn on_success(tops: &[Top]) -> Result<Vec<(String, usize)>> {
-    let of_the_host = tops.iter().filter(|top| top.record.is_of_the_host());
-    let written = of_the_host.enumerate().map(|(nth, top)| Written::open(top, nth));
+    let of_the_host: Vec<&Top> = tops.iter().filter(|top| top.record.is_of_the_host()).collect();
+    let written = of_the_host.iter().enumerate().map(|(nth, top)| Written::open(top, nth));
     let written = written.collect::<Result<Vec<Written>>>()?;
-    let judged = written.iter().map(Written::judge).collect::<Result<Vec<_>>>()?;
+    let seen = of_the_host.iter().flat_map(|top| &top.layers);
+    let judged = written.iter().zip(seen).map(|(one, seen)| one.judge(seen));
+    let judged = judged.collect::<Result<Vec<_>>>()?;
     let mut applied = vec![];
     for (one, (layer, mut planned)) in written.iter().zip(judged) {
         applied.push((one.path().to_owned(), one.apply(&layer, &mut planned)?));
@@ -106,12 +119,21 @@ pub(in crate::commands) fn on_success(tops: &[Top]) -> Result<Vec<(String, usize
 /// Ends what runs have left that were killed while they applied changes.
 pub(in crate::commands) fn end_left() {
     let states = Caller::current().states();
-    let Ok(all) = std::fs::read_dir(bytes::path(&states)) else { return };
-    let names = all.flatten().map(|entry| bytes::of(entry.file_name()));
-    for name in names.filter(|name| name.starts_with(LEFT)) {
+    // Where others may write, they may have made it.
+    let Ok(Some(directory)) = states::Kept::open(&states) else { return };
+    for (name, is_old) in directory.hidden() {
         let path = join(&states, &format!("/{name}"));
+        if name.starts_with(MAKING) && is_old {
+            directory.remove_hidden(&name);
+        }
+        if !name.starts_with(LEFT) {
+            continue;
+        }
         // One that another run has at this moment is its own.
-        let Ok(kept) = take(ACT, &path) else { continue };
+        let Ok(kept) = Kept::open_itself(&path) else { continue };
+        if kept.lock().is_err() {
+            continue;
+        }
         match recover(&kept) {
             Ok(ended) => {
                 if ended {

@@ -10,8 +10,8 @@
 use super::discard::{empty, remove};
 use super::doors::{ENTERS, doors};
 use super::journal::{
-    Act, Journal, Stage, Trouble, Undone, Unit, descend, forget_undone, number, split, trouble,
-    undone,
+    Act, DEEPEST, Journal, PREFIX, Stage, Trouble, Undone, Unit, descend, forget_undone, has_newer,
+    is_of_apply, number, split, trouble, undone,
 };
 use super::kept::name;
 use super::walk::FILE;
@@ -20,6 +20,7 @@ use crate::host::upper::{self, Cover, Upper, WORK};
 use crate::launch::uppers;
 use crate::sys::{self, Errno};
 use crate::text::bytes;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -30,8 +31,6 @@ use std::os::unix::fs::FileExt;
 /// How many changes one `apply` takes, and how many bytes their paths have.
 const MOST: usize = 1_000_000;
 const MOST_BYTES: usize = 256 << 20;
-/// How deep a directory is looked into that is to be removed.
-const DEEPEST: usize = 256;
 
 /// What becomes of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +74,7 @@ pub(crate) fn recover(kept: &Kept) -> Result<bool, Failed> {
     let directory = kept.directory.as_raw_fd();
     let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
     let Some(mut journal) = Journal::read(directory).map_err(failed)? else { return Ok(false) };
-    let layers = kept.layers()?;
-    let [layer] = &layers[..] else { return Err(Failed::Refused(Refused::Unreadable)) };
+    let layer = kept.host_tree()?;
     let top = layer.as_raw_fd();
     let ended = match journal.stage {
         Stage::Made | Stage::Switched => journal.undo(top, directory),
@@ -161,6 +159,7 @@ impl Planned {
 
     /// Does it.
     pub(crate) fn apply(&self, kept: &Kept, layer: &File) -> Result<(), Failed> {
+        let _waits = Waiting::new();
         let directory = kept.directory.as_raw_fd();
         let top = layer.as_raw_fd();
         let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
@@ -220,9 +219,32 @@ fn has_more_names(before: &State) -> bool {
     before.kind == Kind::File && before.links > 1
 }
 
+/// Signals by which people end a program wait until an apply has its end.
+struct Waiting(SigSet);
+
+impl Waiting {
+    fn new() -> Waiting {
+        let ends = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
+        let ends: SigSet = ends.into_iter().collect();
+        Waiting(ends.thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap_or_else(|_| SigSet::empty()))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.thread_set_mask().unwrap_or_default();
+    }
+}
+
 /// Whether a path lies in a directory.
 fn is_inside(path: &[u8], directory: &[u8]) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
+}
+
+/// Whether a time of a file is one since the first run began.
+fn is_since(record: &Upper, (seconds, nanos): (i64, u32)) -> bool {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos.into()) >= record.begun
 }
 
 fn fate(record: &Upper, change: &Change, layer: &File, undone: Option<&Undone>) -> Fate {
@@ -230,6 +252,9 @@ fn fate(record: &Upper, change: &Change, layer: &File, undone: Option<&Undone>) 
         Cover::Covered => return Fate::KeptBack("an entry of [mounts] covers it"),
         Cover::Above => return Fate::KeptBack("an entry of [mounts] lies below it"),
         Cover::Free => {}
+    }
+    if change.path.split(|byte| *byte == b'/').any(is_of_apply) {
+        return Fate::KeptBack("its name is that of an apply of stockade's");
     }
     if change.unread {
         return Fate::KeptBack("it is not readable");
@@ -250,10 +275,7 @@ fn fate(record: &Upper, change: &Change, layer: &File, undone: Option<&Undone>) 
         return Fate::KeptBack("no owner and no set-id bit is applied");
     }
     let Some(before) = &change.before else { return Fate::Applied };
-    let is_since = |(seconds, nanos): (i64, u32)| {
-        let seconds = u64::try_from(seconds).unwrap_or(0);
-        seconds.saturating_mul(1_000_000_000).saturating_add(nanos.into()) >= record.begun
-    };
+    let is_since = |at| is_since(record, at);
     if record.begun == 0 {
         return Fate::Meanwhile("the upper does not say when it was begun");
     }
@@ -279,38 +301,6 @@ fn fate(record: &Upper, change: &Change, layer: &File, undone: Option<&Undone>) 
         }
     }
     Fate::Applied
-}
-
-/// Whether a directory that is to go holds something that came later, or is not to be looked at.
-fn has_newer(
-    parent: RawFd,
-    last: &[u8],
-    is_since: &dyn Fn((i64, u32)) -> bool,
-    depth: usize,
-) -> sys::Result<bool> {
-    if depth > DEEPEST {
-        return Ok(true);
-    }
-    let open = descend(parent, last)?;
-    let mount = sys::look(open.as_raw_fd(), c"")?.mount;
-    let mut buffer = vec![0; 32 << 10];
-    loop {
-        let length = sys::read_directory(open.as_raw_fd(), &mut buffer)?;
-        if length == 0 {
-            return Ok(false);
-        }
-        for (inner, _) in sys::records(&buffer[..length]) {
-            let name = CString::new(inner).map_err(|_| Errno(libc::EINVAL))?;
-            let looked = sys::look(open.as_raw_fd(), &name)?;
-            let is_directory = looked.mode & libc::S_IFMT == libc::S_IFDIR;
-            if is_since(looked.changed)
-                || looked.mount != mount
-                || is_directory && has_newer(open.as_raw_fd(), inner, is_since, depth + 1)?
-            {
-                return Ok(true);
-            }
-        }
-    }
 }
 
 /// Removes from a directory of an upper what holds nothing that is left. One that hides what lies
@@ -438,7 +428,8 @@ impl<'p> Work<'p> {
             top,
             journal: Journal {
                 stage: Stage::Made,
-                prefix: format!(".stockade-{random:016x}-"),
+                prefix: format!("{PREFIX}{random:016x}-"),
+                is_read: false,
                 units: units.into_iter().map(|(_, unit)| unit).collect(),
             },
             planned: by_path,
@@ -451,13 +442,13 @@ impl<'p> Work<'p> {
 
     fn all(&mut self, kept: &Kept, layer: &File, directory: RawFd) -> Result<(), Failed> {
         let at = |path: &[u8], errno| Failed::Undone(trouble(path)(errno));
-        self.switch(|act| matches!(act, Act::Open { .. }))?;
+        self.switch(kept, |act| matches!(act, Act::Open { .. }))?;
         self.make_all(kept, layer)?;
         // What is new is on the disk before a place has it.
         sys::sync_all_of(self.top).map_err(|errno| at(b"", errno))?;
         self.journal.stage = Stage::Switched;
         self.journal.write(directory).map_err(|errno| at(b"", errno))?;
-        self.switch(|act| !matches!(act, Act::Open { .. } | Act::Close { .. }))?;
+        self.switch(kept, |act| !matches!(act, Act::Open { .. } | Act::Close { .. }))?;
         sys::sync_all_of(self.top).map_err(|errno| at(b"", errno))?;
         self.journal.stage = Stage::Done;
         let written = self.journal.write(directory).map_err(|errno| at(b"", errno));
@@ -469,15 +460,37 @@ impl<'p> Work<'p> {
     }
 
     /// Switches places of a sort, in their order.
-    fn switch(&self, is_meant: impl Fn(Act) -> bool) -> Result<(), Failed> {
+    fn switch(&self, kept: &Kept, is_meant: impl Fn(Act) -> bool) -> Result<(), Failed> {
         for (place, unit) in self.journal.units.iter().enumerate() {
             if is_meant(unit.act) {
-                self.journal
-                    .switch(self.top, place)
-                    .map_err(|errno| Failed::Undone(trouble(&bytes::bytes(&unit.path))(errno)))?;
+                let path = bytes::bytes(&unit.path);
+                let switched = self
+                    .is_as_it_was(kept, &path, unit.act)
+                    .and_then(|()| self.journal.switch(self.top, place));
+                switched.map_err(|errno| Failed::Undone(trouble(&path)(errno)))?;
             }
         }
         Ok(())
+    }
+
+    /// What goes away is what was judged: to copy what is new takes its time, and the host goes on.
+    fn is_as_it_was(&self, kept: &Kept, path: &[u8], act: Act) -> sys::Result {
+        let (Act::Replace | Act::Remove, Some((change, _))) = (act, self.planned.get(path)) else {
+            return Ok(());
+        };
+        let Some(before) = &change.before else { return Ok(()) };
+        let (parent, last) = split(path);
+        let parent = descend(self.top, parent)?;
+        let name = CString::new(last).map_err(|_| Errno(libc::EINVAL))?;
+        let now = sys::look(parent.as_raw_fd(), &name)?;
+        let is_newer = before.kind == Kind::Directory
+            && has_newer(parent.as_raw_fd(), last, &|at| is_since(&kept.record, at), 0)?;
+        match (now.changed, now.written, now.size) == (before.changed, before.written, before.size)
+            && !is_newer
+        {
+            true => Ok(()),
+            false => Err(Errno(libc::ESTALE)),
+        }
     }
 
     /// Makes all that is new, from a second reading that must give what the first did.

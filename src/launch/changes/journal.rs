@@ -88,7 +88,27 @@ pub(super) struct Journal {
     /// What the other names begin with.
     pub prefix: String,
     pub units: Vec<Unit>,
+    /// Whether it was found: a target that could write where it lies may have made it.
+    #[serde(skip, default = "found")]
+    pub is_read: bool,
 }
+
+fn found() -> bool {
+    true
+}
+
+/// What each other name begins with, before sixteen digits and a `-`.
+pub(super) const PREFIX: &str = ".stockade-";
+
+/// Whether a name is another name of an apply's, or begins as one.
+pub(super) fn is_of_apply(name: &[u8]) -> bool {
+    let Some(rest) = name.strip_prefix(PREFIX.as_bytes()) else { return false };
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    rest.len() > 16 && rest[..16].iter().all(is_digit) && rest[16] == b'-'
+}
+
+/// How deep a directory is looked into.
+pub(super) const DEEPEST: usize = 256;
 
 /// The parent of a place, open, and its two names.
 pub(super) struct Names {
@@ -131,11 +151,52 @@ pub(super) fn descend(top: RawFd, path: &[u8]) -> sys::Result<OwnedFd> {
     Ok(here)
 }
 
+/// Whether a directory that is to go holds something that came later, or is not to be looked at.
+pub(super) fn has_newer(
+    parent: RawFd,
+    last: &[u8],
+    is_since: &dyn Fn((i64, u32)) -> bool,
+    depth: usize,
+) -> sys::Result<bool> {
+    if depth > DEEPEST {
+        return Ok(true);
+    }
+    let open = descend(parent, last)?;
+    let mount = sys::look(open.as_raw_fd(), c"")?.mount;
+    let mut buffer = vec![0; 32 << 10];
+    loop {
+        let length = sys::read_directory(open.as_raw_fd(), &mut buffer)?;
+        if length == 0 {
+            return Ok(false);
+        }
+        for (inner, _) in sys::records(&buffer[..length]) {
+            let name = CString::new(inner).map_err(|_| Errno(libc::EINVAL))?;
+            let looked = sys::look(open.as_raw_fd(), &name)?;
+            let is_directory = looked.mode & libc::S_IFMT == libc::S_IFDIR;
+            if is_since(looked.changed)
+                || looked.mount != mount
+                || is_directory && has_newer(open.as_raw_fd(), inner, is_since, depth + 1)?
+            {
+                return Ok(true);
+            }
+        }
+    }
+}
+
 /// The file's number at a name; 0 where there is none.
 pub(super) fn number(parent: RawFd, name: &CStr) -> sys::Result<u64> {
     match sys::look(parent, name) {
         Err(Errno(libc::ENOENT)) => Ok(0),
         other => other.map(|looked| looked.inode.1),
+    }
+}
+
+/// Whether a file was written, or something in a directory changed, after a time.
+fn is_worked_on(parent: RawFd, name: &CStr, since: (i64, u32)) -> sys::Result<bool> {
+    let looked = sys::look(parent, name)?;
+    match looked.mode & libc::S_IFMT {
+        libc::S_IFDIR => has_newer(parent, name.to_bytes(), &|at| at > since, 0),
+        _ => Ok(looked.written > since),
     }
 }
 
@@ -196,7 +257,29 @@ impl Journal {
 
     /// The one that is there.
     pub(super) fn read(directory: RawFd) -> sys::Result<Option<Journal>> {
-        read(directory, JOURNAL)
+        let journal: Option<Journal> = read(directory, JOURNAL)?;
+        match journal.as_ref().is_none_or(Journal::is_sound) {
+            true => Ok(journal),
+            false => Err(Errno(libc::EBADMSG)),
+        }
+    }
+
+    /// Whether an apply could have written it: it names nothing outside of the tree, touches no name
+    /// but places and its own, and lets nobody do more.
+    fn is_sound(&self) -> bool {
+        let has_prefix =
+            is_of_apply(self.prefix.as_bytes()) && self.prefix.len() == PREFIX.len() + 17;
+        let is_below = |unit: &Unit| {
+            let parts = |part: &str| !["", ".", ".."].contains(&part) && !part.contains('\0');
+            unit.path.is_empty() || unit.path.split('/').all(parts)
+        };
+        let is_narrower = |unit: &Unit| match unit.act {
+            Act::Open { new, old } => old & !new == 0 && new <= 0o1777,
+            Act::Close { new, old } => new & !old == 0,
+            Act::Mode { new, .. } => new <= 0o1777,
+            Act::Add | Act::Replace | Act::Remove => true,
+        };
+        has_prefix && self.units.iter().all(|unit| is_below(unit) && is_narrower(unit))
     }
 
     pub(super) fn end(directory: RawFd) -> sys::Result {
@@ -218,7 +301,12 @@ impl Journal {
             Act::Add => sys::rename_at(parent, &other, parent, &name, libc::RENAME_NOREPLACE),
             Act::Replace => {
                 moved(number(parent, &name)?, unit.old)?;
-                sys::rename_at(parent, &name, parent, &other, libc::RENAME_EXCHANGE)
+                sys::rename_at(parent, &name, parent, &other, libc::RENAME_EXCHANGE)?;
+                // Somebody may have written into the old one a moment ago.
+                match sys::look(parent, &other)?.written == unit.written {
+                    true => Ok(()),
+                    false => Err(Errno(libc::ESTALE)),
+                }
             }
             Act::Remove => {
                 moved(number(parent, &name)?, unit.old)?;
@@ -236,7 +324,7 @@ impl Journal {
     }
 
     /// Takes one back, as far as it was switched, and what was made for it.
-    fn back(&self, top: RawFd, place: usize) -> sys::Result {
+    fn back(&self, top: RawFd, place: usize, since: Option<(i64, u32)>) -> sys::Result {
         let names = match self.names(top, place) {
             // Its directory is gone, with what was made there.
             Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => return Ok(()),
@@ -248,11 +336,21 @@ impl Journal {
             let flags = libc::O_PATH | libc::O_NOFOLLOW;
             let file = sys::owned(sys::openat(parent, &name, flags, 0)?);
             let looked = sys::look(file.as_raw_fd(), c"")?;
-            let is_switched = looked.inode.1 == unit.old && looked.mode & 0o7777 == new;
+            // What was found may take rights away, and gives none.
+            let is_switched = looked.inode.1 == unit.old
+                && looked.mode & 0o7777 == new
+                && (!self.is_read || old & !new == 0);
             return if is_switched { sys::chmod_held(file.as_raw_fd(), old) } else { Ok(()) };
         }
         let at = [number(parent, &name)?, number(parent, &other)?];
         let no = libc::RENAME_NOREPLACE;
+        // What somebody has worked on since stays where it is, and the old one under its other name.
+        if at[0] != 0
+            && at[0] == unit.new
+            && since.is_some_and(|since| is_worked_on(parent, &name, since) != Ok(false))
+        {
+            return Ok(());
+        }
         match unit.act {
             Act::Add if at == [unit.new, 0] && unit.new != 0 => {
                 sys::rename_at(parent, &name, parent, &other, no)?;
@@ -280,10 +378,17 @@ impl Journal {
 
     /// Takes all of it back, the last first; the first failure, after all were tried.
     pub(super) fn undo(&self, top: RawFd, directory: RawFd) -> Result<(), Trouble> {
+        // When the first place could be switched.
+        let since = match self.stage {
+            Stage::Made => None,
+            Stage::Switched | Stage::Done | Stage::Closing => {
+                sys::look(directory, JOURNAL).ok().map(|journal| journal.written)
+            }
+        };
         let mut outcome = Ok(());
         for place in (0..self.units.len()).rev() {
             let path = bytes::bytes(&self.units[place].path);
-            outcome = outcome.and(self.back(top, place).map_err(trouble(&path)));
+            outcome = outcome.and(self.back(top, place, since).map_err(trouble(&path)));
         }
         if self.stage != Stage::Made {
             let noted = self.note_undone(top, directory);

@@ -65,13 +65,27 @@ fn own_directory(dir: RawFd, path: &CStr, flags: i32) -> Result<File, Refused> {
     Ok(directory)
 }
 
+/// Whether two descriptors are of one directory.
+pub(crate) fn is_same(one: &File, other: &File) -> Result<bool, Refused> {
+    Ok(sys::look(one.as_raw_fd(), c"")?.inode == sys::look(other.as_raw_fd(), c"")?.inode)
+}
+
 fn is_own(looked: &Looked) -> bool {
     looked.owner == nix::unistd::geteuid().as_raw()
 }
 
 impl Kept {
     pub(crate) fn open(path: &str) -> Result<Kept, Refused> {
-        let directory = own_directory(libc::AT_FDCWD, &name(path)?, 0)?;
+        Kept::of(own_directory(libc::AT_FDCWD, &name(path)?, 0)?)
+    }
+
+    /// The same of one whose last name is no link.
+    pub(crate) fn open_itself(path: &str) -> Result<Kept, Refused> {
+        Kept::of(own_directory(libc::AT_FDCWD, &name(path)?, libc::O_NOFOLLOW)?)
+    }
+
+    /// The same of an open directory.
+    pub(crate) fn of(directory: File) -> Result<Kept, Refused> {
         let fd = directory.as_raw_fd();
         let looked = sys::look(fd, c"")?;
         let mark = name(RECORD)?;
@@ -99,11 +113,13 @@ impl Kept {
         Ok(Kept { record, directory, upper, file, lower: None })
     }
 
-    /// What a run leaves that is thrown away, with a new directory for the journal of an apply.
-    pub(crate) fn of_run(top: &Top, path: &str) -> Result<Kept, Refused> {
+    /// What a run leaves that is thrown away, with a new directory for the journal of an apply. That
+    /// is made under its first name, and has the second once it is locked: others may end what has
+    /// that name and no lock.
+    pub(crate) fn of_run(top: &Top, [first, path]: [&str; 2]) -> Result<Kept, Refused> {
         let io = |error: io::Error| Refused::Errno(error.raw_os_error().unwrap_or(libc::EIO));
         let [layer] = &top.layers[..] else { return Err(Refused::Unreadable) };
-        let made = bytes::path(path);
+        let made = bytes::path(first);
         let mut builder = DirBuilder::new();
         builder.mode(0o700).recursive(true);
         builder.create(made.parent().unwrap_or(&made)).map_err(io)?;
@@ -114,8 +130,9 @@ impl Kept {
         record.write(true).create_new(true).mode(0o600);
         let mut file = record.open(made.join(RECORD)).map_err(io)?;
         file.write_all(top.record.line().as_bytes()).map_err(io)?;
-        let kept = Kept::open(path)?;
+        let kept = Kept::open_itself(first)?;
         kept.lock()?;
+        std::fs::rename(&made, bytes::path(path)).map_err(io)?;
         let (upper, lower) = (top.upper.try_clone().map_err(io)?, layer.try_clone().map_err(io)?);
         Ok(Kept { upper, lower: Some(lower), ..kept })
     }
@@ -150,6 +167,21 @@ impl Kept {
             opened.map(file).map_err(|Errno(errno)| Refused::Layer(path.clone(), errno))
         };
         self.record.layers.iter().map(open).collect()
+    }
+
+    /// The host's tree that it is of. Whoever owns a directory above that can put a link in its place,
+    /// so none is followed.
+    pub(crate) fn host_tree(&self) -> Result<File, Refused> {
+        let [path] = &self.record.layers[..] else { return Err(Refused::Unreadable) };
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+        let opened = name(path).and_then(|name| sys::open_without_links(&name, flags)).map(file);
+        let opened = opened.map_err(|Errno(errno)| Refused::Layer(path.clone(), errno))?;
+        if let Some(lower) = &self.lower
+            && !is_same(&opened, lower)?
+        {
+            return Err(Refused::Layer(path.clone(), libc::ESTALE));
+        }
+        Ok(opened)
     }
 
     /// Begins to read it.
