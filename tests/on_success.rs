@@ -221,7 +221,7 @@ fn a_run_that_is_killed_while_it_applies_is_ended_by_the_next() {
     assert!(killed > 4, "{killed}");
 }
 
-/// A target's own directory, or whoever owns what the tree lies in, decides what has its name.
+/// The owner of the directory that the tree lies in decides what has its name.
 #[test]
 fn another_tree_of_that_name_gets_nothing() {
     for who in As::all() {

@@ -473,7 +473,8 @@ impl<'p> Work<'p> {
         Ok(())
     }
 
-    /// What goes away is what was judged: to copy what is new takes its time, and the host goes on.
+    /// What is replaced or removed is what was judged: to copy what is new takes its time, and the host
+    /// may write meanwhile.
     fn is_as_it_was(&self, kept: &Kept, path: &[u8], act: Act) -> sys::Result {
         let (Act::Replace | Act::Remove, Some((change, _))) = (act, self.planned.get(path)) else {
             return Ok(());

@@ -302,7 +302,7 @@ impl Journal {
             Act::Replace => {
                 moved(number(parent, &name)?, unit.old)?;
                 sys::rename_at(parent, &name, parent, &other, libc::RENAME_EXCHANGE)?;
-                // Somebody may have written into the old one a moment ago.
+                // The host may have written into the old one a moment ago.
                 match sys::look(parent, &other)?.written == unit.written {
                     true => Ok(()),
                     false => Err(Errno(libc::ESTALE)),
@@ -344,7 +344,7 @@ impl Journal {
         }
         let at = [number(parent, &name)?, number(parent, &other)?];
         let no = libc::RENAME_NOREPLACE;
-        // What somebody has worked on since stays where it is, and the old one under its other name.
+        // What was worked on since stays where it is, and the old one under its other name.
         if at[0] != 0
             && at[0] == unit.new
             && since.is_some_and(|since| is_worked_on(parent, &name, since) != Ok(false))

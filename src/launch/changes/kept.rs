@@ -169,7 +169,7 @@ impl Kept {
         self.record.layers.iter().map(open).collect()
     }
 
-    /// The host's tree that it is of. Whoever owns a directory above that can put a link in its place,
+    /// The host's tree that it is of. The owner of a directory above that can put a link in its place,
     /// so none is followed.
     pub(crate) fn host_tree(&self) -> Result<File, Refused> {
         let [path] = &self.record.layers[..] else { return Err(Refused::Unreadable) };

@@ -119,7 +119,7 @@ pub const ROWS: &[Row] = &[
         "limits.cpu-time",
         act(
             "limits.cpu-time = \"10ms\"",
-            "n=0; while [ $n -lt 120000 ]; do n=$((n + 1)); done; echo end",
+            "n=0; while [ $n -lt 400000 ]; do n=$((n + 1)); done; echo end",
             "status 124",
             "end",
         ),
