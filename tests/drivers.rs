@@ -2,7 +2,9 @@
 
 use crate::merged::own;
 use crate::support::ground::Ground;
-use crate::support::{As, Place, errors, is_root, kernel, said, skip, system, text, unwrapped};
+use crate::support::{
+    As, Dice, Place, errors, is_root, kernel, said, skip, system, text, unwrapped,
+};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -242,6 +244,18 @@ fn entries_below_hold_in_a_copy() {
     }
 }
 
+/// A file of an owner's in the layer, and a directory of the same owner with one in it.
+fn put(place: &Place, (name, owner, bits): (&str, u32, u32)) {
+    for (path, bits) in [(format!("l/{name}"), bits), (format!("l/in-{name}/file"), 0o644)] {
+        let path = place.file(&path, "secret\n");
+        std::os::unix::fs::chown(&path, Some(owner), Some(owner)).unwrap();
+        mode(&path, bits);
+    }
+    let directory = place.path.join(format!("l/in-{name}"));
+    std::os::unix::fs::chown(&directory, Some(owner), Some(owner)).unwrap();
+    mode(&directory, bits | (bits & 0o444) >> 2);
+}
+
 /// The process that copies can read more than the target.
 #[test]
 fn closed_files_stay_closed_in_a_copy() {
@@ -260,15 +274,7 @@ fn closed_files_stay_closed_in_a_copy() {
             ("open", 4321, 0o644),
             ("own", who.id().unwrap_or(0), 0o600),
         ] {
-            for (path, bits) in [(format!("l/{name}"), bits), (format!("l/in-{name}/file"), 0o644)]
-            {
-                let path = place.file(&path, "secret\n");
-                std::os::unix::fs::chown(&path, Some(owner), Some(owner)).unwrap();
-                mode(&path, bits);
-            }
-            let directory = top.join(format!("in-{name}"));
-            std::os::unix::fs::chown(&directory, Some(owner), Some(owner)).unwrap();
-            mode(&directory, bits | (bits & 0o444) >> 2);
+            put(&place, (name, owner, bits));
         }
         // An access list refuses the target what others may, and lets it where they may not.
         let target = who.id().unwrap_or(1000);
@@ -548,15 +554,7 @@ fn why_says_what_is_open_in_a_copy() {
             ("far", 200_000, 0o640),
             ("far-open", 200_000, 0o604),
         ] {
-            for (path, bits) in [(format!("l/{name}"), bits), (format!("l/in-{name}/file"), 0o644)]
-            {
-                let path = place.file(&path, "text\n");
-                std::os::unix::fs::chown(&path, Some(owner), Some(owner)).unwrap();
-                mode(&path, bits);
-            }
-            let directory = top.join(format!("in-{name}"));
-            std::os::unix::fs::chown(&directory, Some(owner), Some(owner)).unwrap();
-            mode(&directory, bits | (bits & 0o444) >> 2);
+            put(&place, (name, owner, bits));
         }
         let root = *who == As::Root;
         let ways = if root {
@@ -599,17 +597,6 @@ fn why_says_what_is_open_in_a_copy() {
     }
 }
 
-struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-}
-
 /// Fills a directory by chance, with names that others have, too.
 fn grow(
     at: &Path,
@@ -622,10 +609,10 @@ fn grow(
         match dice.throw(9) {
             0 | 1 => continue,
             2 => whiteout(&path),
-            3 => symlink(["a", "../b", "/m", "gone"][dice.throw(4) as usize], &path).unwrap(),
+            3 => symlink(dice.one(&["a", "../b", "/m", "gone"]), &path).unwrap(),
             4 | 5 => {
                 std::fs::write(&path, path.display().to_string()).unwrap();
-                mode(&path, [0o644, 0o600, 0o755, 0o444][dice.throw(4) as usize]);
+                mode(&path, dice.one(&[0o644, 0o600, 0o755, 0o444]));
             }
             _ => {
                 std::fs::create_dir(&path).unwrap();
@@ -636,7 +623,7 @@ fn grow(
                     grow(&path, depth - 1, dice, (&mut *opaques, &mut *modes));
                 }
                 // Last: an owner sets no attribute of what it may not write.
-                modes.push((path, [0o755, 0o700, 0o1777, 0o555][dice.throw(4) as usize]));
+                modes.push((path, dice.one(&[0o755, 0o700, 0o1777, 0o555])));
             }
         }
     }

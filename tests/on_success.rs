@@ -270,22 +270,32 @@ fn a_planted_journal_does_nothing() {
     let (key, evil) = number.trim().split_once('\n').unwrap();
     let mode = |act: &str, new: u32, old: u32| {
         format!(
-            r#"{{"path":"key","act":{{"{act}":{{"new":{new},"old":{old}}}}},"new":0,"old":{key},"written":[0,0]}}"#
+            r#"{{"path":"key","act":{{"{act}":{{"new":{new},"old":{old}}}}},"new":0,"old":{key},"written":[0,0],"made":[0,0]}}"#
         )
     };
     let own = ".stockade-0123456789abcdef-";
     let journals = [
-        ("made", "evil", r#"{"path":"x","act":"add","new":0,"old":0,"written":[0,0]}"#.to_owned()),
-        (
-            "made",
-            "../tree/fil",
-            r#"{"path":"x","act":"add","new":0,"old":0,"written":[0,0]}"#.into(),
-        ),
-        ("made", own, r#"{"path":"../tree","act":"add","new":0,"old":0,"written":[0,0]}"#.into()),
         (
             "made",
             "evil",
-            format!(r#"{{"path":"key","act":"replace","new":{key},"old":{evil},"written":[0,0]}}"#),
+            r#"{"path":"x","act":"add","new":0,"old":0,"written":[0,0],"made":[0,0]}"#.to_owned(),
+        ),
+        (
+            "made",
+            "../tree/fil",
+            r#"{"path":"x","act":"add","new":0,"old":0,"written":[0,0],"made":[0,0]}"#.into(),
+        ),
+        (
+            "made",
+            own,
+            r#"{"path":"../tree","act":"add","new":0,"old":0,"written":[0,0],"made":[0,0]}"#.into(),
+        ),
+        (
+            "made",
+            "evil",
+            format!(
+                r#"{{"path":"key","act":"replace","new":{key},"old":{evil},"written":[0,0],"made":[0,0]}}"#
+            ),
         ),
         ("switched", own, mode("mode", 0o600, 0o666)),
         ("switched", own, mode("open", 0o600, 0o666)),
@@ -337,7 +347,9 @@ fn what_the_host_writes_while_it_is_applied_is_not_lost() {
         let mut command = tree.place.outside(who, "/usr/bin/strace");
         let fault = "inject=syncfs:delay_enter=1000000:when=1";
         command.args(["-o", "/dev/null", "-e", fault]).arg(tree.place.path.join("stockade"));
-        tree.with_words(&mut command, &profile, "echo mine > file; rm -r sub; echo n > new");
+        // A target's file can be of any time, and is taken back all the same.
+        let line = "echo mine > file; rm -r sub; echo n > new; touch -d 2040-01-01 file new";
+        tree.with_words(&mut command, &profile, line);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         let until = std::time::Instant::now() + std::time::Duration::from_secs(60);

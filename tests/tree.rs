@@ -4,8 +4,8 @@
 
 mod scene;
 
-use crate::support::{As, Place, skip, text};
-use scene::{Dice, Mutant, Scene};
+use crate::support::{As, Dice, Place, skip, text};
+use scene::{Mutant, Scene};
 use std::io::Write;
 use std::process::Stdio;
 

@@ -1,7 +1,7 @@
 //! `stockade why` says what a probe inside the real sandbox gets; and the line that it names
 //! changes that.
 
-use crate::support::{self, As, Place, USER, is_root, text};
+use crate::support::{self, As, Dice, Place, USER, is_root, text};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
@@ -728,18 +728,6 @@ fn with_landlock_alone() {
         let profile = place.file("alone.toml", &text(more));
         let told = agree_with(&place, As::User, &[], profile.to_str().unwrap(), &probe, &questions);
         assert!(told * 20 > questions.len() * 19, "only {told} of {} can be told", questions.len());
-    }
-}
-
-/// A generator of numbers (xorshift), so that every run tries the same.
-struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
     }
 }
 

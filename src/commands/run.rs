@@ -199,11 +199,10 @@ fn applied(ended: &Ended, all: &mut [Changed]) -> Result<(), Box<Problem>> {
         let message = format!("cannot apply what was written to {}: {why}", escape(path));
         return Err(Problem::new("changes::apply", Span::NOWHERE, message).into());
     }
-    for (path, count) in on_success(&ended.tops.all)? {
+    on_success(&ended.tops.all, &mut |path, count| {
         let of_path = |changed: &&mut Changed| changed.path == path;
         all.iter_mut().find(of_path).into_iter().for_each(|at| at.applied = Some(count));
-    }
-    Ok(())
+    })
 }
 
 fn plan(given: crate::cli::Given) -> Result<(Request, Planned), Failed> {

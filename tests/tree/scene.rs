@@ -1,6 +1,7 @@
 //! A machine with layers, a tree on top of them, and the paths that are asked about: as data, as
 //! lines for tests/tree.c, and as facts for the walker.
 
+use crate::support::Dice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use stockade::internals::host::FileKind;
@@ -8,22 +9,6 @@ use stockade::internals::language::value::Room;
 use stockade::internals::step::{Content, Kernel};
 use stockade::internals::tree::walk::{Facts, Halt, Kind, Last, Looked, Position, walk};
 use stockade::internals::tree::{Ground, HasGround, Own, Source, Stack, Tree};
-
-/// A generator of numbers (xorshift), so that every run tries the same.
-pub struct Dice(pub u64);
-
-impl Dice {
-    fn throw(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % sides.max(1) as u64) as usize
-    }
-
-    fn one<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.throw(of.len())]
-    }
-}
 
 /// A model that is wrong in one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

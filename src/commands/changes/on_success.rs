@@ -39,6 +39,9 @@ impl Written {
             return Ok(Written { kept, directory: path.clone(), stays: true });
         }
         let states = Caller::current().states();
+        if let Err(states::Refused::NotOurs) = states::Kept::open(&states) {
+            return Err(refused(ACT, &states, &Refused::NotOurs));
+        }
         // Processes in other pid namespaces have the same numbers.
         let random = RandomState::new().build_hasher().finish();
         let [first, directory] =
@@ -101,19 +104,18 @@ impl Drop for Written {
 }
 
 /// Applies what a run wrote over the host's tree, at every path or, where the host has changed
-/// something meanwhile, at none; how many changes at each.
-pub(in crate::commands) fn on_success(tops: &[Top]) -> Result<Vec<(String, usize)>> {
+/// something meanwhile, at none. `done` gets each path at once, with how many changes there were.
+pub(in crate::commands) fn on_success(tops: &[Top], done: &mut dyn FnMut(&str, usize)) -> Result {
     let of_the_host: Vec<&Top> = tops.iter().filter(|top| top.record.is_of_the_host()).collect();
     let written = of_the_host.iter().enumerate().map(|(nth, top)| Written::open(top, nth));
     let written = written.collect::<Result<Vec<Written>>>()?;
     let seen = of_the_host.iter().flat_map(|top| &top.layers);
     let judged = written.iter().zip(seen).map(|(one, seen)| one.judge(seen));
     let judged = judged.collect::<Result<Vec<_>>>()?;
-    let mut applied = vec![];
     for (one, (layer, mut planned)) in written.iter().zip(judged) {
-        applied.push((one.path().to_owned(), one.apply(&layer, &mut planned)?));
+        done(one.path(), one.apply(&layer, &mut planned)?);
     }
-    Ok(applied)
+    Ok(())
 }
 
 /// Ends what runs have left that were killed while they applied changes.

@@ -11,7 +11,7 @@ use super::discard::{empty, remove};
 use super::doors::{ENTERS, doors};
 use super::journal::{
     Act, DEEPEST, Journal, PREFIX, Stage, Trouble, Undone, Unit, descend, forget_undone, has_newer,
-    is_of_apply, number, split, trouble, undone,
+    is_of_apply, split, trouble, undone,
 };
 use super::kept::name;
 use super::walk::FILE;
@@ -400,7 +400,8 @@ impl<'p> Work<'p> {
             }
             let old = change.before.as_ref().map_or(0, |before| before.inode.1);
             let written = change.before.as_ref().map_or((0, 0), |before| before.written);
-            let unit = Unit { path: bytes::text(path), act, new: 0, old, written };
+            let path_text = bytes::text(path);
+            let unit = Unit { path: path_text, act, new: 0, old, written, made: (0, 0) };
             match act {
                 Act::Add | Act::Replace => units.push((Some(change), unit)),
                 Act::Mode { .. } | Act::Open { .. } | Act::Close { .. } => {
@@ -429,7 +430,7 @@ impl<'p> Work<'p> {
             journal: Journal {
                 stage: Stage::Made,
                 prefix: format!("{PREFIX}{random:016x}-"),
-                is_read: false,
+                is_found: false,
                 units: units.into_iter().map(|(_, unit)| unit).collect(),
             },
             planned: by_path,
@@ -559,9 +560,10 @@ impl<'p> Work<'p> {
                 let made = self
                     .journal
                     .names(self.top, place)
-                    .and_then(|names| number(names.parent.as_raw_fd(), &names.other));
+                    .and_then(|names| sys::look(names.parent.as_raw_fd(), &names.other));
                 let made = made.map_err(|errno| Failed::Undone(trouble(&path)(errno)))?;
-                self.journal.units[place].new = made;
+                let unit = &mut self.journal.units[place];
+                (unit.new, unit.made) = (made.inode.1, made.written);
             }
         }
         Ok(())

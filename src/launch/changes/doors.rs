@@ -39,7 +39,7 @@ pub(super) fn doors<'p>(mut units: Vec<Of<'p>>, top: RawFd) -> Result<Vec<Of<'p>
         let path = bytes::text(&path);
         let unit = |act| {
             let written = looked.written;
-            Unit { path: path.clone(), act, new: 0, old: looked.inode.1, written }
+            Unit { path: path.clone(), act, new: 0, old: looked.inode.1, written, made: (0, 0) }
         };
         open.push((None, unit(Act::Open { new: old | ENTERS, old })));
         match units.iter_mut().find(|(_, unit)| unit.path == path) {

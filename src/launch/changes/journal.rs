@@ -69,6 +69,8 @@ pub(super) struct Unit {
     pub old: u64,
     /// When the old one was last written (mtime).
     pub written: (i64, u32),
+    /// The same of the new one: a target gives its files any time, a later one as well.
+    pub made: (i64, u32),
 }
 
 /// A file that has its place again: rename(2) and chmod(2) have changed its ctime, and no change of
@@ -89,12 +91,8 @@ pub(super) struct Journal {
     pub prefix: String,
     pub units: Vec<Unit>,
     /// Whether it was found: a target that could write where it lies may have made it.
-    #[serde(skip, default = "found")]
-    pub is_read: bool,
-}
-
-fn found() -> bool {
-    true
+    #[serde(skip)]
+    pub is_found: bool,
 }
 
 /// What each other name begins with, before sixteen digits and a `-`.
@@ -191,12 +189,17 @@ pub(super) fn number(parent: RawFd, name: &CStr) -> sys::Result<u64> {
     }
 }
 
-/// Whether a file was written, or something in a directory changed, after a time.
-fn is_worked_on(parent: RawFd, name: &CStr, since: (i64, u32)) -> sys::Result<bool> {
+/// Whether a file has another time than it was given, or something in a directory changed after the
+/// first place could be switched.
+fn is_worked_on(
+    parent: RawFd,
+    name: &CStr,
+    (made, since): ((i64, u32), (i64, u32)),
+) -> sys::Result<bool> {
     let looked = sys::look(parent, name)?;
     match looked.mode & libc::S_IFMT {
         libc::S_IFDIR => has_newer(parent, name.to_bytes(), &|at| at > since, 0),
-        _ => Ok(looked.written > since),
+        _ => Ok(looked.written != made),
     }
 }
 
@@ -257,9 +260,9 @@ impl Journal {
 
     /// The one that is there.
     pub(super) fn read(directory: RawFd) -> sys::Result<Option<Journal>> {
-        let journal: Option<Journal> = read(directory, JOURNAL)?;
-        match journal.as_ref().is_none_or(Journal::is_sound) {
-            true => Ok(journal),
+        let Some(journal): Option<Journal> = read(directory, JOURNAL)? else { return Ok(None) };
+        match journal.is_sound() {
+            true => Ok(Some(Journal { is_found: true, ..journal })),
             false => Err(Errno(libc::EBADMSG)),
         }
     }
@@ -339,7 +342,7 @@ impl Journal {
             // What was found may take rights away, and gives none.
             let is_switched = looked.inode.1 == unit.old
                 && looked.mode & 0o7777 == new
-                && (!self.is_read || old & !new == 0);
+                && (!self.is_found || old & !new == 0);
             return if is_switched { sys::chmod_held(file.as_raw_fd(), old) } else { Ok(()) };
         }
         let at = [number(parent, &name)?, number(parent, &other)?];
@@ -347,7 +350,8 @@ impl Journal {
         // What was worked on since stays where it is, and the old one under its other name.
         if at[0] != 0
             && at[0] == unit.new
-            && since.is_some_and(|since| is_worked_on(parent, &name, since) != Ok(false))
+            && since
+                .is_some_and(|since| is_worked_on(parent, &name, (unit.made, since)) != Ok(false))
         {
             return Ok(());
         }
