@@ -243,6 +243,52 @@ fn what_is_kept_and_hidden_below_a_writable_bind_holds() {
     }
 }
 
+/// The same in layers that the target may write on: what a mount covers there, and what a kept upper
+/// has at a hidden name.
+#[test]
+fn what_is_covered_in_merged_layers_holds() {
+    if !crate::merged::has_upper() {
+        return;
+    }
+    for who in As::all() {
+        let place = Place::new();
+        program(&place, "nested");
+        let layer = place.folder("layer", *who);
+        for (name, content) in [("covered", "COVERED"), ("hidden", "HIDDEN"), ("tree/file", "TREE")]
+        {
+            place.file(&format!("layer/{name}"), content);
+        }
+        place.folder("states", *who);
+        crate::merged::own(&layer, *who);
+        let (top, at) = (place.path.display(), layer.display());
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        let layers = |upper: &str| {
+            format!("\"/m\" = {{ layers = [\"{at}\"], upper = {upper}{owner}, exec = false }}")
+        };
+        let (memory, kept) = (layers("\"discard\""), layers(&format!("\"{top}/states/kept\"")));
+        let hide = "\"/m/hidden\" = \"hide\"";
+        let covers =
+            format!("{hide}\n\"/m/covered\" = {{ text = \"x\" }}\n\"/m/tree\" = \"tmpfs\"");
+        // What a whiteout hides is not there, and an entry for the same place takes nothing away.
+        let same =
+            format!("{memory}\n{hide}\n\"/m/tree\" = {{ bind = \"{at}/tree\", exec = false }}");
+        refused(&place, *who, &profile(&place, "", ALL, &same), "bare /m hidden", &["ENOENT"]);
+        // An earlier run copies up what is hidden now.
+        place.sh(*who, &system(&kept), "echo more >> /m/hidden");
+        for (layers, covered) in [(&memory, "covered"), (&kept, "covered"), (&kept, "hidden")] {
+            let mounts = format!("{layers}\n{covers}");
+            let error = problem(&place, *who, &profile(&place, "", ALL, &mounts), "mounts::kept");
+            assert!(error.contains("/m is writable"), "{who:?}: {error}");
+            let act = format!("bare /m {covered}");
+            refused(&place, *who, &profile(&place, "", KINDS, &mounts), &act, &["EPERM"]);
+            // The twin.
+            let skipped = profile(&place, "optional = [\"mounts.kept\"]", ALL, &mounts);
+            let shown = done(&place, *who, &skipped, &act);
+            assert!(shown.starts_with(&covered.to_uppercase()), "{who:?}: {act}: {shown}");
+        }
+    }
+}
+
 fn own(path: &Path) {
     if is_root() {
         std::os::unix::fs::chown(path, Some(USER), Some(USER)).unwrap();

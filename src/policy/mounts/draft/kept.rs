@@ -1,11 +1,12 @@
 //! Protections that a target which makes mount namespaces can undo: every entry below a writable
-//! bind of the host.
+//! bind of the host, and what covers something in layers with an upper.
 //!
 //! rename(2) refuses a mount point of the caller's own mount namespace alone (is_local_mountpoint
 //! of fs/namei.c). From a namespace in which nothing is mounted there, a covered name moves into a
 //! new directory, and a mount of that directory alone shows it bare.
 
-use super::super::kinds::Grant;
+use super::super::kinds::{Grant, Makes};
+use super::super::tree::NOT_WITH_ROOT;
 use super::World;
 use crate::kernel::namespace::Kind;
 use crate::language::section::Set;
@@ -37,7 +38,7 @@ impl Undone {
     }
 }
 
-/// An entry that covers something in a writable bind of the host.
+/// An entry that covers something in a writable bind of the host, or in layers with an upper.
 pub(super) struct Kept {
     pub(super) path: String,
     pub(super) at: Span,
@@ -58,6 +59,34 @@ impl World<'_> {
             }
             (Some(_) | None, _) => true,
         }
+    }
+
+    /// Whether the entry that is drafted covers what the layers around it have at `source`, and the
+    /// target can move that away, in the upper. What it writes there is its own in any case: an entry
+    /// that shows the same place keeps nothing, and neither does what every root has of its own.
+    pub(super) fn covers(&self, path: &str, over: &str, source: &str) -> bool {
+        let Some((mount, node)) = self.current.as_ref().zip(self.tree.get(over)) else {
+            return false;
+        };
+        let layers = match node.mount.kind().makes(over) {
+            Makes::Layers(layers) => layers,
+            // A bind is [`World::keeps`]'s; the others show no tree of the host's.
+            Makes::Bind(_)
+            | Makes::FileSystem(_)
+            | Makes::Devices(_)
+            | Makes::Device(_)
+            | Makes::Socket(_)
+            | Makes::File(_)
+            | Makes::Directory(_)
+            | Makes::Link(_)
+            | Makes::Cover(_) => return false,
+        };
+        let of_a_root = over == "/" && NOT_WITH_ROOT.contains(&path.trim_start_matches('/'));
+        let is_same = mount.grant(path).is_some_and(|grant| {
+            let is_all = grant.topmost == source && layers.sources(over).len() == 1;
+            is_all && (grant.words.exec || !layers.words.exec)
+        });
+        layers.upper.is_some() && !of_a_root && !is_same
     }
 }
 

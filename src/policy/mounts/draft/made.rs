@@ -6,6 +6,7 @@ use super::super::kinds::{
 use super::super::tree::{Base, Covered, above, base, covered};
 use super::super::written;
 use super::World;
+use super::kept::Kept;
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::name::Name;
 use crate::kernel::rights::Rights;
@@ -195,6 +196,9 @@ impl World<'_> {
         if self.in_layers.contains(path) {
             // That layer lies below the upper: what a kept one has there by an earlier run is covered.
             if self.is_in_kept(path) {
+                let (over, over_at) = self.tree.over(parent(path));
+                let (over, over_at) = (over.to_owned(), over_at.at);
+                self.kept.push(Kept { path: path.to_owned(), at, over, over_at });
                 let (path, cover) = (Name::new(path), Cover::Directory);
                 self.step(TreeOp::Hide { path, cover, if_present: true }, at);
             }

@@ -224,7 +224,7 @@ impl World<'_> {
             self.pin_above(path, over, at);
         }
         self.pin_in_merged(path, over, at);
-        if writable && self.keeps(path, over, source) {
+        if writable && self.keeps(path, over, source) || self.covers(path, over, source) {
             self.kept.push(Kept { path: path.to_owned(), at, over: over.to_owned(), over_at });
         }
         Site { ground: Ground::Bound }
