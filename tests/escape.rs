@@ -1,6 +1,8 @@
 //! Acts that must fail in the sandbox, each with a twin: the same act without the protection, which
 //! must succeed, or the test would prove nothing. As root and as an ordinary user.
 
+mod trees;
+
 use crate::support::{
     As, Place, is_root, landlock_scopes, probe, said, skip, spawned, system, text,
 };

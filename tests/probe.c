@@ -824,6 +824,29 @@ static long do_ignoring(char **arg)
 	return execv(arg[1], arg + 1);
 }
 
+/* each ACT..: attempts every act, an argument each, in a process of its own; a line for each: `ok`, or the name of the errno. */
+static long do_each(char **arg)
+{
+	for (; *arg; arg++) {
+		char *words[8] = { 0 };
+		int status, count = 0;
+		fflush(stdout);
+		pid_t pid = fork();
+		if (pid == 0) {
+			for (char *word = strtok(*arg, " "); word && count < 7; word = strtok(NULL, " "))
+				words[count++] = word;
+			exit(attempt(words));
+		}
+		if (pid < 0 || waitpid(pid, &status, 0) < 0)
+			return -1;
+		if (WIFSIGNALED(status))
+			printf("signal %d\n", WTERMSIG(status));
+		else if (WEXITSTATUS(status) != 1)
+			puts(WEXITSTATUS(status) ? "a wrong call" : "ok");
+	}
+	return 0;
+}
+
 static const struct { const char *name; act *act; } ACTS[] = {
 	{ "add-key", do_add_key },
 	{ "adjtimex", do_adjtimex },
@@ -841,6 +864,7 @@ static const struct { const char *name; act *act; } ACTS[] = {
 	{ "core-setrlimit", do_core_setrlimit },
 	{ "creat", do_creat },
 	{ "create", do_create },
+	{ "each", do_each },
 	{ "exchange", do_exchange },
 	{ "fastopen-sendmmsg", do_fastopen_sendmmsg },
 	{ "fastopen-sendmsg", do_fastopen_sendmsg },

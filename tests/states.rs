@@ -10,16 +10,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where the states of a caller are. Root's are the machine's, so that each test has names of its
 /// own, and removes what it made.
-struct States {
-    place: Place,
-    who: As,
-    name: String,
+pub struct States {
+    pub place: Place,
+    pub who: As,
+    pub name: String,
 }
 
 static NAMES: AtomicU32 = AtomicU32::new(0);
 
 impl States {
-    fn new(who: As) -> States {
+    pub fn new(who: As) -> States {
         let place = Place::new();
         place.folder("home", who);
         let count = NAMES.fetch_add(1, Ordering::Relaxed);
@@ -33,11 +33,11 @@ impl States {
         }
     }
 
-    fn directory(&self) -> PathBuf {
+    pub fn directory(&self) -> PathBuf {
         self.base().join(&self.name)
     }
 
-    fn stockade(&self, words: &[&str]) -> Command {
+    pub fn stockade(&self, words: &[&str]) -> Command {
         let mut command = self.place.stockade(self.who);
         // Root's environment does not count.
         command.env("XDG_STATE_HOME", self.place.path.join("home")).args(words);
@@ -45,7 +45,7 @@ impl States {
         command
     }
 
-    fn profile(&self) -> String {
+    pub fn profile(&self) -> String {
         system(&format!("\"/m\" = {{ state = \"{}\" }}", self.name))
     }
 
@@ -55,7 +55,7 @@ impl States {
         self.stockade(&["run", path, "/bin/sh", "-c", line]).output().unwrap()
     }
 
-    fn sh(&self, profile: &str, line: &str) -> String {
+    pub fn sh(&self, profile: &str, line: &str) -> String {
         let output = self.run(profile, line);
         assert!(output.status.success(), "{:?} {line}: {}", self.who, said(&output));
         text(&output.stdout).trim_end().to_owned()
