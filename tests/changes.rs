@@ -3,7 +3,9 @@
 //! could make there is put into it by hand.
 
 use crate::support::processes::{children, name, status};
-use crate::support::{As, Place, errors, is_root, said, skip, spawned, system, text, unwrapped};
+use crate::support::{
+    As, Place, USER, errors, is_root, said, skip, spawned, system, text, unwrapped,
+};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -113,6 +115,50 @@ fn changes_are_listed() {
         kept.sh("rm -r state/upper; mkdir state/upper");
         assert_eq!(kept.changes(&["state"]), "");
     }
+}
+
+/// What another id of a sandbox with several has closed is listed, and not taken for nothing.
+#[test]
+fn what_is_closed_to_the_caller_is_listed_without_a_look() {
+    if !is_root() {
+        return skip("only root gives a directory to another id");
+    }
+    let place = Place::new();
+    let kept = Kept::new(&place, As::User, BEFORE, "mkdir new; touch new/a plain/b; echo x > file");
+    let close = |name: &str| {
+        let path = kept.path("state/upper").join(name);
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(&path, Some(100_000), Some(100_000)).unwrap();
+    };
+    for name in ["new", "plain", "file"] {
+        close(name);
+    }
+    let closed = "(closed to you: what is in it is not listed)";
+    let owner = USER;
+    let listed = format!(
+        "A  file\nA  new/ {closed}\nM  plain/ {closed} (mode 0700, was 0755; owner ?:?, was \
+         {owner}:{owner})\n"
+    );
+    assert_eq!(kept.changes(&["state"]), listed);
+    let output = kept.run(&["export", "state", "out.tar"]);
+    let left = errors(&output);
+    assert!(output.status.success() && left.matches("it is not readable").count() == 3, "{left}");
+    assert_eq!(kept.sh("tar -tf out.tar"), "");
+    let output = kept.run(&["apply", "--yes", "state"]);
+    let words = text(&output.stdout) + &errors(&output);
+    assert!(words.matches("it is not readable").count() == 3, "{words}");
+    assert_eq!(kept.sh("ls low/plain low/new low/file 2>/dev/null || true"), "low/plain:\n");
+    // An owner that has no number there is nobody, and not root.
+    let upper = kept.path("state/upper");
+    for name in ["new", "plain", "file"] {
+        std::fs::set_permissions(upper.join(name), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    kept.changes(&["export", "state", "out.tar"]);
+    let owners = kept.sh("tar --numeric-owner -tvf out.tar | awk '{print $2, $6}'");
+    let expected = format!(
+        "65534/65534 file\n65534/65534 new/\n{owner}/{owner} new/a\n{owner}/{owner} plain/b\n"
+    );
+    assert_eq!(owners, expected);
 }
 
 #[test]

@@ -228,6 +228,9 @@ pub(super) fn line(change: &Change, prefix: &str) -> String {
     if let (What::Replaced, Some(before)) = (change.what, &change.before) {
         line += &format!(" (was a {})", before.kind.word());
     }
+    if change.unread && now.is_some_and(|now| now.kind == Kind::Directory) {
+        line += " (closed to you: what is in it is not listed)";
+    }
     line + &rights(change)
 }
 

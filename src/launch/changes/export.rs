@@ -197,13 +197,17 @@ fn put(field: &mut [u8; 100], text: &[u8]) -> bool {
     length == text.len()
 }
 
+/// Who stands for an owner without a number (kernel.overflowuid).
+const NOBODY: u32 = 65_534;
+
 fn header(kind: EntryType, state: Option<&State>) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     // A set-id bit of a target's making goes nowhere.
     header.set_mode(state.map_or(0o644, |state| state.mode & 0o1777));
-    header.set_uid(state.and_then(|state| state.owner).unwrap_or(0).into());
-    header.set_gid(state.and_then(|state| state.group).unwrap_or(0).into());
+    // Another of the sandbox's ids, which the reader cannot know, is not root's.
+    header.set_uid(state.map_or(0, |state| state.owner.unwrap_or(NOBODY)).into());
+    header.set_gid(state.map_or(0, |state| state.group.unwrap_or(NOBODY)).into());
     header.set_mtime(state.map_or(0, |state| u64::try_from(state.written.0).unwrap_or(0)));
     header.set_size(0);
     header

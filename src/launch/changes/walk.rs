@@ -419,6 +419,16 @@ impl Walk<'_> {
         let dir = self.frames.last().map_or(-1, |frame| frame.upper.fd);
         let after = self.state(dir, name, &seen.looked)?;
         let kind = after.kind;
+        if kind == Kind::Directory && seen.is_unread {
+            close_all(&low.merged)?;
+            let what = match &before {
+                None => What::Added,
+                Some(before) if before.kind != kind => What::Replaced,
+                Some(_) => What::Changed,
+            };
+            self.give(what, before, Some(after), true)?;
+            return Ok(false);
+        }
         if kind == Kind::Directory && before.as_ref().is_some_and(|before| before.kind == kind) {
             let has_rights =
                 |before: &State| after.has_rights_of(before) || self.is_copied_up(before, &after);
@@ -518,7 +528,8 @@ impl Walk<'_> {
             Err(Errno(libc::ENOENT)) => return Ok(None),
             // It became another kind of file meanwhile.
             Err(Errno(libc::ELOOP | libc::ENOTDIR | libc::ENXIO)) => return Err(Stop::Moved),
-            Err(Errno(libc::EACCES | libc::EPERM)) if kind == libc::S_IFREG => (-1, true),
+            // A file or directory of another of the sandbox's ids.
+            Err(Errno(libc::EACCES | libc::EPERM)) => (-1, true),
             Err(errno) => return Err(errno.into()),
         };
         let looked = match looked {
