@@ -103,6 +103,8 @@ mod profiles;
 mod programs;
 // No mount gets out of a sandbox, and none gets in.
 mod propagation;
+// A Debian tree is a layer, and packages are installed on it.
+mod real_trees;
 // The record of a run reports what happened.
 mod record;
 // The schema, the reference, the manual and the completions agree with the language.
