@@ -281,7 +281,13 @@ fn mounts_below_come_along() {
     }
     for who in As::all() {
         let place = Place::new();
-        for name in ["data/plain/old", "data/file", "data/far/on/disk/under", "data/far/kernel/x"] {
+        for name in [
+            "data/plain/old",
+            "data/file",
+            "data/far/on/disk/under",
+            "data/far/kernel/x",
+            "data/in/x",
+        ] {
             place.file(name, name);
         }
         std::os::unix::fs::symlink("plain", place.path.join("data/link")).unwrap();
@@ -290,7 +296,9 @@ fn mounts_below_come_along() {
         let mounts = format!(
             "mount -t tmpfs -o mode=755,uid={0},gid={0} none {at}/far/on/disk\necho disk > \
              {at}/far/on/disk/own\nchown {0}:{0} {at}/far/on/disk/own\nmount -t mqueue none \
-             {at}/far/kernel",
+             {at}/far/kernel\n\
+             mount -t tmpfs -o mode=755,uid={0},gid={0} none {at}/in\nmkdir {at}/in/in\n\
+             mount -t tmpfs -o mode=755,uid={0},gid={0} none {at}/in/in\necho in > {at}/in/in/own",
             who.id().unwrap_or(0)
         );
         let entry = |path: &str| match who {
@@ -304,10 +312,10 @@ fn mounts_below_come_along() {
         let line = format!(
             "cd {at} && ls . far link far/on/disk && rm -r plain/old far/on/disk/own && echo x > \
              far/on/disk/new && mkdir top far/on/more && (ls far/kernel || echo absent) \
-             2>/dev/null"
+             2>/dev/null && cat in/in/own && echo x > in/in/new && ls in in/in"
         );
-        let seen =
-            ".:\nfar\nfile\nlink\nplain\n\nfar:\non\n\nfar/on/disk:\nown\n\nlink:\nold\nabsent\n";
+        let seen = ".:\nfar\nfile\nin\nlink\nplain\n\nfar:\non\n\nfar/on/disk:\nown\n\nlink:\nold\nabsent\n\
+             in\nin:\nin\n\nin/in:\nnew\nown\n";
         let profile = crate::support::system(&entry(&at));
         let output = with_mounts(&place, *who, &mounts, &profile, &line);
         assert!(output.status.success(), "{who:?}: {}", said(&output));

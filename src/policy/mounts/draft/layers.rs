@@ -416,8 +416,11 @@ impl World<'_> {
         }
         let place = file.real.as_ref().map_or(source, |(real, _)| real);
         let within = |mount: &&String| below(mount, place).is_some_and(|tail| !tail.is_empty());
-        // Those of its own tree come along, one overlay each.
-        let comes_along = in_parts(path, layers, &self.host.brought).is_some();
+        // Those of its own tree come along, one overlay each; so do those in one of them.
+        let brought = &self.host.brought;
+        let whole = self.tree.get(path).and_then(|node| brought.trees.get(node.whole.as_ref()?));
+        let comes_along =
+            in_parts(path, layers, brought).is_some() || whole.is_some_and(|parts| parts.whole);
         let merged = self.host.merged.iter().filter(|_| !comes_along);
         let mounts = merged.flat_map(|mounted| &mounted.mounts);
         if let Some(mount) = mounts.map(|mount| &mount.at).find(within) {
