@@ -185,6 +185,11 @@ impl Container {
     /// What a shell line prints in a container. Where both versions of control groups are mounted,
     /// podman takes neither.
     fn sh(&self, options: &[&str], line: &str) -> String {
+        self.sh_on("root", options, line)
+    }
+
+    /// The same on another root; with `:O` it is an overlay on one.
+    fn sh_on(&self, root: &str, options: &[&str], line: &str) -> String {
         let top = self.place.path.display();
         let podman = format!(
             "umount -l /sys/fs/cgroup/unified 2>/dev/null; mount --make-rprivate / && exec podman \
@@ -199,7 +204,7 @@ impl Container {
             .args(options);
         let output = command
             .arg("--rootfs")
-            .arg(self.place.path.join("root"))
+            .arg(self.place.path.join(root))
             .args(["/bin/sh", "-c", line])
             .output()
             .unwrap();
@@ -350,6 +355,98 @@ try one START /stockade run /one.toml sh -c 'echo runs; unshare -Ur true'
         line("one").contains("the system call filter alone keeps the target from namespaces"),
         "{said}"
     );
+}
+
+/// In a container whose root is an overlay: layers are one more, and where a third would be needed
+/// they are copied. Each line of the answer: a name, and what came of it.
+const LAYERS_IN_A_CONTAINER: &str = r#"
+try() { name=$1; shift; "$@" >/tmp/out 2>/tmp/err </dev/null; echo "$name $? $(tr '\n' ' ' </tmp/out)| $(tr -s '\n ' ' ' </tmp/err)"; }
+mkdir -p /srv/low/d && echo low > /srv/low/d/f && mv /*.toml /srv && chown -R OWNER:OWNER /srv
+change='cat m/d/f && rm m/d/f && echo x > m/d/new && ls m/d && stat -f -c %T m'
+whole='cat srv/low/d/f && rm srv/low/d/f && echo x > srv/low/d/new && ls srv/low/d && stat -f -c %T srv/low'
+try root stat -f -c %T /
+try layers START /stockade run /srv/layers.toml sh -c "$change"
+try whole START /stockade run /srv/whole.toml sh -c "$whole"
+try third START /stockade run /srv/whole.toml /stockade run /srv/inner.toml sh -c "$change"
+try overlay START /stockade run /srv/whole.toml /stockade check /srv/overlay.toml true
+try check START /stockade run /srv/whole.toml /stockade check /srv/inner.toml true
+try whole-third START /stockade run /srv/whole.toml /stockade run /srv/whole-inner.toml sh -c "$whole"
+try after find /srv/low -type f
+"#;
+
+#[test]
+fn layers_are_merged_in_a_container_and_copied_on_a_third_overlay() {
+    if !is_root() {
+        return skip("podman is tried as root");
+    }
+    if !crate::merged::has_upper() || !has(&["podman", "crun", "setpriv"]) {
+        return;
+    }
+    let system = "\"/usr\" = \"ro\"\n\"/bin\" = \"ro\"\n\"/lib\" = \"ro\"\n\"/lib64\" = \"ro\"\n";
+    // No filter, rule or limit is in the way of the sandbox inside.
+    let open =
+        "[namespaces]\nnested = true\n[landlock]\npaths = \"off\"\n[seccomp]\npolicy = \"off\"\n";
+    let profile = |mounts: &str, more: &str| {
+        format!("format = 1\n[mounts]\n\"/tmp\" = \"tmpfs\"\n\"/dev\" = \"dev\"\n{mounts}{more}")
+    };
+    for (who, owner, start) in [
+        (As::User, USER, &*format!("setpriv --reuid {USER} --regid {USER} --clear-groups")),
+        (As::Root, 0, ""),
+    ] {
+        let container = Container::new();
+        // overlayfs has no idmapped mounts before Linux 7.3: root's target is the container's root.
+        let (words, identity) = match who {
+            As::Root => (", owner = \"root\"", "[identity]\nhost = true\nuser = 0\ngroup = 0\n"),
+            As::User => ("", ""),
+        };
+        let layers = |driver: &str| {
+            format!(
+                "{system}\"/m\" = {{ layers = [\"/srv/low\"], upper = \"discard\"{driver}{words} }}\n"
+            )
+        };
+        let whole = format!("\"/\" = {{ layers = [\"/\"], upper = \"discard\"{words} }}\n");
+        let proc = "\"/proc\" = \"proc\"\n";
+        for (name, text) in [
+            ("layers", profile(&layers(""), identity)),
+            ("whole", profile(&format!("{whole}{proc}"), &format!("{identity}{open}"))),
+            ("inner", profile(&layers(""), open)),
+            ("overlay", profile(&layers(", driver = \"overlay\""), open)),
+            ("whole-inner", profile(&whole, open)),
+        ] {
+            container.place.file(&format!("root/{name}.toml"), &text);
+        }
+        let unconfined = &[
+            "--security-opt",
+            "seccomp=unconfined",
+            "--security-opt",
+            "systempaths=unconfined",
+        ][..];
+        let options = if who == As::Root { &["--privileged"] } else { unconfined };
+        let script =
+            LAYERS_IN_A_CONTAINER.replace("OWNER", &owner.to_string()).replace("START", start);
+        let said = container.sh_on("root:O", options, &script);
+        let line = |name: &str| {
+            said.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_default()
+        };
+        assert!(line("root").starts_with("root 0 overlayfs"), "{who:?}: {said}");
+        for name in ["layers", "whole"] {
+            let changed = format!("{name} 0 low new overlayfs |");
+            assert!(line(name).starts_with(&changed), "{who:?}: {name}: {said}");
+        }
+        let why = "the kernel stacks no third";
+        assert!(
+            line("overlay").starts_with("overlay 125") && line("overlay").contains(why),
+            "{said}"
+        );
+        // Root of the sandbox has no capability, with which it would start one of its own.
+        if who == As::User {
+            assert!(line("third").starts_with("third 0 low new tmpfs |"), "{said}");
+            assert!(line("whole-third").starts_with("whole-third 0 low new tmpfs |"), "{said}");
+            let copied = line("check").contains("the layers of /m are copied");
+            assert!(copied && line("check").contains(why), "{said}");
+        }
+        assert!(line("after").starts_with("after 0 /srv/low/d/f |"), "{who:?}: {said}");
+    }
 }
 
 // ---- what a help says is done ----

@@ -74,6 +74,14 @@ impl World<'_> {
         }
     }
 
+    /// Whether one of the parts of an overlay is copied.
+    pub(super) fn has_copied_part(&self, whole: Option<&str>) -> bool {
+        self.tree.iter().any(|(part, node)| {
+            let is_part = whole.is_some() && node.whole.as_deref() == whole;
+            matches!(&node.mount, Mount::Layers(layers) if is_part && self.is_copied(part, layers))
+        })
+    }
+
     /// How much the target may write into a copy that is in memory, and how many files and
     /// directories.
     pub(super) fn room(&self, layers: &Layers) -> Option<(Room, u64)> {

@@ -283,7 +283,10 @@ impl World<'_> {
             Some((first, count)) => {
                 UpperPlace { volatile: first.volatile, ..UpperPlace::shared(first.slot, *count) }
             }
-            None => self.first_upper(path, layers, (upper, is_copied), at),
+            None => {
+                let is_copied = is_copied || self.has_copied_part(whole.as_deref());
+                self.first_upper(path, layers, (upper, is_copied), at)
+            }
         };
         if let Some(whole) = whole {
             self.uppers.entry(whole).or_insert_with(|| (place.clone(), 0)).1 += 1;
