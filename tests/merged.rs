@@ -232,6 +232,9 @@ fn entries_below_hide_and_cover_in_the_merged_tree() {
         let seen = "absent\nsame\nhigh: a,b\\c\nprofile\nkept";
         let quiet = |line: &str| format!("({line}) 2>/dev/null");
         assert_eq!(place.sh(*who, &profile(""), &quiet(line)), seen, "{who:?}");
+        // What is closed to others its owner may look into.
+        let closed = place.path.join("high: a,b\\c");
+        std::fs::set_permissions(closed, PermissionsExt::from_mode(0o700)).unwrap();
         let upper = format!(", upper = \"discard\"{owner}");
         // The target may make its own, and what was hidden does not come back with its end.
         let own =

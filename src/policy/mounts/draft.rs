@@ -66,6 +66,7 @@ pub(crate) fn draft(
         in_layers: BTreeSet::new(),
         uppers: BTreeMap::new(),
         copied: BTreeSet::new(),
+        mapped: BTreeSet::new(),
         judged: BTreeSet::new(),
         pinned: BTreeMap::new(),
         seals: vec![],
@@ -132,6 +133,8 @@ struct World<'a> {
     uppers: BTreeMap<String, (UpperPlace, usize)>,
     /// The entries whose layers are copied, and where the target writes into the copy.
     copied: BTreeSet<String>,
+    /// The merged trees whose owners are mapped into the sandbox, where it has ids of its own.
+    mapped: BTreeSet<String>,
     /// The pinned directories, with the lines that they are pinned for.
     pinned: BTreeMap<String, Span>,
     seals: Vec<(String, Attrs, Span)>,

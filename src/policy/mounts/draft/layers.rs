@@ -91,6 +91,9 @@ impl World<'_> {
             }
             slots.insert(0, slot);
         }
+        if maps.iter().all(Option::is_some) {
+            self.mapped.insert(path.to_owned());
+        }
         // Without an upper that of the mask is the mode of the merged tree's top.
         let top = found.last().zip(maps.last());
         let top = top.map_or(PLAIN, |((_, file), map)| self.like(file, map.as_ref()));

@@ -1,6 +1,6 @@
 //! Where a mount can go: the place under it, what pins that, and the problem if there is none.
 
-use super::super::kinds::{Mount, Proc, Upper};
+use super::super::kinds::{Grant, Mount, Proc, Upper};
 use super::super::tree::{Base, above, all_bound_at, base, of_the_kernel, real};
 use super::super::{place, written};
 use super::World;
@@ -86,10 +86,11 @@ impl World<'_> {
     }
 
     /// The directory above a place in a read-only bind that pid 1 may not search: where root starts
-    /// the sandbox, its ids are nobody's on the host, and such a bind is not mapped.
+    /// the sandbox, its ids are nobody's on the host, and such a bind is not mapped. Layers are.
     fn closed(&self, path: &str, source: &str) -> Option<String> {
         let (over, node) = self.tree.over(parent(path));
-        let grant = node.mount.grant(over).filter(|grant| grant.written.is_none())?;
+        let is_bare = |grant: &Grant| grant.written.is_none() && !self.mapped.contains(over);
+        let grant = node.mount.grant(over).filter(is_bare)?;
         let inside = ancestors(parent(source));
         let shown = inside.filter(|above| below(above, grant.topmost).is_some());
         let is_closed = |above: &&str| {
