@@ -11,13 +11,14 @@ mod expected;
 mod model;
 mod op;
 
-use crate::support::{As, Place, errors, kernel, said, skip, text};
+use crate::support::{As, Place, errors, is_root, kernel, said, skip, text};
 use dice::{Bounds, Dice};
 use disk::{full, make};
 use model::{LowDirectory, Tree};
 use op::Op;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
@@ -35,7 +36,8 @@ struct Trial {
     before: Tree,
     now: Tree,
     upper: String,
-    /// Further lines of `[mounts]`.
+    /// Further keys of the entry, and further lines of `[mounts]`.
+    words: String,
     more: String,
 }
 
@@ -60,8 +62,67 @@ impl Trial {
         let layers = lows.iter().enumerate().map(make).collect();
         let before = Tree::merged(&lows);
         let now = before.clone();
-        let (path, upper, more) = ("/m".into(), "\"discard\"".into(), String::new());
-        Trial { place, who, seed, dice, bounds, layers, path, before, now, upper, more }
+        let (path, upper) = ("/m".into(), "\"discard\"".into());
+        let (words, more) = (String::new(), String::new());
+        Trial { place, who, seed, dice, bounds, layers, path, before, now, upper, words, more }
+    }
+
+    /// The same with entries below: names that are hidden, and a read-only tree.
+    fn covered(mut self) -> Trial {
+        let mut paths: Vec<model::Path> = vec![];
+        for _ in 0..1 + self.dice.throw(3) {
+            let path = self.before.some_path(&mut self.dice);
+            if self.may_be_covered(&path, &paths) && !self.before.is_link(&path) {
+                self.more += &format!("{} = \"hide\"\n", self.key(&path));
+                paths.push(path);
+            }
+        }
+        let mut path = self.before.some_path(&mut self.dice);
+        if self.before.directory(&path).is_none() {
+            path = vec![self.dice.name()];
+        }
+        let is_open = self.before.directory(&path).map(|found| found.mode & 0o700 == 0o700);
+        // One that no layer has is made in one of stockade's.
+        let is_free = || {
+            let name = std::ffi::OsStr::from_bytes(&path[0]);
+            !self.layers.iter().any(|layer| layer.join(name).symlink_metadata().is_ok())
+        };
+        let low = self.dice.read_only(self.is_root());
+        if self.may_be_covered(&path, &paths) && is_open.unwrap_or_else(is_free) {
+            let top = self.place.folder("read-only", self.who);
+            make(&low, &top, self.who);
+            self.more += &format!("{} = {{ bind = \"{}\" }}\n", self.key(&path), top.display());
+            self.before.mounted(&path, &low);
+        }
+        paths.iter().for_each(|path| self.before.hide(path));
+        self.now = self.before.clone();
+        self
+    }
+
+    /// Whether an entry can be at a path, where these are hidden: its caller can look there.
+    fn may_be_covered(&self, path: &model::Path, hidden: &[model::Path]) -> bool {
+        let is_open = |end| {
+            self.before.directory(&path[..end]).is_some_and(|found| found.mode & 0o500 == 0o500)
+        };
+        let is_apart = |other: &model::Path| !other.starts_with(path) && !path.starts_with(other);
+        let is_key = |name: &Vec<u8>| std::str::from_utf8(name).is_ok() && !name.contains(&b'\n');
+        path.iter().all(is_key) && (0..path.len()).all(is_open) && hidden.iter().all(is_apart)
+    }
+
+    fn key(&self, path: &model::Path) -> String {
+        let path = String::from_utf8(path.join(&b'/')).unwrap();
+        serde_json::to_string(&format!("{}/{path}", self.path)).unwrap()
+    }
+
+    /// The same with all directories the target's, as `copy-up` makes them.
+    fn copied_up(mut self) -> Trial {
+        self.words = format!(", copy-up = [\"{}\"]", self.path);
+        expected::each_directory(&mut self.before.top, &mut |directory| {
+            directory.attributes.clear();
+            directory.is_foreign = false;
+        });
+        self.now = self.before.clone();
+        self
     }
 
     /// The same with an upper that is kept.
@@ -85,11 +146,12 @@ impl Trial {
         let owner = if self.who == As::Root { ", owner = \"root\"" } else { "" };
         let profile = format!(
             "format = 1\n[mounts]\n\"/union\" = {{ bind = \"{}/union\" }}\n\"/proc\" = \"proc\"\n\
-             \"{}\" = {{ layers = [{}], upper = {}{owner} }}\n{}",
+             \"{}\" = {{ layers = [{}], upper = {}{}{owner} }}\n{}",
             self.place.path.display(),
             self.path,
             layers.join(", "),
             self.upper,
+            self.words,
             self.more
         );
         self.place.file("profile.toml", &profile)
@@ -261,8 +323,14 @@ fn seeds(first: u64, few: u64) -> Vec<u64> {
     (first..first + count).collect()
 }
 
-const ALL: Bounds =
-    Bounds { open: false, fifos: true, dressed: true, attributes: true, marks: true };
+const ALL: Bounds = Bounds {
+    open: false,
+    fifos: true,
+    dressed: true,
+    attributes: true,
+    marks: true,
+    foreign: false,
+};
 
 /// Changes of one run: what they give, see and leave is what the model has.
 #[test]
@@ -273,6 +341,9 @@ fn random_changes_give_what_the_model_gives() {
     for who in As::all() {
         for seed in seeds(1, 4) {
             let mut trial = Trial::new(*who, seed, 1 + seed as usize % 4, ALL);
+            if seed % 4 > 1 {
+                trial = trial.covered();
+            }
             if seed % 2 == 0 {
                 let directory = trial.place.folder("uppers", *who);
                 trial.upper = format!("{{ discard = \"{}\" }}", directory.display());
@@ -284,6 +355,28 @@ fn random_changes_give_what_the_model_gives() {
             // The next run begins anew.
             trial.run(&[Line::Dumps(trial.before.dump())]);
         }
+    }
+}
+
+/// The same where half of all is another owner's, and `copy-up` makes its directories the target's.
+#[test]
+fn random_changes_in_directories_of_another_owner_give_what_the_model_gives() {
+    if !can() {
+        return;
+    }
+    if !is_root() {
+        return skip("only root gives files to another owner");
+    }
+    for seed in seeds(3001, 2) {
+        let bounds = Bounds { open: true, foreign: true, ..ALL };
+        let mut trial = Trial::new(As::User, seed, 1 + seed as usize % 4, bounds).copied_up();
+        if seed % 2 == 0 {
+            trial = trial.covered();
+        }
+        let layers = trial.layers_now();
+        let lines = trial.lines(300);
+        trial.run(&lines);
+        assert!(trial.layers_now() == layers, "{}: a layer has changed", trial.is());
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Bounds {
     pub attributes: bool,
     /// Whether layers have whiteouts and opaque directories.
     pub marks: bool,
+    /// Whether files and directories of layers are another owner's.
+    pub foreign: bool,
 }
 
 const NAMES: [&[u8]; 12] = [
@@ -93,6 +95,8 @@ impl Dice {
         match self.throw(8) {
             0 if !bounds.open => self.one(&CLOSED),
             1 => 0o1777,
+            // What is closed to others is passed over.
+            _ if bounds.foreign => self.one(&[0o755, 0o775]),
             _ => self.one(&[0o755, 0o700, 0o711, 0o775]),
         }
     }
@@ -114,7 +118,7 @@ impl Dice {
         let mut files = vec![];
         let mut top = self.low_directory(bounds, &mut vec![], &mut files);
         top.mode = self.one(&[0o755, 0o700, 0o711]);
-        top.is_opaque = false;
+        (top.is_opaque, top.is_foreign) = (false, false);
         // The merged one is the upper's, with the mode of the highest layer's alone.
         top.attributes.clear();
         top
@@ -130,6 +134,7 @@ impl Dice {
             mode: self.mode_of_directory(bounds),
             attributes: self.attributes(bounds),
             is_opaque: bounds.marks && self.throw(5) == 0,
+            is_foreign: bounds.foreign && self.throw(2) == 0,
             ..LowDirectory::default()
         };
         if bounds.marks {
@@ -145,8 +150,14 @@ impl Dice {
             path.push(name.clone());
             let low = match self.throw(16) {
                 0..=4 if path.len() < 3 => Low::Directory(self.low_directory(bounds, path, files)),
-                5 => Low::Leaf(Leaf::new(What::Link(self.text()), 0)),
-                6 if bounds.fifos => Low::Leaf(Leaf::new(What::Fifo, self.mode(bounds))),
+                5 => {
+                    let leaf = Leaf::new(What::Link(self.text()), 0);
+                    Low::Leaf(self.owned(leaf, bounds))
+                }
+                6 if bounds.fifos => {
+                    let leaf = Leaf::new(What::Fifo, self.mode(bounds));
+                    Low::Leaf(self.owned(leaf, bounds))
+                }
                 7 if bounds.marks => Low::Whiteout,
                 8 if !files.is_empty() => {
                     let (old, leaf) = files[self.throw(files.len())].clone();
@@ -156,6 +167,7 @@ impl Dice {
                     let what = What::File(self.bytes());
                     let attributes = self.attributes(bounds);
                     let leaf = Leaf { attributes, ..Leaf::new(what, self.mode(bounds)) };
+                    let leaf = self.owned(leaf, bounds);
                     files.push((path.clone(), leaf.clone()));
                     Low::Leaf(leaf)
                 }
@@ -164,6 +176,29 @@ impl Dice {
             directory.names.insert(name, low);
         }
         directory
+    }
+
+    fn owned(&mut self, mut leaf: Leaf, bounds: Bounds) -> Leaf {
+        if bounds.foreign && self.throw(2) == 0 {
+            leaf.is_foreign = true;
+            leaf.mode = self.one(&[0o644, 0o666, 0o640, 0o444]);
+        }
+        leaf
+    }
+
+    /// A tree that all may read; whether its mode or its mount is asked first, is a kernel's.
+    pub fn read_only(&mut self, is_foreign: bool) -> LowDirectory {
+        let directory = || LowDirectory { mode: 0o755, is_foreign, ..LowDirectory::default() };
+        let mut top = directory();
+        for _ in 0..2 + self.throw(3) {
+            let leaf = Leaf { is_foreign, ..Leaf::new(What::File(self.bytes()), 0o666) };
+            top.names.insert(self.name(), Low::Leaf(leaf));
+        }
+        let leaf = Leaf { is_foreign, ..Leaf::new(What::Link(self.text()), 0) };
+        let mut inner = directory();
+        inner.names.insert(self.name(), Low::Leaf(leaf));
+        top.names.insert(self.name(), Low::Directory(inner));
+        top
     }
 
     /// A change, or several that belong together.

@@ -62,16 +62,28 @@ fn make_below<'l>(low: &'l LowDirectory, at: &Path, again: &mut Vec<(&'l model::
     }
 }
 
-/// Attributes and modes, the innermost first.
+/// Gives root what is another owner's.
+fn give(is_foreign: bool, path: &Path) {
+    if is_foreign && crate::support::is_root() {
+        std::os::unix::fs::lchown(path, Some(0), Some(0)).unwrap();
+    }
+}
+
+/// Owners, attributes and modes, the innermost first.
 fn finish(low: &LowDirectory, at: &Path) {
     for (name, low) in &low.names {
         let path = at.join(OsStr::from_bytes(name));
         match low {
-            Low::Directory(inner) => finish(inner, &path),
+            Low::Directory(inner) => {
+                finish(inner, &path);
+                give(inner.is_foreign, &path);
+            }
             Low::Leaf(leaf) if !matches!(leaf.what, What::Link(_)) => {
                 dress(&path, leaf.mode, &leaf.attributes);
+                give(leaf.is_foreign, &path);
             }
-            Low::Leaf(_) | Low::Again(..) | Low::Whiteout => {}
+            Low::Leaf(leaf) => give(leaf.is_foreign, &path),
+            Low::Again(..) | Low::Whiteout => {}
         }
     }
     if low.is_opaque {

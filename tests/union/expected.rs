@@ -122,7 +122,7 @@ pub fn without_attributes(tree: &Tree) -> Tree {
     tree
 }
 
-fn each_directory(directory: &mut Directory, act: &mut dyn FnMut(&mut Directory)) {
+pub fn each_directory(directory: &mut Directory, act: &mut dyn FnMut(&mut Directory)) {
     act(directory);
     for node in directory.names.values_mut() {
         if let Node::Directory(inner) = node {

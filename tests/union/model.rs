@@ -38,6 +38,8 @@ pub struct Leaf {
     /// Whether it is a layer's that has got another name: the kernel may look each name up as a file
     /// of its own then, with a mode that a change at the other name does not change.
     pub is_split: bool,
+    /// Whether its owner is none of the sandbox's: overlayfs copies nothing of it for a change.
+    pub is_foreign: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -47,8 +49,9 @@ pub struct Directory {
     pub names: BTreeMap<Name, Node>,
     /// Whether a layer has it, too: such a one cannot be renamed.
     pub is_low: bool,
-    /// Whether something is mounted on it.
+    /// Whether something is mounted on it, which is read-only, and is what the directory is here.
     pub is_mount: bool,
+    pub is_foreign: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +82,7 @@ pub struct LowDirectory {
     pub mode: u32,
     pub attributes: Attributes,
     pub is_opaque: bool,
+    pub is_foreign: bool,
     pub names: BTreeMap<Name, Low>,
 }
 
@@ -90,6 +94,16 @@ const SEARCH: u32 = 0o100;
 
 fn may(mode: u32, bits: u32) -> Outcome {
     if mode & bits == bits { Ok(()) } else { Err(libc::EACCES) }
+}
+
+/// What the mode of another owner's file gives, where an own one's gives it.
+fn given(mode: u32, is_foreign: bool) -> u32 {
+    if is_foreign { (mode & 0o7) << 6 } else { mode }
+}
+
+/// The owner of another's file, as it is printed.
+fn owner(is_foreign: bool) -> &'static str {
+    if is_foreign { " (is of 65534:65534)" } else { "" }
 }
 
 impl Tree {
@@ -127,6 +141,40 @@ impl Tree {
                 Node::Leaf(_) => None,
             }
         })
+    }
+
+    /// Which mount a directory is in: how many names lead to the place of it, 0 for the tree's own.
+    fn mount(&self, directory: &[Name]) -> usize {
+        let is_place = |count: &usize| {
+            self.directory(&directory[..*count]).is_some_and(|directory| directory.is_mount)
+        };
+        (1..=directory.len()).rev().find(is_place).unwrap_or(0)
+    }
+
+    /// Whether a directory can be written to, but for its mode.
+    fn is_writable(&self, directory: &[Name]) -> Outcome {
+        if self.mount(directory) == 0 { Ok(()) } else { Err(libc::EROFS) }
+    }
+
+    pub fn is_link(&self, path: &[Name]) -> bool {
+        let leaf = self.node(path).and_then(|node| self.leaf(node));
+        leaf.is_some_and(|leaf| matches!(leaf.what, What::Link(_)))
+    }
+
+    /// Hides what is at a path by a layer above: the directories above it are that layer's, then, and
+    /// have its attributes, which are none.
+    pub fn hide(&mut self, path: &[Name]) {
+        self.remove(path);
+        for end in 1..path.len() {
+            self.directory_mut(&path[..end]).unwrap().attributes.clear();
+        }
+    }
+
+    /// Mounts a tree at a path, read-only.
+    pub fn mounted(&mut self, path: &[Name], low: &LowDirectory) {
+        let mut directory = merge(&[low], &mut self.leaves);
+        directory.is_mount = true;
+        self.put(path, Node::Directory(directory));
     }
 
     pub fn remove(&mut self, path: &[Name]) {
@@ -175,6 +223,7 @@ impl Tree {
         if directory.names.contains_key(last) {
             return Err(libc::EEXIST);
         }
+        self.is_writable(&path[..path.len() - 1])?;
         may(directory.mode, WRITE)
     }
 
@@ -190,43 +239,57 @@ impl Tree {
         Ok(())
     }
 
-    /// The bytes of a file that is opened for writing.
-    fn opened(&mut self, path: &[Name], bits: u32) -> Outcome<&mut Vec<u8>> {
+    /// The bytes of a file that is opened for writing, and cut.
+    fn opened(&mut self, path: &[Name], bits: u32, is_cut: bool) -> Outcome<&mut Vec<u8>> {
         let number = match self.found(path)? {
             Node::Directory(_) => return Err(libc::EISDIR),
             Node::Leaf(number) => *number,
         };
+        let writable = self.is_writable(&path[..path.len() - 1]);
         let leaf = &mut self.leaves[number];
+        let mode = given(leaf.mode, leaf.is_foreign);
         match &mut leaf.what {
             What::Link(_) => Err(libc::ELOOP),
             What::Fifo => {
-                may(leaf.mode, bits)?;
+                may(mode, bits)?;
                 Err(libc::ENXIO)
             }
             What::File(bytes) => {
-                may(leaf.mode, bits)?;
-                Ok(bytes)
+                if is_cut {
+                    writable?;
+                }
+                may(mode, bits)?;
+                writable?;
+                if leaf.is_foreign { Err(libc::EOVERFLOW) } else { Ok(bytes) }
             }
         }
     }
 
     /// Mode and attributes of something that a call finds, its own links followed or not.
-    fn inner(&mut self, path: &[Name], follows: bool) -> Outcome<(&mut u32, &mut Attributes)> {
+    fn inner(
+        &mut self,
+        path: &[Name],
+        follows: bool,
+    ) -> Outcome<(&mut u32, &mut Attributes, bool)> {
         if path.is_empty() {
-            return Ok((&mut self.top.mode, &mut self.top.attributes));
+            return Ok((&mut self.top.mode, &mut self.top.attributes, false));
         }
         let number = match self.found(path)? {
             Node::Leaf(number) => *number,
             Node::Directory(_) => {
+                self.is_writable(path)?;
                 let directory = self.directory_mut(path).unwrap();
-                return Ok((&mut directory.mode, &mut directory.attributes));
+                return Ok((&mut directory.mode, &mut directory.attributes, false));
             }
         };
+        if follows && matches!(self.leaves[number].what, What::Link(_)) {
+            return Err(libc::ENOENT);
+        }
+        self.is_writable(&path[..path.len() - 1])?;
         let leaf = &mut self.leaves[number];
         match leaf.what {
-            What::Link(_) if follows => Err(libc::ENOENT),
             What::Link(_) | What::Fifo if !follows => Err(libc::EPERM),
-            _ => Ok((&mut leaf.mode, &mut leaf.attributes)),
+            _ => Ok((&mut leaf.mode, &mut leaf.attributes, leaf.is_foreign)),
         }
     }
 
@@ -241,7 +304,7 @@ impl Tree {
             Op::Fifo(path, mode) => self.new_leaf(path, What::Fifo, *mode),
             Op::Symlink(path, text) => self.new_leaf(path, What::Link(text.clone()), 0),
             Op::Write(path, at, bytes) => {
-                let old = self.opened(path, WRITE)?;
+                let old = self.opened(path, WRITE, false)?;
                 let end = at + bytes.len();
                 if !bytes.is_empty() {
                     old.resize(old.len().max(end), 0);
@@ -250,14 +313,14 @@ impl Tree {
                 Ok(())
             }
             Op::Append(path, bytes) => {
-                self.opened(path, WRITE)?.extend_from_slice(bytes);
+                self.opened(path, WRITE, false)?.extend_from_slice(bytes);
                 Ok(())
             }
             Op::Overwrite(path, bytes) => {
-                self.opened(path, WRITE)?.clone_from(bytes);
+                self.opened(path, WRITE, true)?.clone_from(bytes);
                 Ok(())
             }
-            Op::Open(path) => match self.opened(path, READ | WRITE) {
+            Op::Open(path) => match self.opened(path, READ | WRITE, false) {
                 // A FIFO that is opened for both waits for nobody.
                 Err(libc::ENXIO) => Ok(()),
                 other => other.map(drop),
@@ -267,12 +330,17 @@ impl Tree {
                     Node::Directory(_) => return Err(libc::EISDIR),
                     Node::Leaf(number) => *number,
                 };
+                let writable = self.is_writable(&path[..path.len() - 1]);
                 let leaf = &mut self.leaves[number];
                 match &mut leaf.what {
                     What::Link(_) => Err(libc::ENOENT),
                     What::Fifo => Err(libc::EINVAL),
                     What::File(bytes) => {
-                        may(leaf.mode, WRITE)?;
+                        writable?;
+                        may(given(leaf.mode, leaf.is_foreign), WRITE)?;
+                        if leaf.is_foreign {
+                            return Err(libc::EOVERFLOW);
+                        }
                         bytes.resize(*length, 0);
                         Ok(())
                     }
@@ -286,6 +354,7 @@ impl Tree {
             }
             Op::Rmdir(path) => {
                 let (parent, last) = self.parent(path)?;
+                self.is_writable(&path[..path.len() - 1])?;
                 let node = parent.names.get(last).ok_or(libc::ENOENT)?;
                 may(parent.mode, WRITE)?;
                 match node {
@@ -302,6 +371,7 @@ impl Tree {
             }
             Op::Unlink(path) => {
                 let (parent, last) = self.parent(path)?;
+                self.is_writable(&path[..path.len() - 1])?;
                 let node = parent.names.get(last).ok_or(libc::ENOENT)?;
                 may(parent.mode, WRITE)?;
                 if matches!(node, Node::Directory(_)) {
@@ -312,27 +382,60 @@ impl Tree {
             }
             Op::Link(old, new) => {
                 let node = self.found(old)?.clone();
-                self.free(new)?;
+                let free = self.free(new);
+                if matches!(free, Err(errno) if errno != libc::EACCES) || self.parent(new).is_err()
+                {
+                    return free;
+                }
+                if self.mount(old) != self.mount(&new[..new.len() - 1]) {
+                    return Err(libc::EXDEV);
+                }
                 match node {
-                    Node::Directory(_) => return Err(libc::EPERM),
-                    Node::Leaf(number) => self.leaves[number].is_split = true,
+                    Node::Directory(_) => {
+                        free?;
+                        return Err(libc::EPERM);
+                    }
+                    Node::Leaf(number) => {
+                        let leaf = &mut self.leaves[number];
+                        // Where links are protected (proc_sys_fs(5)), as they are by default.
+                        let is_safe = matches!(leaf.what, What::File(_))
+                            && given(leaf.mode, leaf.is_foreign) & (READ | WRITE) == READ | WRITE;
+                        if leaf.is_foreign && !is_safe {
+                            return Err(libc::EPERM);
+                        }
+                        free?;
+                        if leaf.is_foreign {
+                            return Err(libc::EOVERFLOW);
+                        }
+                        leaf.is_split = true;
+                    }
                 }
                 self.put(new, node);
                 Ok(())
             }
             Op::Chmod(path, mode) => {
-                *self.inner(path, true)?.0 = *mode;
+                let (old, _, is_foreign) = self.inner(path, true)?;
+                if is_foreign {
+                    return Err(libc::EPERM);
+                }
+                *old = *mode;
                 Ok(())
             }
             Op::Set(path, name, value) => {
-                let (mode, attributes) = self.inner(path, false)?;
-                may(*mode, WRITE)?;
+                let (mode, attributes, is_foreign) = self.inner(path, false)?;
+                may(given(*mode, is_foreign), WRITE)?;
+                if is_foreign {
+                    return Err(libc::EOVERFLOW);
+                }
                 attributes.insert(name.clone(), value.clone());
                 Ok(())
             }
             Op::Unset(path, name) => {
-                let (mode, attributes) = self.inner(path, false)?;
-                may(*mode, WRITE)?;
+                let (mode, attributes, is_foreign) = self.inner(path, false)?;
+                may(given(*mode, is_foreign), WRITE)?;
+                if is_foreign && attributes.contains_key(name) {
+                    return Err(libc::EOVERFLOW);
+                }
                 attributes.remove(name).map(drop).ok_or(libc::ENODATA)
             }
             Op::Rename(old, new, flags) => self.rename(old, new, *flags),
@@ -343,6 +446,11 @@ impl Tree {
     fn rename(&mut self, old: &[Name], new: &[Name], flags: u32) -> Outcome {
         let (old_parent, old_last) = self.parent(old)?;
         let (new_parent, new_last) = self.parent(new)?;
+        let (above, new_above) = (&old[..old.len() - 1], &new[..new.len() - 1]);
+        if self.mount(above) != self.mount(new_above) {
+            return Err(libc::EXDEV);
+        }
+        self.is_writable(above)?;
         let source = old_parent.names.get(old_last).ok_or(libc::ENOENT)?;
         let target = new_parent.names.get(new_last);
         let exchange = flags == libc::RENAME_EXCHANGE;
@@ -352,7 +460,6 @@ impl Tree {
         if exchange && target.is_none() {
             return Err(libc::ENOENT);
         }
-        let (above, new_above) = (&old[..old.len() - 1], &new[..new.len() - 1]);
         if new_above.starts_with(old) {
             return Err(libc::EINVAL);
         }
@@ -395,6 +502,10 @@ impl Tree {
         }
         if from.is_some_and(|from| from.is_low) || exchange && to.is_some_and(|to| to.is_low) {
             return Err(libc::EXDEV);
+        }
+        let is_foreign = |node: &Node| self.leaf(node).is_some_and(|leaf| leaf.is_foreign);
+        if is_foreign(source) || exchange && target.is_some_and(is_foreign) {
+            return Err(libc::EOVERFLOW);
         }
         if to.is_some_and(|to| !exchange && !to.names.is_empty()) {
             return Err(libc::ENOTEMPTY);
@@ -444,8 +555,10 @@ impl Tree {
                 Node::Leaf(number) => line += &self.leaves[*number].line(rights),
                 Node::Directory(inner) => {
                     let mode = libc::S_IFDIR | inner.mode;
-                    let may = inner.mode | rights;
-                    write!(line, " {mode:o}{}", listed(&inner.attributes, may)).unwrap();
+                    let may = given(inner.mode, inner.is_foreign) | rights;
+                    let (owner, attributes) =
+                        (owner(inner.is_foreign), listed(&inner.attributes, may));
+                    write!(line, " {mode:o}{owner}{attributes}").unwrap();
                     if may & READ == 0 {
                         line += " ?13";
                     } else {
@@ -503,23 +616,24 @@ fn listed(attributes: &Attributes, mode: u32) -> String {
 
 impl Leaf {
     pub fn new(what: What, mode: u32) -> Leaf {
-        Leaf { what, mode, attributes: Attributes::new(), is_split: false }
+        Leaf { what, mode, attributes: Attributes::new(), is_split: false, is_foreign: false }
     }
 
     fn line(&self, rights: u32) -> String {
-        let attributes = listed(&self.attributes, self.mode | rights);
+        let may = given(self.mode, self.is_foreign) | rights;
+        let (owner, attributes) = (owner(self.is_foreign), listed(&self.attributes, may));
         match &self.what {
-            What::Fifo => format!(" {:o}{attributes}", libc::S_IFIFO | self.mode),
-            What::Link(text) => format!(" {:o} {}", libc::S_IFLNK, hex(text)),
+            What::Fifo => format!(" {:o}{owner}{attributes}", libc::S_IFIFO | self.mode),
+            What::Link(text) => format!(" {:o}{owner} {}", libc::S_IFLNK, hex(text)),
             What::File(bytes) => {
                 let mode = libc::S_IFREG | self.mode;
-                if (self.mode | rights) & READ == 0 {
-                    return format!(" {mode:o} ?13{attributes}");
+                if may & READ == 0 {
+                    return format!(" {mode:o}{owner} ?13{attributes}");
                 }
                 let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
                     (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
                 });
-                format!(" {mode:o} {} {sum:016x}{attributes}", bytes.len())
+                format!(" {mode:o}{owner} {} {sum:016x}{attributes}", bytes.len())
             }
         }
     }
@@ -532,6 +646,7 @@ fn merge(all: &[&LowDirectory], leaves: &mut Vec<Leaf>) -> Directory {
         mode: all[0].mode,
         attributes: all[0].attributes.clone(),
         is_low: true,
+        is_foreign: all[0].is_foreign,
         ..Directory::default()
     };
     for name in names {
