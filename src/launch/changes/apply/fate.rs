@@ -1,0 +1,83 @@
+//! What becomes of each change, and why.
+
+use crate::host::upper::{Cover, Upper};
+use crate::launch::changes::journal::{Undone, descend, has_newer, is_of_apply, split};
+use crate::launch::changes::{Change, Kind, What};
+use crate::sys::Errno;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+/// What becomes of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Applied,
+    /// Not applied, and why.
+    KeptBack(&'static str),
+    /// The host has changed it since, and how.
+    Meanwhile(&'static str),
+}
+
+/// Where all others of a directory are that is kept back.
+pub(super) const BELOW: &str = "its directory is kept back";
+
+/// Whether a time of a file is one since the first run began.
+pub(super) fn is_since(record: &Upper, (seconds, nanos): (i64, u32)) -> bool {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos.into()) >= record.begun
+}
+
+pub(super) fn fate(record: &Upper, change: &Change, layer: &File, undone: Option<&Undone>) -> Fate {
+    match record.cover(&change.path) {
+        Cover::Covered => return Fate::KeptBack("an entry of [mounts] covers it"),
+        Cover::Above => return Fate::KeptBack("an entry of [mounts] lies below it"),
+        Cover::Free => {}
+    }
+    if change.path.split(|byte| *byte == b'/').any(is_of_apply) {
+        return Fate::KeptBack("its name is that of an apply of stockade's");
+    }
+    if change.unread {
+        return Fate::KeptBack("it is not readable");
+    }
+    if let Some(after) = &change.after {
+        match after.kind {
+            Kind::File | Kind::Directory | Kind::Link => {}
+            Kind::Fifo | Kind::Socket | Kind::Character | Kind::Block => {
+                return Fate::KeptBack("it is no file, directory or link");
+            }
+        }
+    }
+    if let (What::Rights, Some(before), Some(after)) = (change.what, &change.before, &change.after)
+        && (after.mode == before.mode
+            || after.kind == Kind::Link
+            || after.mode & 0o1777 == before.mode)
+    {
+        return Fate::KeptBack("no owner and no set-id bit is applied");
+    }
+    let Some(before) = &change.before else { return Fate::Applied };
+    let is_since = |at| is_since(record, at);
+    if record.begun == 0 {
+        return Fate::Meanwhile("the upper does not say when it was begun");
+    }
+    // A name that is made in a directory changes its ctime, too: that says nothing of its mode.
+    let is_mode_of_directory = before.kind == Kind::Directory && change.what == What::Rights;
+    let was_undone = undone
+        .is_some_and(|undone| (undone.number, undone.changed) == (before.inode.1, before.changed));
+    if is_since(before.changed) && !is_mode_of_directory && !was_undone {
+        return Fate::Meanwhile("the host has changed it since");
+    }
+    if before.kind == Kind::Directory && !is_mode_of_directory {
+        let (parent, last) = split(&change.path);
+        let old = descend(layer.as_raw_fd(), parent)
+            .and_then(|parent| has_newer(parent.as_raw_fd(), last, &is_since, 0));
+        match old {
+            Ok(false) => {}
+            Err(Errno(libc::EACCES)) => {
+                return Fate::Meanwhile("whether the host has changed something in it is not seen");
+            }
+            Ok(true) | Err(_) => {
+                return Fate::Meanwhile("the host has changed something in it since");
+            }
+        }
+    }
+    Fate::Applied
+}
