@@ -1,7 +1,7 @@
 //! `run --changes=apply-on-success`: what a target wrote over the host's tree is put there if it
 //! succeeds.
 
-use crate::support::{As, Place, errors, kernel, said, skip, system, text, unwrapped};
+use crate::support::{As, Place, errors, is_emulated, kernel, said, skip, system, text, unwrapped};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -341,18 +341,20 @@ fn what_the_host_writes_while_it_is_applied_is_not_lost() {
         return skip("strace is not installed");
     }
     let who = *As::all().last().unwrap();
+    // As long as the test needs to see it.
+    let seconds = if is_emulated() { 30 } else { 1 };
     for meanwhile in ["echo host >> file", "echo host > sub/host"] {
         let tree = Tree::new(who);
         let profile = tree.place.file("profile.toml", &tree.profile(&tree.kinds()[0], ""));
         let mut command = tree.place.outside(who, "/usr/bin/strace");
-        let fault = "inject=syncfs:delay_enter=1000000:when=1";
-        command.args(["-o", "/dev/null", "-e", fault]).arg(tree.place.path.join("stockade"));
+        let fault = format!("inject=syncfs:delay_enter={seconds}000000:when=1");
+        command.args(["-o", "/dev/null", "-e", &fault]).arg(tree.place.path.join("stockade"));
         // A target's file can be of any time, and is taken back all the same.
         let line = "echo mine > file; rm -r sub; echo n > new; touch -d 2040-01-01 file new";
         tree.with_words(&mut command, &profile, line);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60 * seconds);
         while !tree.sh("ls -A").contains(".stockade-") {
             assert!(std::time::Instant::now() < until, "nothing is applied");
             std::thread::sleep(std::time::Duration::from_millis(5));
