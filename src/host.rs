@@ -29,7 +29,7 @@ use groups::Groups;
 use inside::Inside;
 use joined::{Joined, Joins};
 use keys::Key;
-use layering::{Doubt, Unlayered};
+use layering::{Doubt, NoServer, Part, Unlayered};
 use mounted::Mounted;
 use parts::Brought;
 use privileged::Look;
@@ -81,6 +81,9 @@ pub struct Host {
     pub doubtful: Vec<Doubt>,
     /// Those of them that it was tried with, and does not, by the host's path.
     pub unlayered: BTreeMap<String, Unlayered>,
+    /// What fuse-overlayfs needs, or why there is none for this caller; read where a profile names
+    /// it.
+    pub server: Option<Result<Vec<Part>, NoServer>>,
     /// Landlock's ABI, where the kernel has it.
     pub landlock: Option<u32>,
     /// Every path that the profile names, by the host's path.

@@ -27,6 +27,9 @@ pub mod host {
     pub mod keys {
         pub use crate::host::keys::Key;
     }
+    pub mod layering {
+        pub use crate::host::layering::Part;
+    }
     pub mod parts {
         pub use crate::host::parts::{Brought, Left, Part, Parts, Shown};
     }

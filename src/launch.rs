@@ -32,6 +32,7 @@ mod program;
 mod proof;
 pub(crate) mod registry;
 mod rehearse;
+mod serve;
 mod signals;
 mod stat;
 pub(crate) mod states;
@@ -56,6 +57,7 @@ use cgroup::Groups;
 pub(crate) use control::{Denied, freeze, go_on, kill, stop, usage};
 use helper::answer::Answer;
 pub(crate) use helper::denial::{Act, Call, Consequence, Denial, Denials, Who};
+use helper::server::Server;
 use helper::{Helper, Helpers};
 pub(crate) use layering::refused_layers;
 use message::Message;
@@ -265,6 +267,9 @@ fn run<'t>(
     }
     if plan.notifications != Notifications::Nothing {
         helpers.start(Box::new(Answer::new(plan)))?;
+    }
+    for server in Server::all(plan) {
+        helpers.start(Box::new(server))?;
     }
     helper.map_or(Ok(()), |helper| helpers.start(helper))?;
     let mut prepared = Prepared::new(plan, groups, helpers)?;

@@ -248,6 +248,7 @@ pub(crate) fn plan_settled(
     rlimits::draft(&profile.rlimits, host, &mut draft);
     let grouped = limits::draft(&settled.of_limits(), host, &mut draft);
     rules::room_of_layers(&settled, &mut draft);
+    rules::servers(&settled, &mut draft);
     rules::note_groups(&settled, &grouped, &mut draft);
     let ruleset = ruled.ruleset;
     draft.append(std::mem::take(&mut ruled.draft));

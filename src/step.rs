@@ -28,7 +28,7 @@ pub(crate) use process::{FileStream, Made};
 use serde::{Serialize, Serializer};
 use std::fmt;
 pub use tree::TreeOp;
-pub(crate) use tree::{InLayer, Merged, Owned, UpperPlace};
+pub(crate) use tree::{InLayer, Merged, Owned, Served, UpperPlace};
 
 /// One thing to do, when, and which text asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]

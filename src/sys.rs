@@ -1324,6 +1324,12 @@ pub(crate) fn fsconfig_string(fs: RawFd, key: &CStr, value: &CStr) -> Result {
     done(call!(libc::SYS_fsconfig, fs, 1, key.as_ptr(), value.as_ptr(), 0))
 }
 
+/// fsconfig(2), FSCONFIG_SET_FLAG.
+pub(crate) fn fsconfig_flag(fs: RawFd, key: &CStr) -> Result {
+    let none = std::ptr::null::<c_void>();
+    done(call!(libc::SYS_fsconfig, fs, 0, key.as_ptr(), none, 0))
+}
+
 /// fspick(2) of the file system of a mount, by the mount's own descriptor.
 pub(crate) fn fspick(mount: RawFd) -> Result<RawFd> {
     // FSPICK_CLOEXEC | FSPICK_NO_AUTOMOUNT | FSPICK_EMPTY_PATH

@@ -73,7 +73,7 @@ fn descriptors(pid: u32) -> impl Iterator<Item = (u32, String)> {
 }
 
 /// What came of a call that a process was made to make: see poke.c.
-fn poke(place: &Place, pid: u32, call: &str, arguments: &[&str]) -> String {
+pub fn poke(place: &Place, pid: u32, call: &str, arguments: &[&str]) -> String {
     let output = poked(place, pid, call, arguments);
     assert!(output.status.success(), "{call}: {output:?}");
     text(&output.stdout).trim_end().to_owned()

@@ -51,6 +51,8 @@ mod faults;
 mod fuzz;
 // Short flags are lines of `--config`, whatever is in their words.
 mod flags;
+// Layers are shown by fuse-overlayfs, which is in a sandbox of its own.
+mod fuse;
 // Patterns in the keys of `[mounts]` hide and grant what they match.
 mod globs;
 // Control groups come, go, and belong to the right user.

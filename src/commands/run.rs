@@ -144,6 +144,18 @@ fn run_plan(
 /// A copy of layers does not show what the target changed: a file that it made looks as any other,
 /// and one that it removed has no trace.
 fn refuse_copies(plan: &Plan) -> Result<(), Failure> {
+    let served = plan.tree().find_map(|(op, at)| {
+        let facets = op.facets();
+        facets.served.is_some().then_some((facets.rights?.0, at))
+    });
+    if let Some((path, at)) = served {
+        let message = format!(
+            "cannot list what is changed in {path}: fuse-overlayfs shows its layers, and marks what is \
+             removed in a way of its own"
+        );
+        let problem = Problem::new("mounts::layers", at, message);
+        return Err(problem.help("run it without --changes").into());
+    }
     let copied = plan.tree().find_map(|(op, at)| {
         let facets = op.facets();
         Some((facets.because?, facets.rights?.0, at))

@@ -1,5 +1,34 @@
 //! What keeps overlayfs from merging directories of this machine.
 
+use crate::kernel::name::Inode;
+
+/// What fuse-overlayfs starts with in its own root, which its process is called by: its loader, or
+/// itself where it has none.
+pub(crate) const START: &str = "/fuse-overlayfs";
+/// The program, where it has a loader.
+pub(crate) const PROGRAM: &str = "/program";
+/// Where the libraries are.
+pub(crate) const LIBRARIES: &str = "/lib";
+
+/// A file of the host's that fuse-overlayfs needs in order to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The name that it has in the program's own root.
+    pub name: String,
+    /// Where it is on the host, without links.
+    pub source: String,
+    /// Which it was when it was read.
+    pub inode: Inode,
+}
+
+/// Why fuse-overlayfs cannot show layers here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoServer {
+    pub why: String,
+    /// What to do, before what else there is.
+    pub help: Option<String>,
+}
+
 /// Why overlayfs takes a directory as no layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unlayered {

@@ -317,12 +317,16 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
         }
         TreeOp::Merge { path, mask, layers, upper, attrs, .. } => {
             let upper = upper.as_ref();
-            layered(tree, sources, (path, layers, *mask), upper, (*attrs, None), at);
+            layered(tree, sources, (path, layers, *mask), upper, (*attrs, None, false), at);
+        }
+        TreeOp::Serve { path, mask, layers, upper, attrs, .. } => {
+            let upper = upper.as_ref();
+            layered(tree, sources, (path, layers, *mask), upper, (*attrs, None, true), at);
         }
         TreeOp::CopyLayers { path, mask, layers, upper, attrs, because, .. } => {
             // What the target may not write has a place as well.
             let upper = Some(upper).filter(|_| !attrs.has(Attrs::READ_ONLY));
-            let how = (*attrs, Some(because.as_str()));
+            let how = (*attrs, Some(because.as_str()), false);
             layered(tree, sources, (path, layers, *mask), upper, how, at);
         }
         TreeOp::Pin { path } | TreeOp::HoldLink { path, .. } => {
@@ -370,13 +374,13 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
     }
 }
 
-/// Layers that are merged, or copied for a reason, and what is hidden in them.
+/// Layers that are merged, copied for a reason, or shown by fuse-overlayfs, and what is hidden in them.
 fn layered(
     tree: &mut Tree<Entry>,
     sources: &Sources,
     (path, layers, mask): (&Name, &[Slot], Option<Slot>),
     upper: Option<&UpperPlace>,
-    (attrs, because): (Attrs, Option<&str>),
+    (attrs, because, served): (Attrs, Option<&str>, bool),
     at: Span,
 ) {
     let found = layers.iter().rev().filter_map(|slot| sources.opened.get(&slot.0));
@@ -387,7 +391,7 @@ fn layered(
         Some(Top::Disk { .. }) | None => (Room::Bytes(0), 0),
     };
     let empty = || Ground::Own(Own::Memory { size, inodes });
-    let stack = Stack::merged(found, top).map(|stack| stack.copied(because));
+    let stack = Stack::merged(found, top).map(|stack| stack.copied(because).served(served));
     let ground = stack.map_or_else(empty, Ground::Host);
     let entry = Entry { ground, mode: None, mount: true, attrs, rights: Rights(0), at };
     tree.insert(path.text().to_owned(), entry);

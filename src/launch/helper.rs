@@ -13,6 +13,7 @@ pub(crate) mod denial;
 pub(super) mod handover;
 mod inside;
 pub(crate) mod records;
+pub(crate) mod server;
 pub(super) mod watcher;
 
 use super::{Failure, own};
@@ -154,6 +155,11 @@ impl<'t> Helpers<'t> {
     /// The socket of the helper of that name, if there is one.
     pub(super) fn socket_of(&self, name: &CStr) -> Option<RawFd> {
         self.running.iter().find(|running| running.name == name).map(|running| running.socket)
+    }
+
+    /// Those of all helpers of that name, in the order in which they were started.
+    pub(super) fn sockets_of(&self, name: &CStr) -> impl DoubleEndedIterator<Item = RawFd> {
+        self.running.iter().filter(move |one| one.name == name).map(|one| one.socket)
     }
 
     /// Closes this process's copies of the sockets that the first process of the sandbox has

@@ -6,7 +6,7 @@
 use super::cgroup::Groups;
 use super::copy::Copying;
 use super::helper::handover::Handover;
-use super::helper::{Helpers, answer};
+use super::helper::{Helpers, answer, server};
 use super::proof::{Filtered, Landlocked};
 use super::states::States;
 use super::terminal::Inherited;
@@ -46,6 +46,10 @@ pub(super) struct Prepared {
     pub uppers: Uppers,
     /// How pid 1 hands uppers to the launcher, where it is asked what was written.
     pub hands: Option<Hands>,
+    /// The launcher's /proc, where a server of layers joins this process's namespaces; -1 elsewhere.
+    pub proc: RawFd,
+    /// How each of those servers is given what it shows, the last one first.
+    pub servers: Vec<server::Serving>,
     /// What layers are copied with, where they are.
     pub copying: Option<Box<Copying>>,
     /// The directories of the host that are kept between runs.
@@ -164,6 +168,8 @@ impl Prepared {
             landlocked: plan.landlock.map_or((Landlocked::Unknown, 0), |ruleset| {
                 (Landlocked::of(plan, ruleset), ruleset.abi)
             }),
+            proc: proc_for(plan)?,
+            servers: helpers.sockets_of(server::NAME).map(server::Serving::new).rev().collect(),
             copying: Copying::of(plan),
             terminal: Inherited::of(plan),
             null: null_for(plan)?,
@@ -185,6 +191,8 @@ impl Prepared {
             way: Way::none(),
             uppers: Uppers::default(),
             hands: None,
+            proc: -1,
+            servers: vec![],
             copying: None,
             states: States::default(),
             texts: vec![],
@@ -252,6 +260,15 @@ fn null_for(plan: &Plan) -> Result<RawFd, Failure> {
     }
     sys::openat(libc::AT_FDCWD, c"/dev/null", libc::O_RDWR, 0)
         .map_err(|errno| super::own("open /dev/null", errno).into())
+}
+
+fn proc_for(plan: &Plan) -> Result<RawFd, Failure> {
+    if !plan.tree().any(|(op, _)| op.facets().served.is_some()) {
+        return Ok(-1);
+    }
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    sys::openat(libc::AT_FDCWD, c"/proc", flags, 0)
+        .map_err(|errno| super::own("open /proc", errno).into())
 }
 
 /// `SigIgn` of `/proc/self/status` (proc_pid_status(5)), which the kernel gives whole to one read.

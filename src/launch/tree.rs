@@ -8,6 +8,7 @@ use super::digits::decimal;
 use super::fresh::configured;
 use super::merge;
 use super::prepare::Prepared;
+use super::serve;
 use super::uppers;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
@@ -135,6 +136,14 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
         } => {
             let (layers, how) = ((*mask, layers.as_slice(), *lowest), (*room, *as_caller));
             let mount = merge::copy(prepared, layers, upper, how, *attrs)?;
+            match path.text() {
+                "/" => become_root(prepared, mount, *rights),
+                _ => attach(prepared, mount, path, *ground, *rights),
+            }
+        }
+        TreeOp::Serve { path, ground, rights, .. } => {
+            let served = op.facets().served.ok_or(Errno(libc::EINVAL))?;
+            let mount = serve::serve(prepared, &served)?;
             match path.text() {
                 "/" => become_root(prepared, mount, *rights),
                 _ => attach(prepared, mount, path, *ground, *rights),

@@ -8,7 +8,7 @@ use crate::kernel::rights::Rights;
 use crate::language::value::{Room, Size};
 use crate::policy::landlock::{Ruled, Ruleset, Scope, Sight};
 use crate::policy::limits::values::Amount;
-use crate::policy::mounts::kinds::{Layers, Mount, Upper};
+use crate::policy::mounts::kinds::{Driver, Layers, Mount, Upper};
 use crate::policy::mounts::{self, Drafted, Opened};
 use crate::policy::namespaces::Namespace;
 use crate::policy::privilege::{self, HostOwner};
@@ -406,9 +406,14 @@ pub(super) fn room_of_layers(settled: &Settled<'_>, draft: &mut Draft) {
     let memory = &settled.profile.limits.memory;
     let Some(At { value: Amount::Bytes(limit), at: limited }) = memory.get() else { return };
     for (path, node) in settled.mounts.whole() {
-        let Mount::Layers(Layers { upper: Some(Upper::Discard), size, .. }) = &node.mount else {
+        let Mount::Layers(Layers { upper: Some(Upper::Discard), size, driver, .. }) = &node.mount
+        else {
             continue;
         };
+        // Its server writes, and is in none of the sandbox's groups.
+        if *driver == Driver::Fuse {
+            continue;
+        }
         let is_part = node.whole.as_ref().is_some_and(|whole| whole != path);
         if let Some(Room::Bytes(size)) = *size
             && size > *limit
@@ -424,6 +429,33 @@ pub(super) fn room_of_layers(settled: &Settled<'_>, draft: &mut Draft) {
             draft.problem(problem.also(*limited, "this is the limit").help(help));
         }
     }
+}
+
+/// A server of layers must be out of the target's sight, and has the ids of its user namespace.
+pub(super) fn servers(settled: &Settled<'_>, draft: &mut Draft) {
+    let choice = &settled.choice;
+    let mut served = settled.mounts.whole().iter().filter_map(|(path, node)| {
+        let Mount::Layers(layers) = &node.mount else { return None };
+        (layers.driver == Driver::Fuse).then_some((path, node.at))
+    });
+    let Some((path, at)) = served.next() else { return };
+    let Some(kind) = [Kind::Pid, Kind::User].into_iter().find(|kind| !choice.is_new(*kind)) else {
+        return;
+    };
+    let (why, help) = match kind {
+        Kind::Pid => (
+            "its process must be out of the target's sight, and the process numbers are not the \
+             sandbox's own",
+            "leave namespaces.pid new, or let the layers be copied: driver = \"copy\"",
+        ),
+        _ => (
+            "its process has the ids of the sandbox's own user namespace, and there is none",
+            "leave namespaces.user new, or let the layers be copied: driver = \"copy\"",
+        ),
+    };
+    let message = format!("cannot let fuse-overlayfs show the layers of {path}: {why}");
+    let problem = Problem::new("mounts::layers", at, message);
+    draft.problem(problem.also(choice.at(kind), "because of this").help(help));
 }
 
 /// A joined or shared pid namespace ends with its own init, not with ours.

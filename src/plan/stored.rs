@@ -437,6 +437,7 @@ stored! {
         OpenUpper { slot, held, directory },
         Merge { path, mask, layers, lowest, upper, attrs, ground, rights },
         CopyLayers { path, mask, layers, lowest, upper, room, as_caller, attrs, ground, rights, because },
+        Serve { path, mask, layers, lowest, upper, top, root, files, owner, attrs, ground, rights },
         Pin { path },
         HoldLink { path, text },
         ReadOnly { path, ground, if_present },

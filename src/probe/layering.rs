@@ -3,6 +3,7 @@
 //! ([`crate::launch::refused_layers`]).
 
 use super::parts::{KERNELS, is_taken};
+use super::server;
 use crate::host::layering::{Doubt, Unlayered};
 use crate::host::mounted::Mounted;
 use crate::host::{Fact, FileKind, Host};
@@ -17,11 +18,16 @@ impl Host {
     /// Looks at the layers of each entry that overlayfs is to merge.
     pub(super) fn read_layering(&mut self, tree: &Tree) {
         let Some(mounted) = &self.merged else { return };
-        let (mut is_merged, mut found) = (false, vec![]);
+        let (mut is_merged, mut is_served, mut found) = (false, false, vec![]);
         for (path, node) in tree {
             let Makes::Layers(layers) = node.mount.kind().makes(path) else { continue };
-            if layers.driver == Driver::Copy {
-                continue;
+            match layers.driver {
+                Driver::Auto | Driver::Overlay => {}
+                Driver::Copy => continue,
+                Driver::Fuse => {
+                    is_served = true;
+                    continue;
+                }
             }
             is_merged = true;
             for source in layers.sources(path) {
@@ -38,6 +44,7 @@ impl Host {
         }
         self.doubtful = found;
         self.no_overlayfs = is_merged && lacks_overlayfs();
+        self.server = is_served.then(|| server::look(self.caller.uid == 0));
     }
 }
 

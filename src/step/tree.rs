@@ -237,6 +237,29 @@ pub enum TreeOp {
         /// Why they are not merged.
         because: String,
     },
+    /// The same layers, shown by a program outside of the kernel (fuse(4)): its own root is made
+    /// beside the new one, a helper takes that and the descriptor of /dev/fuse, and executes it.
+    Serve {
+        path: Name,
+        mask: Option<Slot>,
+        /// The layers, the topmost first.
+        layers: Vec<Slot>,
+        lowest: Option<Slot>,
+        /// Where goes what the target writes: in the upper's directory there are both of the server's,
+        /// which is the target's alone.
+        upper: Option<UpperPlace>,
+        /// The mode of the tree's top.
+        top: Mode,
+        /// The name of the server's root beside the new one.
+        root: Slot,
+        /// What the server needs in order to start, and the names that it has in that root.
+        files: Vec<(Slot, Name)>,
+        /// Whose everything is shown as, and who the server is: ids inside.
+        owner: (u32, u32),
+        attrs: Attrs,
+        ground: Ground,
+        rights: Rights,
+    },
     /// A directory bound onto itself, so that it cannot be renamed away from above what lies below
     /// it.
     Pin { path: Name },
@@ -369,6 +392,8 @@ pub(crate) struct Facets<'a> {
     pub copied: Option<&'a Name>,
     /// Why layers are copied and not merged.
     pub because: Option<&'a str>,
+    /// What a program outside of the kernel shows.
+    pub served: Option<Served<'a>>,
     /// Whether it writes files of the host's into memory.
     pub fills_memory: bool,
     /// Where it puts the memory that takes what is written on top of layers.
@@ -392,6 +417,20 @@ pub(crate) struct Merged<'a> {
     pub layers: &'a [Slot],
     /// Where goes what is written on top.
     pub upper: Option<&'a UpperPlace>,
+}
+
+/// Layers that a server shows; its fields are those of [`TreeOp::Serve`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Served<'a> {
+    pub mask: Option<Slot>,
+    pub layers: &'a [Slot],
+    pub lowest: Option<Slot>,
+    pub upper: Option<&'a UpperPlace>,
+    pub top: Mode,
+    pub root: Slot,
+    pub files: &'a [(Slot, Name)],
+    pub owner: (u32, u32),
+    pub attrs: Attrs,
 }
 
 /// A directory that is made on the host.
@@ -474,6 +513,34 @@ impl TreeOp {
                 fills_memory: room.is_some(),
                 ..none
             },
+            TreeOp::Serve {
+                path,
+                mask,
+                layers,
+                lowest,
+                upper,
+                top,
+                root,
+                files,
+                owner,
+                attrs,
+                ground: _,
+                rights,
+            } => Facets {
+                rights: Some((path, *rights)),
+                served: Some(Served {
+                    mask: *mask,
+                    layers,
+                    lowest: *lowest,
+                    upper: upper.as_ref(),
+                    top: *top,
+                    root: *root,
+                    files,
+                    owner: *owner,
+                    attrs: *attrs,
+                }),
+                ..none
+            },
             TreeOp::Mount { path, rights, fs, .. } => {
                 Facets { rights: Some((path, *rights)), fs: Some(fs), ..none }
             }
@@ -533,6 +600,7 @@ impl TreeOp {
             | TreeOp::Attach { .. }
             | TreeOp::Merge { .. }
             | TreeOp::CopyLayers { .. }
+            | TreeOp::Serve { .. }
             | TreeOp::Mount { .. }
             | TreeOp::OpenTree { .. }
             | TreeOp::HostDirectory { .. }
@@ -571,6 +639,7 @@ impl TreeOp {
             | TreeOp::Attach { path, .. }
             | TreeOp::Merge { path, .. }
             | TreeOp::CopyLayers { path, .. }
+            | TreeOp::Serve { path, .. }
             | TreeOp::Pin { path }
             | TreeOp::HoldLink { path, .. }
             | TreeOp::ReadOnly { path, .. }
@@ -675,6 +744,12 @@ impl fmt::Display for TreeOp {
                 let count = layers.len() + mask.iter().chain(lowest).count();
                 let plural = if count == 1 { "" } else { "s" };
                 write!(f, "copy {count} layer{plural} to {path} ({attrs}), since {because}")?;
+                show_rights(*rights, f)
+            }
+            TreeOp::Serve { path, mask, layers, lowest, attrs, rights, .. } => {
+                let count = layers.len() + mask.iter().chain(lowest).count();
+                let plural = if count == 1 { "" } else { "s" };
+                write!(f, "let fuse-overlayfs show {count} layer{plural} on {path} ({attrs})")?;
                 show_rights(*rights, f)
             }
             TreeOp::Pin { path } => write!(f, "pin {path}"),

@@ -117,6 +117,8 @@ pub struct Stack {
     upper: Option<Top>,
     /// Why a copy of them is shown in their place, if it is.
     copied: Option<String>,
+    /// Whether fuse-overlayfs shows them.
+    served: bool,
 }
 
 /// Where goes what the target writes on top of merged sources.
@@ -187,14 +189,21 @@ impl Source {
 impl Stack {
     /// One source alone.
     pub fn one(source: Source) -> Stack {
-        Stack { topmost: source, lower: vec![], merged: false, upper: None, copied: None }
+        Stack {
+            topmost: source,
+            lower: vec![],
+            merged: false,
+            upper: None,
+            copied: None,
+            served: false,
+        }
     }
 
     /// Those that overlayfs merges, the lowest first, with what the target writes on top; none:
     /// there are none.
     pub fn merged(mut layers: Vec<Source>, upper: Option<Top>) -> Option<Stack> {
         let topmost = layers.pop()?;
-        Some(Stack { topmost, lower: layers, merged: true, upper, copied: None })
+        Some(Stack { topmost, lower: layers, merged: true, upper, copied: None, served: false })
     }
 
     /// Several, the lowest first, merged where they are more than one.
@@ -238,6 +247,16 @@ impl Stack {
     /// Why a copy of them is shown in their place, if it is.
     pub fn is_copied(&self) -> Option<&str> {
         self.copied.as_deref()
+    }
+
+    /// The same, shown by fuse-overlayfs if it is.
+    pub fn served(self, served: bool) -> Stack {
+        Stack { served, ..self }
+    }
+
+    /// Whether fuse-overlayfs shows them, all as the target's own.
+    pub fn is_served(&self) -> bool {
+        self.served
     }
 
     /// Where goes what the target writes on top.

@@ -52,6 +52,7 @@ impl Helper for Echo {
                 ids: nix::unistd::geteuid().is_root().then_some((65_534, 65_534)),
                 capabilities: 0,
                 reads: None,
+                is_later: false,
             },
             end: End::ByItself,
         }

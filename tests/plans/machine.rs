@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use stockade::internals::host::caller::Caller;
 use stockade::internals::host::groups::{Groups, Hierarchy};
 use stockade::internals::host::keys::Key;
+use stockade::internals::host::layering;
 use stockade::internals::host::parts::{Brought, Left, Part, Parts, Shown};
 use stockade::internals::host::programs::{Lack, Piece, Program};
 use stockade::internals::host::streams::{Owner, Stream};
@@ -386,9 +387,26 @@ pub fn for_root(profile: &Profile) -> Host {
     host
 }
 
+/// What fuse-overlayfs starts with.
+fn server() -> Vec<layering::Part> {
+    let part = |(name, source): (&str, &str)| layering::Part {
+        name: name.into(),
+        source: source.into(),
+        inode: Inode::default(),
+    };
+    [
+        ("/fuse-overlayfs", "/usr/lib64/ld-linux-x86-64.so.2"),
+        ("/lib/libc.so.6", "/usr/lib64/libc.so.6"),
+        ("/program", "/usr/bin/fuse-overlayfs"),
+    ]
+    .map(part)
+    .into()
+}
+
 /// By the name of a golden file: `root-` is root's, `old-` has an old kernel, `older-` one before
 /// Linux 6.3, `bare-` has no Landlock, `terminal-` a terminal; `shared-`, `scoped-`, `lonely-` and
-/// `bound-` are of a login session; `copied-` has no overlayfs.
+/// `bound-` are of a login session; `copied-` has no overlayfs,
+/// and `served-` has fuse-overlayfs.
 pub fn for_name(name: &str, profile: &Profile) -> Host {
     match name.split('-').next() {
         Some("root") => for_root(profile),
@@ -421,6 +439,7 @@ pub fn for_name(name: &str, profile: &Profile) -> Host {
             host
         }
         Some("copied") => Host { no_overlayfs: true, ..for_user(profile) },
+        Some("served") => Host { server: Some(Ok(server())), ..for_user(profile) },
         Some("bare") => Host { landlock: None, ..for_user(profile) },
         Some("terminal") => Host {
             streams: [

@@ -32,6 +32,7 @@ fn act(op: &Op) -> Act<'_> {
         TreeOp::Mount { path, ground, .. }
         | TreeOp::Attach { path, ground, .. }
         | TreeOp::CopyLayers { path, ground, .. }
+        | TreeOp::Serve { path, ground, .. }
         | TreeOp::Merge { path, ground, .. } => Act::Mounts(path.text(), *ground),
         TreeOp::ReadOnly { path, .. }
         | TreeOp::Hide { path, .. }
@@ -287,6 +288,21 @@ fn sources(plan: &Plan, name: &str) {
                 let all = layers.iter().chain(mask).chain(lowest);
                 all.for_each(|slot| goes(*slot, 1, 2, &op));
                 goes(upper.slot, 2, 2, &op);
+            }
+            Shown::Raw(Op::Tree(TreeOp::Serve {
+                mask,
+                layers,
+                lowest,
+                upper,
+                root,
+                files,
+                ..
+            })) => {
+                goes(*root, 0, 2, &op);
+                let files = files.iter().map(|(slot, _)| slot);
+                let all = layers.iter().chain(mask).chain(lowest).chain(files);
+                all.for_each(|slot| goes(*slot, 1, 2, &op));
+                upper.iter().for_each(|upper| goes(upper.slot, 2, 2, &op));
             }
             Shown::Raw(Op::Tree(TreeOp::Attach { slot, .. }))
             | Shown::Raw(Op::Process(

@@ -258,7 +258,11 @@ impl<'a> Walker<'a> {
             // It is a file of the sandbox's own file system.
             let attrs = thing.attrs.and(Attrs(attrs.0 & Attrs::NO_EXEC.0));
             let has_owner = self.copied(owner);
+            let is_served = is_served(position.node);
+            let own = (Some(self.world.plan.ids.host_user), Some(self.world.plan.ids.host_group));
             let (owner, mode) = match (has_owner, is_shown) {
+                // All is the target's own; what its server may not open stays shut.
+                (_, is_open) if is_served => (own, if is_open { mode & 0o7777 } else { 0 }),
                 ((Some(_), Some(_)), true) => (owner, mode & 0o1777),
                 // What it reads as another the target reads as the owner, if it is that.
                 (_, true) => (self.nobody(), mode & 0o1777 | (mode & 0o7) << 6 | 0o400),
@@ -307,8 +311,9 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Whether a copy of layers has what a file of them has; none: it is no copy. Of one whose owner
-    /// the copy cannot have it has what the target may read anyway.
+    /// Whether a copy of layers has what a file of them has, or their server may open it; none: it is
+    /// neither. Of one whose owner the copy cannot have it has what the target may read anyway, and a
+    /// server has the target's ids.
     fn in_copy(
         &self,
         position: Position<'_, Entry>,
@@ -316,12 +321,13 @@ impl<'a> Walker<'a> {
         (uid, gid, mode): (u32, u32, u32),
     ) -> Option<bool> {
         match &position.node.ground {
-            Ground::Host(stack) if stack.is_copied().is_some() => {}
+            Ground::Host(stack) if stack.is_copied().is_some() || stack.is_served() => {}
             Ground::Host(_) | Ground::Own(_) | Ground::Kernel(_) | Ground::Same => return None,
         }
         let owner = source.shows((uid, gid));
         let is_top = position.path == position.over;
-        let has_owner = matches!(self.copied(owner), (Some(_), Some(_)));
+        let is_served = is_served(position.node);
+        let has_owner = !is_served && matches!(self.copied(owner), (Some(_), Some(_)));
         let thing = ResolvedFile { owner, mode, ..self.thing(position) };
         Some(is_top || has_owner || self.permits(&thing, Need::Read as u32) == Some(true))
     }
@@ -498,6 +504,14 @@ impl<'a> Walker<'a> {
 /// Whether a user namespace has an id of the host.
 fn holds(extents: &[Extent], id: u32) -> bool {
     extents.iter().any(|extent| id >= extent.outside && id - extent.outside < extent.count)
+}
+
+/// Whether fuse-overlayfs shows what is there.
+fn is_served(entry: &Entry) -> bool {
+    match &entry.ground {
+        Ground::Host(stack) => stack.is_served(),
+        Ground::Own(_) | Ground::Kernel(_) | Ground::Same => false,
+    }
 }
 
 /// Whether what is written there goes to an upper of the sandbox's.

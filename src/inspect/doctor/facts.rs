@@ -140,6 +140,8 @@ pub(crate) struct Facts {
     pub signed_alone: bool,
     /// Whether the kernel has no overlayfs and can load none.
     pub no_overlayfs: bool,
+    /// Why fuse-overlayfs cannot show layers for the caller, if it cannot.
+    pub no_server: Option<String>,
     /// Signs of a container around all this.
     pub container: Option<String>,
     /// Directories that the caller works in and that are mounted noexec.

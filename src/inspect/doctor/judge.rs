@@ -265,7 +265,12 @@ fn other_mounts(facts: &Facts) -> Line {
 fn layers(facts: &Facts) -> Line {
     const NAME: &str = "layers";
     if !facts.no_overlayfs {
-        return Line::ok(NAME, "the kernel has overlayfs, which merges them");
+        // Only a profile that names it needs it.
+        let server = match &facts.no_server {
+            None => "fuse-overlayfs can show them, where a profile names it".to_owned(),
+            Some(why) => format!("fuse-overlayfs cannot ({why})"),
+        };
+        return Line::ok(NAME, format!("the kernel has overlayfs, which merges them; {server}"));
     }
     let lost = "layers of more than 256 MB, uppers that are kept";
     Line::less(NAME, State::Limited, "they are copied: this kernel has no overlayfs", lost)

@@ -65,6 +65,7 @@ impl Facts {
             modules: modules(),
             signed_alone: signed_alone(),
             no_overlayfs: probe::lacks_overlayfs(),
+            no_server: probe::server(caller.uid == 0).err().map(|none| none.why),
             container: container(),
             noexec: noexec(&caller),
             core_limit: sys::get_rlimit(libc::RLIMIT_CORE).map_or(u64::MAX, |(_, hard)| hard),

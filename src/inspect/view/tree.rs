@@ -154,7 +154,11 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
                 Top::Memory { size, .. } => format!("; written: in memory, {size}"),
                 Top::Disk { .. } => format!("; written: {}", flat(&top.words())),
             });
-            let how = if stack.is_copied().is_some() { "layers, copied" } else { "layers" };
+            let how = match stack.is_copied() {
+                Some(_) => "layers, copied",
+                None if stack.is_served() => "layers, served",
+                None => "layers",
+            };
             format!("{how}: {}{upper}", flat(&stack.words()))
         }
         Ground::Host(stack) => {

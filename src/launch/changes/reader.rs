@@ -153,7 +153,8 @@ fn restrict(
     sys::set_rlimit(libc::RLIMIT_NOFILE, most_open, most_open)?;
     let (_, hard) = sys::get_rlimit(libc::RLIMIT_AS)?;
     sys::set_rlimit(libc::RLIMIT_AS, MEMORY.min(hard), hard)?;
-    let confinement = Confinement { ids: None, capabilities: CAPABILITIES, reads: None };
+    let confinement =
+        Confinement { ids: None, capabilities: CAPABILITIES, reads: None, is_later: false };
     let mut keep: Vec<RawFd> = [upper, pipe].into_iter().chain(layers.iter().copied()).collect();
     confine::leave_the_launcher(NAME, &confinement, &mut keep)?;
     confine::drop_rights(&confinement, End::ByItself)?;

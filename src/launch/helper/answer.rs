@@ -52,7 +52,12 @@ impl Helper for Answer<'_> {
             is_handed: true,
             // The first of each kind.
             most_kept: MOST,
-            confinement: Confinement { ids: self.ids, capabilities: 0, reads: Some(c"/proc") },
+            confinement: Confinement {
+                ids: self.ids,
+                capabilities: 0,
+                reads: Some(c"/proc"),
+                is_later: false,
+            },
             end: End::ByItself,
         }
     }

@@ -18,6 +18,8 @@ pub struct Confinement {
     pub capabilities: u64,
     /// The one directory below which it may read files.
     pub reads: Option<&'static CStr>,
+    /// Whether it restricts itself in its work, for which it needs more until then.
+    pub is_later: bool,
 }
 
 /// System calls, each with when it is allowed.

@@ -53,6 +53,9 @@ fn restrict(
     keep.extend([inside.socket, inside.records.pipe()]);
     let directory = confine::leave_the_launcher(name, confinement, &mut keep)?;
     inside.records.never_wait()?;
+    if confinement.is_later {
+        return Ok(());
+    }
     inside.directory = confine::give_up_rights(confinement, end, directory)?;
     confine::filter(inside.filter(helper))
 }
@@ -74,6 +77,16 @@ impl Inside {
         ];
         calls.extend(helper.calls(self));
         calls
+    }
+
+    /// One of several descriptors that it is handed; `None` where there was no sandbox in the end.
+    pub(super) fn next(&mut self) -> sys::Result<Option<RawFd>> {
+        self.letter.receive(self.socket)
+    }
+
+    /// Says that it has them.
+    pub(super) fn has_all(&mut self) -> sys::Result {
+        sys::write_all(self.socket, b"A")
     }
 
     /// The descriptor that it is handed, once it arrives, and says so; `None` where there was no

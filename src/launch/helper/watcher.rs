@@ -42,7 +42,12 @@ impl Helper for Watcher {
             most_kept: 0,
             // A target of root's in the host's user namespace may have other ids by a capability
             // that it keeps (kill(2)).
-            confinement: Confinement { ids: None, capabilities: CAP_KILL, reads: None },
+            confinement: Confinement {
+                ids: None,
+                capabilities: CAP_KILL,
+                reads: None,
+                is_later: false,
+            },
             end: End::ByTheLauncher,
         }
     }

@@ -238,6 +238,7 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             libc::ENOSPC => Some("there are more directories than inodes: give the upper more, inodes = 131072".into()),
             _ => None,
         },
+        TreeOp::Serve { .. } => return serve_means(errno),
         TreeOp::CopyLayers { room, .. } => return copy_means(errno, room.is_some()),
         TreeOp::OwnLayer { .. } | TreeOp::InLayer { .. } | TreeOp::UpperDirectories { .. } => None,
         TreeOp::Merge { upper, .. } => match errno {
@@ -292,6 +293,17 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
         | TreeOp::Seal { .. } => None,
     };
     (None, help)
+}
+
+/// What keeps fuse-overlayfs from showing layers.
+fn serve_means(errno: i32) -> Means {
+    let copy = || Some("let the layers be copied: driver = \"copy\"".to_owned());
+    match errno {
+        libc::ENOTCONN => (Some("it ended before it answered"), copy()),
+        libc::EPIPE => (Some("the process that would become it has ended"), copy()),
+        libc::ENODEV => (None, Some("load the module as root: modprobe fuse".into())),
+        _ => (None, copy()),
+    }
 }
 
 /// What copying layers ran into.

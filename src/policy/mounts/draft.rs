@@ -10,6 +10,7 @@ mod layers;
 mod link;
 mod made;
 mod opened;
+mod served;
 mod site;
 mod state;
 mod upper;

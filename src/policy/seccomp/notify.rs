@@ -90,17 +90,22 @@ impl Filter {
 
     /// A filter that allows these calls alone; any other call kills the process.
     pub fn only(calls: impl IntoIterator<Item = (&'static str, Rule)>) -> Filter {
+        Filter::only_or(calls, (Verdict::KillProcess, Verdict::KillProcess))
+    }
+
+    /// A filter that allows these calls, with one verdict for others that are known, and one for those
+    /// that are not.
+    pub(crate) fn only_or(
+        calls: impl IntoIterator<Item = (&'static str, Rule)>,
+        (other, unknown): (Verdict, Verdict),
+    ) -> Filter {
         let decided = calls
             .into_iter()
             .filter_map(|(name, rule)| Some((Abi::Native.number(name)?, rule, None)));
-        let known = Abi::Native
-            .known()
-            .into_iter()
-            .map(|(number, _)| (number, Rule::always(Verdict::KillProcess), None));
-        Filter {
-            native: Table::of(Abi::Native, Verdict::KillProcess, known.chain(decided)),
-            others: vec![],
-        }
+        let known =
+            Abi::Native.known().into_iter().map(|(number, _)| (number, Rule::always(other), None));
+        let native = Table::of(Abi::Native, unknown, known.chain(decided));
+        Filter { native, others: vec![] }
     }
 
     /// The arguments that the rule of a call looks at, as much of each as it sees; 0 for all

@@ -250,6 +250,13 @@ fn words(entry: &Entry) -> String {
                 None => format!("{of}, {access}"),
             }
         }
+        Ground::Host(stack) if stack.is_served() => {
+            let of = format!("the host's {}, by fuse-overlayfs", stack.words());
+            match stack.upper() {
+                Some(top) => format!("{of}, and what is written is {}", top.words()),
+                None => format!("{of}, {access}"),
+            }
+        }
         Ground::Host(stack) if stack.is_merged() => match stack.upper() {
             Some(top) => {
                 format!("the host's {}, and what is written is {}", stack.words(), top.words())

@@ -60,6 +60,7 @@ fn good() -> Facts {
         modules: vec![],
         signed_alone: false,
         no_overlayfs: false,
+        no_server: None,
         container: None,
         noexec: vec![],
         core_limit: u64::MAX,
@@ -191,6 +192,7 @@ fn bare() -> Facts {
     facts.noexec = vec!["/home/ann smith".into()];
     facts.core_limit = 0;
     facts.no_overlayfs = true;
+    facts.no_server = Some("there is no /dev/fuse".into());
     facts.sandbox = Some(Err((
         "cannot set rlimit core to 1 (hard 1): operation not permitted".into(),
         Some("raise it".into()),

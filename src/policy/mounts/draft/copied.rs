@@ -13,7 +13,9 @@ impl World<'_> {
     pub(super) fn copied(&mut self, path: &str, layers: &Layers, at: Span) -> Option<String> {
         let because = match (layers.driver, self.unmerged(path, layers)) {
             (Driver::Copy, _) => "driver = \"copy\"".to_owned(),
-            (Driver::Auto | Driver::Overlay, None) => return None,
+            (Driver::Auto | Driver::Overlay | Driver::Fuse, None) | (Driver::Fuse, _) => {
+                return None;
+            }
             (Driver::Overlay, Some(why)) => {
                 let copy = Mount::Layers(layers.with_driver(Driver::Copy));
                 let help = format!("let them be copied: {}", written::line(path, &copy));
@@ -69,7 +71,7 @@ impl World<'_> {
     pub(super) fn is_copied(&self, path: &str, layers: &Layers) -> bool {
         match layers.driver {
             Driver::Copy => true,
-            Driver::Overlay => false,
+            Driver::Overlay | Driver::Fuse => false,
             Driver::Auto => self.unmerged(path, layers).is_some(),
         }
     }
@@ -80,6 +82,11 @@ impl World<'_> {
             let is_part = whole.is_some() && node.whole.as_deref() == whole;
             matches!(&node.mount, Mount::Layers(layers) if is_part && self.is_copied(part, layers))
         })
+    }
+
+    /// Whether overlayfs has nothing to do with the layers of an entry, nor with their upper.
+    pub(super) fn is_apart(&self, path: &str, layers: &Layers) -> bool {
+        layers.driver == Driver::Fuse || self.is_copied(path, layers)
     }
 
     /// How much the target may write into a copy that is in memory, and how many files and

@@ -2,10 +2,11 @@
 //! tmpfs for what the target writes.
 
 use super::super::checks;
-use super::super::kinds::{Layers, MOST, Makes, Missing, Mount, Tmpfs};
+use super::super::kinds::{Driver, Layers, MOST, Makes, Missing, Mount, Tmpfs};
 use super::super::tree::{Node, in_parts, real};
 use super::super::written;
 use super::bind::file_system_without_idmap;
+use super::served::Shown;
 use super::{PLAIN as PLAIN_ATTRS, World};
 use crate::host::mounted::Region;
 use crate::host::parts::Left;
@@ -65,7 +66,7 @@ impl World<'_> {
             .collect();
         let all_may_be = self.draft.problems.iter().count() == before;
         let places = self.check_layers(path, layers, (&found, all_may_be), at);
-        let copied = self.copied(path, layers, at);
+        let shown = self.shown(path, layers, at);
         if self.tree.get(path).and_then(|node| node.whole.as_ref()).is_none_or(|top| top == path) {
             self.check_upper(path, layers, &places, at);
         }
@@ -85,8 +86,8 @@ impl World<'_> {
         for (source, file) in &found {
             let slot = self.open(source, file, false, attrs, at);
             maps.push(self.map_layer(slot, (path, layers), (source, file), at));
-            // overlayfs takes no detached mount, and a copy needs no other.
-            if copied.is_none() {
+            // overlayfs takes no detached mount, and a copy or a server needs no other.
+            if shown == Shown::Merged {
                 self.step(TreeOp::Lay { slot, source: Name::new(source) }, at);
             }
             slots.insert(0, slot);
@@ -100,8 +101,11 @@ impl World<'_> {
         let Some((mask, lowest)) = self.own_layers((path, layers), (&found, &maps), top, at) else {
             return;
         };
-        let upper = self.upper(path, layers, top, at);
-        if let Some(upper) = upper.as_ref().filter(|_| copied.is_none()) {
+        // A server has the target's ids, and no power over what is another's.
+        let own = Owned { mode: Mode(0o700), owner: None };
+        let above = if shown == Shown::Served { own } else { top };
+        let upper = self.upper(path, layers, above, at);
+        if let Some(upper) = upper.as_ref().filter(|_| shown == Shown::Merged) {
             self.copy_up(path, layers, (mask, &slots, lowest), upper, at);
         }
         let attrs = layers.attrs();
@@ -118,8 +122,27 @@ impl World<'_> {
         }
         let rights = layers.rights().within(self.ruled);
         let (path, layers) = (Name::new(path), (slots, layers));
-        let op = match (copied, upper) {
-            (Some(because), Some(upper)) => {
+        let op = match (shown, upper) {
+            (Shown::Served, upper) => {
+                let (root, files) = (self.draft.slot(), self.server(at));
+                let owner = (self.ids.user, self.ids.group);
+                let layers = layers.0;
+                TreeOp::Serve {
+                    path,
+                    mask,
+                    layers,
+                    lowest,
+                    upper,
+                    top: top.mode,
+                    root,
+                    files,
+                    owner,
+                    attrs,
+                    ground,
+                    rights,
+                }
+            }
+            (Shown::Copied(because), Some(upper)) => {
                 let (slots, layers) = layers;
                 let room = self.room(layers);
                 let as_caller = self.is_as_caller();
@@ -196,8 +219,8 @@ impl World<'_> {
 
     /// A user's overlay copies nothing of another owner's for a change (EOVERFLOW).
     fn note_owners(&mut self, path: &str, layers: &Layers, at: Span) {
-        let is_copied = self.is_copied(path, layers);
-        if layers.upper.is_none() || is_copied || self.host.caller.uid == 0 {
+        let is_apart = self.is_apart(path, layers);
+        if layers.upper.is_none() || is_apart || self.host.caller.uid == 0 {
             return;
         }
         let of_others = |(part, node): &(&String, &Node)| {
@@ -524,7 +547,8 @@ impl World<'_> {
             return None;
         }
         let is_roots = (file.uid == 0 || file.gid == 0) && !said;
-        if is_roots && written && is_first {
+        // What fuse-overlayfs can read, it lets the target change.
+        if is_roots && written && is_first && layers.driver != Driver::Fuse {
             let why = "its owner or group is the host's root, and the entry does not say owner = \
                        \"root\"";
             self.draft.note_less(at, format!("what {source} brings cannot be changed"), why);

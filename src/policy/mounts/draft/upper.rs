@@ -52,10 +52,10 @@ const TAKES_NO_COPY: &[&str] = &["squashfs", "erofs", "iso9660", "vfat"];
 impl World<'_> {
     /// What forbids the upper of an entry here.
     pub(super) fn check_upper(&mut self, path: &str, layers: &Layers, lower: &[Place], at: Span) {
-        let is_copied = self.is_copied(path, layers);
+        let is_apart = self.is_apart(path, layers);
         match &layers.upper {
             None => {}
-            Some(Upper::Discard) if is_copied || self.host.kernel >= MEMORY => {}
+            Some(Upper::Discard) if is_apart || self.host.kernel >= MEMORY => {}
             // An empty tree is a file system in memory, and no overlay.
             Some(Upper::Discard) if layers.is_memory_alone() => {}
             Some(Upper::Discard) => {
@@ -84,7 +84,7 @@ impl World<'_> {
                 if let Some(problem) = problem {
                     return self.draft.problem(problem);
                 }
-                self.check_on_disk(directory, lower, is_copied, at);
+                self.check_on_disk(directory, lower, is_apart, at);
             }
             Some(Upper::Kept(directory)) => {
                 self.check_alone(path, layers, at);
@@ -284,8 +284,9 @@ impl World<'_> {
                 UpperPlace { volatile: first.volatile, ..UpperPlace::shared(first.slot, *count) }
             }
             None => {
-                let is_copied = is_copied || self.has_copied_part(whole.as_deref());
-                self.first_upper(path, layers, (upper, is_copied), at)
+                let is_apart =
+                    self.is_apart(path, layers) || self.has_copied_part(whole.as_deref());
+                self.first_upper(path, layers, (upper, is_apart), at)
             }
         };
         if let Some(whole) = whole {
@@ -338,11 +339,11 @@ impl World<'_> {
         &mut self,
         path: &str,
         layers: &Layers,
-        (upper, is_copied): (&Upper, bool),
+        (upper, is_apart): (&Upper, bool),
         at: Span,
     ) -> UpperPlace {
         match upper {
-            Upper::Discard if self.host.kernel < MEMORY && !is_copied => {
+            Upper::Discard if self.host.kernel < MEMORY && !is_apart => {
                 let cache = self.cache(path, layers);
                 let slot = self.hold(path, layers, &cache, false, at);
                 UpperPlace { volatile: true, ..UpperPlace::alone(slot) }
@@ -354,7 +355,7 @@ impl World<'_> {
                     self.tree.get(path).is_some_and(|node| node.whole.as_deref() == Some("/"))
                         && root_is_writable(self.tree);
                 // What a copy needs is no bound of the root's.
-                let op = match in_root && !is_copied {
+                let op = match in_root && !is_apart {
                     true => TreeOp::UpperInRoot { slot },
                     false => TreeOp::Upper { slot, size, inodes },
                 };

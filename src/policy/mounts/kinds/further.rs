@@ -312,6 +312,8 @@ words! {
         Overlay = "overlay",
         /// A copy that is made before the start: 256 MB and 65536 files of it at most.
         Copy = "copy",
+        /// The program fuse-overlayfs, a process beside the sandbox, with all as the target's own.
+        Fuse = "fuse-overlayfs",
     }
 }
 
@@ -422,7 +424,7 @@ further! {
     /// removed. 65536 of them at most.
     copy_up as "copy-up": Vec<AbsolutePath>,
     /// What shows the layers as one tree; default: `auto`. Of a copy nothing can be kept, and no
-    /// changes can be listed.
+    /// changes can be listed; nor of what fuse-overlayfs shows.
     driver: Driver,
     /// How much of that there can be in memory; default: 64M.
     size: Room,

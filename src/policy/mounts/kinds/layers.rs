@@ -274,6 +274,16 @@ impl Kind for Layers {
                 "of a copy nothing is kept: what the layers are by the next run would not show in it",
             )
             .help("leave `driver` out, or let what is written be thrown away")),
+            Some(Upper::Kept(_)) if self.driver == Driver::Fuse => Err(Why::new(
+                "of fuse-overlayfs nothing is kept: its marks of what is removed are none that overlayfs \
+                 knows",
+            )
+            .help("leave `driver` out, or let what is written be thrown away")),
+            Some(_) if self.driver == Driver::Fuse && !self.copy_up.is_empty() => Err(Why::new(
+                "fuse-overlayfs lets directories of all owners be changed, and `copy-up` has nothing to \
+                 do",
+            )
+            .help("leave `copy-up` out")),
             Some(Upper::DiscardIn(_) | Upper::Kept(_))
                 if self.size.is_some() || self.inodes.is_some() =>
             {

@@ -1,0 +1,87 @@
+//! Layers that fuse-overlayfs shows, where the profile names it.
+
+use super::super::kinds::{Driver, Layers, Mount};
+use super::super::written;
+use super::{PLAIN, World};
+use crate::host::layering::{NoServer, Part};
+use crate::kernel::attrs::Attrs;
+use crate::kernel::name::Name;
+use crate::step::{Slot, Stage, TreeOp};
+use crate::text::problem::Problem;
+use crate::text::source::Span;
+
+/// What shows layers as one tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// overlayfs merges them.
+    Merged,
+    /// They are copied, for this reason.
+    Copied(String),
+    /// fuse-overlayfs does.
+    Served,
+}
+
+impl World<'_> {
+    /// What shows the layers of an entry. What forbids that is a problem.
+    pub(super) fn shown(&mut self, path: &str, layers: &Layers, at: Span) -> Shown {
+        if layers.driver == Driver::Fuse {
+            self.check_server(path, layers, at);
+            if layers.upper.is_some() {
+                self.copied.insert(path.to_owned());
+            }
+            return Shown::Served;
+        }
+        self.copied(path, layers, at).map_or(Shown::Merged, Shown::Copied)
+    }
+
+    /// What forbids that fuse-overlayfs shows the layers of an entry.
+    fn check_server(&mut self, path: &str, layers: &Layers, at: Span) {
+        let whole = self.tree.get(path).and_then(|node| node.whole.clone());
+        let shown = whole.as_deref().unwrap_or(path);
+        let refuse = |why: &str, help: String| {
+            let message = format!("cannot let fuse-overlayfs show the layers of {shown}: {why}");
+            Problem::new("mounts::layers", at, message).help(help)
+        };
+        let other = |driver| written::line(path, &Mount::Layers(layers.with_driver(driver)));
+        let problem = match &self.host.server {
+            // The parts are all of one line.
+            _ if whole.is_some() => {
+                let help = "name a directory that has no mounts below it";
+                let problem = refuse("there are mounts below it, and it shows one", help.into());
+                Some(problem).filter(|_| self.judged.insert(at))
+            }
+            Some(Err(NoServer { why, help })) => {
+                let copy = format!("let them be copied: {}", other(Driver::Copy));
+                let help = help.as_ref().map_or(copy.clone(), |help| format!("{help}; or {copy}"));
+                Some(refuse(why, help))
+            }
+            // The server has the target's ids, and may read no more than it.
+            Some(Ok(_)) | None if self.host.caller.uid != 0 && !self.is_as_caller() => {
+                let help = format!(
+                    "leave uid-map and gid-map out of [identity], or let them be copied: {}",
+                    other(Driver::Copy)
+                );
+                Some(refuse("the target has other ids than the caller's", help))
+            }
+            Some(Ok(_)) | None => None,
+        };
+        if let Some(problem) = problem {
+            self.draft.problem(problem);
+        }
+    }
+
+    /// What the server of an entry needs of the host, opened, with its names there.
+    pub(super) fn server(&mut self, at: Span) -> Vec<(Slot, Name)> {
+        let Some(Ok(parts)) = &self.host.server else { return vec![] };
+        let attrs = PLAIN.and(Attrs::READ_ONLY);
+        let mut files = vec![];
+        for Part { name, source, inode } in parts {
+            let slot = self.draft.slot();
+            let source = Name::new(source);
+            let op = TreeOp::OpenTree { slot, source, inode: *inode, recursive: false, attrs };
+            self.draft.step(Stage::Sources, op, at);
+            files.push((slot, Name::new(name)));
+        }
+        files
+    }
+}
