@@ -86,6 +86,12 @@ impl Plan {
         Some((source.text(), path.text()))
     }
 
+    /// The directory that keeps what targets change where the entry of a path is mounted.
+    pub(crate) fn kept_around(&self, path: &Name) -> Option<&Name> {
+        let mut kept = self.tree().filter_map(|(op, _)| op.facets().kept);
+        kept.find(|(_, mounts)| mounts.contains(path)).map(|(directory, _)| directory)
+    }
+
     /// Whether a rule of Landlock is on this very path.
     pub fn rules_over(&self, place: &str) -> bool {
         self.tree().any(|(op, _)| op.facets().rule.is_some_and(|path| path.text() == place))

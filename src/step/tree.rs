@@ -398,6 +398,8 @@ pub(crate) struct Facets<'a> {
     pub fills_memory: bool,
     /// Where it puts the memory that takes what is written on top of layers.
     pub memory: Option<Slot>,
+    /// The directory that keeps it, and the entries that are mounted there.
+    pub kept: Option<(&'a Name, &'a [Name])>,
     /// Where it puts the mount of a directory that does, and where that is.
     pub opens_held: Option<(Slot, Slot)>,
     /// What it attaches, and where.
@@ -573,7 +575,10 @@ impl TreeOp {
                 Facets { opens_held: Some((*slot, *held)), ..none }
             }
             TreeOp::CopyUp { path, .. } => Facets { copied: Some(path), ..none },
-            TreeOp::HoldUpper { .. } | plain!() => none,
+            TreeOp::HoldUpper { directory, kept: true, mounts, .. } => {
+                Facets { kept: Some((directory, mounts)), ..none }
+            }
+            TreeOp::HoldUpper { kept: false, .. } | plain!() => none,
         }
     }
 

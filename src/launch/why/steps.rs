@@ -137,7 +137,7 @@ pub(crate) fn step_failed(plan: &Plan, index: usize, Errno(errno): Errno) -> Pro
         Op::Tree(op) => {
             let (words, help) = tree_means(op, errno, plan.root);
             let words = words.map_or_else(|| errno_words(errno), str::to_owned);
-            (tree_message(plan, op, &words), help)
+            (tree_message(plan, op, &words), help.or_else(|| unmade(plan, op, errno)))
         }
         Op::Process(op) => {
             let (words, help) = process_means(plan, op, errno);
@@ -156,6 +156,20 @@ fn tree_message(plan: &Plan, op: &TreeOp, words: &str) -> String {
         Some((source, _)) => format!("cannot bind {source}: {words}"),
         None => format!("cannot {op}: {words}"),
     }
+}
+
+/// The mount point was removed or replaced by an earlier target, and its upper is kept.
+fn unmade(plan: &Plan, op: &TreeOp, errno: i32) -> Option<String> {
+    let (path, _) = op.rights()?;
+    let directory = plan.kept_around(path)?;
+    let is_gone = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP].contains(&errno);
+    is_gone.then(|| {
+        format!(
+            "an earlier run removed or replaced its mount point, and the upper keeps that: make it \
+             again in a run without this line, or start anew: stockade changes discard {}",
+            shell_word(directory.text())
+        )
+    })
 }
 
 /// Another sandbox has a kept upper: its record says whose.
