@@ -267,8 +267,8 @@ fn layers(facts: &Facts) -> Line {
     if !facts.no_overlayfs {
         // Only a profile that names it needs it.
         let server = match &facts.no_server {
-            None => "fuse-overlayfs can show them, where a profile names it".to_owned(),
-            Some(why) => format!("fuse-overlayfs cannot ({why})"),
+            None => "fuse-overlayfs is here, too".to_owned(),
+            Some(why) => format!("not fuse-overlayfs: {why}"),
         };
         return Line::ok(NAME, format!("the kernel has overlayfs, which merges them; {server}"));
     }

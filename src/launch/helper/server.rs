@@ -268,3 +268,69 @@ fn filter() -> Filter {
 }
 
 const EPERM: Verdict = Verdict::Errno(libc::EPERM);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::syscalls;
+
+    #[test]
+    fn it_calls_what_a_file_system_needs_and_reaches_no_other_process() {
+        let filter = filter();
+        let judge = |name: &str, arguments: [i64; 6]| {
+            let number = syscalls::number(name).unwrap();
+            filter.judge(number, &arguments.map(|argument| argument as u64))
+        };
+        for (name, arguments) in [
+            ("openat", [0; 6]),
+            ("renameat2", [0; 6]),
+            ("mknodat", [0; 6]),
+            ("setxattr", [0; 6]),
+            ("execve", [0; 6]),
+            ("clone", [0x3d_0f00, 0, 0, 0, 0, 0]),
+            ("ioctl", [0, 0x4004_9409, 0, 0, 0, 0]),
+            ("fcntl", [0, libc::F_SETLK.into(), 0, 0, 0, 0]),
+            ("prlimit64", [0; 6]),
+        ] {
+            assert_eq!(judge(name, arguments), Verdict::Allow, "{name}");
+        }
+        for (name, arguments) in [
+            ("clone", [libc::SIGCHLD.into(), 0, 0, 0, 0, 0]),
+            ("ioctl", [0, libc::TIOCSTI as i64, 0, 0, 0, 0]),
+            ("fcntl", [0, libc::F_SETOWN.into(), 1, 0, 0, 0]),
+            ("prlimit64", [1, 0, 0, 0, 0, 0]),
+        ] {
+            assert_eq!(judge(name, arguments), EPERM, "{name}");
+        }
+        for name in [
+            "socket",
+            "connect",
+            "kill",
+            "tgkill",
+            "pidfd_open",
+            "ptrace",
+            "process_vm_writev",
+            "setns",
+            "unshare",
+            "mount",
+            "move_mount",
+            "open_tree",
+            "pivot_root",
+            "chroot",
+            "bpf",
+            "keyctl",
+            "add_key",
+            "kexec_load",
+            "io_uring_setup",
+            "userfaultfd",
+            "perf_event_open",
+            "open_by_handle_at",
+            "setpriority",
+            "sched_setaffinity",
+            "shmget",
+            "mq_open",
+        ] {
+            assert!(judge(name, [0; 6]).refuses(), "{name}");
+        }
+    }
+}
