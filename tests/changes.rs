@@ -688,6 +688,22 @@ fn an_apply_that_fails_is_undone_and_one_that_is_killed_too() {
     assert!(undone > 10 && killed > 10, "{undone} {killed}");
 }
 
+/// What is done at one name of a file changes the time of the others (ctime), which is no work of the
+/// host's.
+#[test]
+fn names_of_one_file_are_applied_together() {
+    for who in As::all() {
+        let place = Place::new();
+        let before = "mkdir d e; echo 1 > a; for name in b c d/x e/x; do ln a $name; done";
+        let changes = "rm a; chmod 640 b; echo 2 >> c; rm -r d; mv e/x e/y";
+        let kept = own_tree(&place, *who, before, changes, "");
+        kept.changes(&["apply", "--yes", "state"]);
+        let seen = kept
+            .sh("cd low; ls -R . | xargs; cat b c e/y | xargs; stat -c '%a %h' b c e/y | xargs");
+        assert_eq!(seen, ".: b c e ./e: y\n1 1 2 1\n640 1 644 1 644 1\n", "{who:?}");
+    }
+}
+
 #[test]
 fn what_is_not_agreed_to_is_not_applied() {
     let who = As::all()[0];

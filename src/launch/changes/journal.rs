@@ -8,7 +8,7 @@
 
 use super::discard::remove;
 use super::kept::name;
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
 use serde::{Deserialize, Serialize};
 use std::ffi::{CStr, CString};
@@ -153,7 +153,7 @@ pub(super) fn descend(top: RawFd, path: &[u8]) -> sys::Result<OwnedFd> {
 pub(super) fn has_newer(
     parent: RawFd,
     last: &[u8],
-    is_since: &dyn Fn((i64, u32)) -> bool,
+    is_since: &dyn Fn(&Looked) -> bool,
     depth: usize,
 ) -> sys::Result<bool> {
     if depth > DEEPEST {
@@ -171,7 +171,7 @@ pub(super) fn has_newer(
             let name = CString::new(inner).map_err(|_| Errno(libc::EINVAL))?;
             let looked = sys::look(open.as_raw_fd(), &name)?;
             let is_directory = looked.mode & libc::S_IFMT == libc::S_IFDIR;
-            if is_since(looked.changed)
+            if is_since(&looked)
                 || looked.mount != mount
                 || is_directory && has_newer(open.as_raw_fd(), inner, is_since, depth + 1)?
             {
@@ -198,7 +198,7 @@ fn is_worked_on(
 ) -> sys::Result<bool> {
     let looked = sys::look(parent, name)?;
     match looked.mode & libc::S_IFMT {
-        libc::S_IFDIR => has_newer(parent, name.to_bytes(), &|at| at > since, 0),
+        libc::S_IFDIR => has_newer(parent, name.to_bytes(), &|looked| looked.changed > since, 0),
         _ => Ok(looked.written != made),
     }
 }

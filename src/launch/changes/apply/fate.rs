@@ -3,7 +3,7 @@
 use crate::host::upper::{Cover, Upper};
 use crate::launch::changes::journal::{Undone, descend, has_newer, is_of_apply, split};
 use crate::launch::changes::{Change, Kind, What};
-use crate::sys::Errno;
+use crate::sys::{Errno, Looked};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
@@ -67,8 +67,9 @@ pub(super) fn fate(record: &Upper, change: &Change, layer: &File, undone: Option
     }
     if before.kind == Kind::Directory && !is_mode_of_directory {
         let (parent, last) = split(&change.path);
-        let old = descend(layer.as_raw_fd(), parent)
-            .and_then(|parent| has_newer(parent.as_raw_fd(), last, &is_since, 0));
+        let old = descend(layer.as_raw_fd(), parent).and_then(|parent| {
+            has_newer(parent.as_raw_fd(), last, &|at: &Looked| is_since(at.changed), 0)
+        });
         match old {
             Ok(false) => {}
             Err(Errno(libc::EACCES)) => {

@@ -6,7 +6,7 @@ use crate::launch::changes::journal::{
     Act, Journal, PREFIX, Stage, Trouble, Unit, descend, has_newer, split, trouble,
 };
 use crate::launch::changes::{Change, Contents, Item, Kept, Kind, State, Stop, Stopped, What};
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -33,6 +33,8 @@ pub(super) struct Work<'p> {
     pub(super) modes: Vec<(OwnedFd, u32)>,
     /// The directory that is made as a whole: its path, and where it is.
     pub(super) tree: Option<(Vec<u8>, OwnedFd)>,
+    /// Files with several names, and when they changed as one of the names was switched.
+    touched: BTreeMap<(u64, u64), (i64, u32)>,
     pub(super) count: usize,
 }
 
@@ -104,6 +106,7 @@ impl<'p> Work<'p> {
             owner: is_root.then_some((looked.owner, looked.group)),
             modes: vec![],
             tree: None,
+            touched: BTreeMap::new(),
             count: 0,
         })
     }
@@ -133,15 +136,35 @@ impl<'p> Work<'p> {
     }
 
     /// Switches places of a sort, in their order.
-    fn switch(&self, kept: &Kept, is_meant: impl Fn(Act) -> bool) -> Result<(), Failed> {
-        for (place, unit) in self.journal.units.iter().enumerate() {
-            if is_meant(unit.act) {
-                let path = bytes::bytes(&unit.path);
+    fn switch(&mut self, kept: &Kept, is_meant: impl Fn(Act) -> bool) -> Result<(), Failed> {
+        for place in 0..self.journal.units.len() {
+            let unit = &self.journal.units[place];
+            let (path, act) = (bytes::bytes(&unit.path).into_owned(), unit.act);
+            if is_meant(act) {
                 let switched = self
-                    .is_as_it_was(kept, &path, unit.act)
-                    .and_then(|()| self.journal.switch(self.top, place));
+                    .is_as_it_was(kept, &path, act)
+                    .and_then(|()| self.journal.switch(self.top, place))
+                    .and_then(|()| self.touch(&path, place));
                 switched.map_err(|errno| Failed::Undone(trouble(&path)(errno)))?;
             }
+        }
+        Ok(())
+    }
+
+    /// The change of a place that is replaced or removed.
+    fn loses(&self, path: &[u8], act: Act) -> Option<&'p State> {
+        let is_lost = matches!(act, Act::Replace | Act::Remove);
+        self.planned.get(path).filter(|_| is_lost)?.0.before.as_ref()
+    }
+
+    /// rename(2) changes the time of the file, which its other names show, too.
+    fn touch(&mut self, path: &[u8], place: usize) -> sys::Result {
+        let act = self.journal.units[place].act;
+        let is_linked = |before: &State| before.kind != Kind::Directory && before.links > 1;
+        if self.loses(path, act).is_some_and(is_linked) {
+            let names = self.journal.names(self.top, place)?;
+            let now = sys::look(names.parent.as_raw_fd(), &names.other)?;
+            self.touched.insert(now.inode, now.changed);
         }
         Ok(())
     }
@@ -149,17 +172,20 @@ impl<'p> Work<'p> {
     /// What is replaced or removed is what was judged: to copy what is new takes its time, and the host
     /// may write meanwhile.
     fn is_as_it_was(&self, kept: &Kept, path: &[u8], act: Act) -> sys::Result {
-        let (Act::Replace | Act::Remove, Some((change, _))) = (act, self.planned.get(path)) else {
-            return Ok(());
-        };
-        let Some(before) = &change.before else { return Ok(()) };
+        let Some(before) = self.loses(path, act) else { return Ok(()) };
         let (parent, last) = split(path);
         let parent = descend(self.top, parent)?;
         let name = CString::new(last).map_err(|_| Errno(libc::EINVAL))?;
         let now = sys::look(parent.as_raw_fd(), &name)?;
-        let is_newer = before.kind == Kind::Directory
-            && has_newer(parent.as_raw_fd(), last, &|at| is_since(&kept.record, at), 0)?;
-        match (now.changed, now.written, now.size) == (before.changed, before.written, before.size)
+        let touched = self.touched.get(&now.inode);
+        let is_since = |looked: &Looked| {
+            let is_ours = self.touched.get(&looked.inode) == Some(&looked.changed);
+            !is_ours && is_since(&kept.record, looked.changed)
+        };
+        let is_newer =
+            before.kind == Kind::Directory && has_newer(parent.as_raw_fd(), last, &is_since, 0)?;
+        let changed = *touched.unwrap_or(&before.changed);
+        match (now.changed, now.written, now.size) == (changed, before.written, before.size)
             && !is_newer
         {
             true => Ok(()),
