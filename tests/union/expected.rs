@@ -109,7 +109,10 @@ pub fn listed(json: &str) -> Vec<String> {
         let [before, after] = sides.map(|one| side(one).unwrap_or_else(|| "-".into()));
         format!("{} {what} {before} | {after}", disk::path(path))
     };
-    let mut lines: Vec<String> = json["changes"].as_array().unwrap().iter().map(line).collect();
+    // What is hidden is no part of the tree.
+    let all = json["changes"].as_array().unwrap().iter();
+    let mut lines: Vec<String> =
+        all.filter(|change| change["kept-back"] != true).map(line).collect();
     lines.sort();
     lines
 }
@@ -228,7 +231,7 @@ fn applied_below(
 }
 
 /// A layer of an image, unpacked over a tree (image-spec, layer.md): whiteouts act on what was below.
-pub fn unpacked(before: &Tree, bytes: &[u8]) -> Tree {
+pub fn unpacked(before: &Tree, hidden_there: &[Path], bytes: &[u8]) -> Tree {
     let mut tree = without_attributes(before);
     let mut entries = vec![];
     for entry in tar::Archive::new(bytes).entries().unwrap() {
@@ -246,7 +249,8 @@ pub fn unpacked(before: &Tree, bytes: &[u8]) -> Tree {
         {
             let mut gone = above.to_vec();
             gone.push(hidden.to_vec());
-            assert!(tree.node(&gone).is_some(), "nothing to be removed: {gone:?}");
+            let is_there = tree.node(&gone).is_some() || hidden_there.contains(&gone);
+            assert!(is_there, "nothing to be removed: {gone:?}");
             tree.remove(&gone);
         }
     }

@@ -51,6 +51,8 @@ pub struct Directory {
     pub is_low: bool,
     /// Whether something is mounted on it, which is read-only, and is what the directory is here.
     pub is_mount: bool,
+    /// Whether it is a mount of itself, so that nothing moves it away.
+    pub is_pin: bool,
     pub is_foreign: bool,
 }
 
@@ -84,6 +86,12 @@ pub struct LowDirectory {
     pub is_opaque: bool,
     pub is_foreign: bool,
     pub names: BTreeMap<Name, Low>,
+}
+
+impl Directory {
+    fn is_busy(&self) -> bool {
+        self.is_mount || self.is_pin
+    }
 }
 
 type Outcome<T = ()> = Result<T, i32>;
@@ -145,15 +153,17 @@ impl Tree {
 
     /// Which mount a directory is in: how many names lead to the place of it, 0 for the tree's own.
     fn mount(&self, directory: &[Name]) -> usize {
-        let is_place = |count: &usize| {
-            self.directory(&directory[..*count]).is_some_and(|directory| directory.is_mount)
-        };
+        let is_place =
+            |count: &usize| self.directory(&directory[..*count]).is_some_and(Directory::is_busy);
         (1..=directory.len()).rev().find(is_place).unwrap_or(0)
     }
 
     /// Whether a directory can be written to, but for its mode.
     fn is_writable(&self, directory: &[Name]) -> Outcome {
-        if self.mount(directory) == 0 { Ok(()) } else { Err(libc::EROFS) }
+        match self.directory(&directory[..self.mount(directory)]) {
+            Some(place) if place.is_mount => Err(libc::EROFS),
+            _ => Ok(()),
+        }
     }
 
     pub fn is_link(&self, path: &[Name]) -> bool {
@@ -170,8 +180,11 @@ impl Tree {
         }
     }
 
-    /// Mounts a tree at a path, read-only.
-    pub fn mounted(&mut self, path: &[Name], low: &LowDirectory) {
+    /// Mounts a tree at a path, read-only, and pins the directories above it.
+    pub fn mounted(&mut self, path: &[Name], low: &LowDirectory, is_pinned: bool) {
+        for end in 1..path.len() {
+            self.directory_mut(&path[..end]).unwrap().is_pin = is_pinned;
+        }
         let mut directory = merge(&[low], &mut self.leaves);
         directory.is_mount = true;
         self.put(path, Node::Directory(directory));
@@ -359,7 +372,7 @@ impl Tree {
                 may(parent.mode, WRITE)?;
                 match node {
                     Node::Leaf(_) => Err(libc::ENOTDIR),
-                    Node::Directory(directory) if directory.is_mount => Err(libc::EBUSY),
+                    Node::Directory(directory) if directory.is_busy() => Err(libc::EBUSY),
                     Node::Directory(directory) if !directory.names.is_empty() => {
                         Err(libc::ENOTEMPTY)
                     }
@@ -497,7 +510,7 @@ impl Tree {
             from.map_or(Ok(()), |from| may(from.mode, WRITE))?;
             to.filter(|_| exchange).map_or(Ok(()), |to| may(to.mode, WRITE))?;
         }
-        if from.into_iter().chain(to).any(|directory| directory.is_mount) {
+        if from.into_iter().chain(to).any(Directory::is_busy) {
             return Err(libc::EBUSY);
         }
         if from.is_some_and(|from| from.is_low) || exchange && to.is_some_and(|to| to.is_low) {

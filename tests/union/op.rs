@@ -26,6 +26,28 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether it is about something at or below a path.
+    pub fn is_at(&self, place: &Path) -> bool {
+        let (one, other) = match self {
+            Op::Create(path, ..)
+            | Op::Write(path, ..)
+            | Op::Append(path, _)
+            | Op::Overwrite(path, _)
+            | Op::Open(path)
+            | Op::Truncate(path, _)
+            | Op::Mkdir(path, _)
+            | Op::Fifo(path, _)
+            | Op::Rmdir(path)
+            | Op::Unlink(path)
+            | Op::Symlink(path, _)
+            | Op::Chmod(path, _)
+            | Op::Set(path, ..)
+            | Op::Unset(path, _) => (path, None),
+            Op::Link(path, new) | Op::Rename(path, new, _) => (path, Some(new)),
+        };
+        one.starts_with(place) || other.is_some_and(|path| path.starts_with(place))
+    }
+
     /// LETTER PATH NUMBER BYTES NAME, the number in octal.
     pub fn line(&self) -> String {
         let of = |letter: char, path: &Path, number: usize, bytes: &[u8], name: &[u8]| {
