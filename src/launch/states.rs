@@ -371,7 +371,7 @@ fn foreign(top: &File) -> Option<(String, u32)> {
 
 /// Does something in a user namespace that has the caller's subordinate ids (subuid(5)), by which
 /// its sandboxes may have made files; `None` where there are none, or it is not done.
-fn with_subordinate_ids(act: impl FnOnce() -> Result<()>) -> Option<()> {
+pub(super) fn with_subordinate_ids(act: impl FnOnce() -> Result<()>) -> Option<()> {
     let (user, group) = sys::ids_at_start();
     let name = crate::host::caller::Caller::current().user;
     let ranges = |file: &str, own: u32| {

@@ -3,6 +3,7 @@
 use super::kept::name;
 use super::{Kept, Refused};
 use crate::host::upper::{RECORD, UPPER, WORK};
+use crate::launch::states::with_subordinate_ids;
 use crate::launch::uppers::clear::clear;
 use crate::sys::{self, Errno};
 use crate::text::bytes;
@@ -15,7 +16,12 @@ use std::path::Path;
 pub(crate) fn discard(kept: &Kept, path: &str) -> Result<(), Refused> {
     let directory = kept.directory.as_raw_fd();
     for part in [UPPER, WORK] {
-        remove(directory, &name(part)?)?;
+        let part = name(part)?;
+        if let Err(errno) = remove(directory, &part) {
+            // What another of the sandbox's ids has closed.
+            let io = |Errno(errno)| std::io::Error::from_raw_os_error(errno);
+            with_subordinate_ids(|| remove(directory, &part).map_err(io)).ok_or(errno)?;
+        }
     }
     // Until here a next run, or a next `discard`, finds the mark.
     remove(directory, &name(RECORD)?)?;
