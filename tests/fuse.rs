@@ -19,14 +19,22 @@ use syscalls::Sysno;
 const DEVICE: &str = "mount -t tmpfs t dev; mknod -m 666 dev/fuse c 10 229; mount --bind dev/fuse \
                       /dev/fuse";
 
-/// A place with that device; none where the driver cannot be tried.
-fn place() -> Option<Place> {
+/// Whether the driver can be tried.
+pub fn can_be_tried() -> bool {
     if !is_root() {
         skip("it needs root, which makes the device");
-        return None;
+        return false;
     }
     if !Path::new("/dev/fuse").exists() || !Path::new("/usr/bin/fuse-overlayfs").exists() {
         skip("there is no fuse-overlayfs here");
+        return false;
+    }
+    true
+}
+
+/// A place with that device; none where the driver cannot be tried.
+fn place() -> Option<Place> {
+    if !can_be_tried() {
         return None;
     }
     let place = Place::new();
@@ -46,7 +54,8 @@ fn command(place: &Place, who: As, mounts: &str, words: &[&str]) -> Command {
     command
 }
 
-fn stockade(place: &Place, who: As, words: &[&str]) -> Output {
+/// A run where the device is open to everybody; the place has a directory for it, `dev`.
+pub fn stockade(place: &Place, who: As, words: &[&str]) -> Output {
     let words: Vec<&str> = ["./stockade"].iter().chain(words).copied().collect();
     command(place, who, DEVICE, &words).output().unwrap()
 }

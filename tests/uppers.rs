@@ -438,31 +438,36 @@ fn what_an_earlier_run_left_undoes_no_entry() {
     }
 }
 
-/// A mount point that an earlier target removed is named with what keeps that.
+/// What an entry below is over, and an earlier target removed or replaced, is named with what keeps that.
 #[test]
-fn a_mount_point_that_an_earlier_run_removed_is_told_at_its_line() {
+fn what_an_earlier_run_removed_below_an_entry_is_told_at_its_line() {
     for who in As::all() {
         let trees = Trees::new(*who);
         let kept = trees.kept();
         let own = trees.place.file("own", "own\n");
-        let entry = format!("{kept}\"/m/sub/inner\" = {{ bind = \"{}\" }}\n", own.display());
-        assert_eq!(trees.sh(&entry, "cat /m/sub/inner"), "own", "{who:?}");
-        for removed in ["rm -r /m/sub; mkdir /m/sub", "rm -r /m/sub; echo file > /m/sub"] {
-            trees.sh(&kept, removed);
+        let bound = format!("{{ bind = \"{}\" }}", own.display());
+        let hidden = "\"hide\"".to_owned();
+        for (removed, entry, sees) in [
+            ("mkdir /m/sub", &bound, "own"),
+            ("echo file > /m/sub", &bound, "own"),
+            ("mkdir -p /m/to; ln -s to /m/sub", &hidden, "none"),
+        ] {
+            let entry = format!("{kept}\"/m/sub/inner\" = {entry}\n");
+            let read = "cat /m/sub/inner 2>/dev/null || echo none";
+            assert_eq!(trees.sh(&entry, read), sees, "{who:?}");
+            trees.sh(&kept, &format!("rm -r /m/sub; {removed}"));
             let path = trees.place.file("profile.toml", &entry);
             let mut command = trees.place.stockade(*who);
             let output = command.arg("run").arg(path).arg("/bin/true").output().unwrap();
             let why = errors(&output);
             assert_eq!(output.status.code(), Some(125), "{who:?}: {why}");
             assert!(why.contains("E1201") && why.contains("\"/m/sub/inner\""), "{who:?}: {why}");
-            let flat = why.replace("│", "").split_whitespace().collect::<Vec<_>>().join(" ");
-            let help = "an earlier run removed or replaced its mount point";
-            assert!(
-                flat.contains(help) && flat.contains("stockade changes discard"),
-                "{who:?}: {why}"
-            );
+            let flat = why.replace('│', "").split_whitespace().collect::<Vec<_>>().join(" ");
+            let help = "an earlier run removed or replaced it, or a directory above it";
+            let is_helped = flat.contains(help) && flat.contains("stockade changes discard");
+            assert!(is_helped, "{who:?}: {why}");
             trees.sh(&kept, "rm -r /m/sub; mkdir /m/sub; touch /m/sub/inner");
-            assert_eq!(trees.sh(&entry, "cat /m/sub/inner"), "own", "{who:?}");
+            assert_eq!(trees.sh(&entry, read), sees, "{who:?}");
         }
     }
 }

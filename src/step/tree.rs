@@ -398,6 +398,8 @@ pub(crate) struct Facets<'a> {
     pub fills_memory: bool,
     /// Where it puts the memory that takes what is written on top of layers.
     pub memory: Option<Slot>,
+    /// What is there already, and is covered or held in its place.
+    pub held: Option<&'a Name>,
     /// The directory that keeps it, and the entries that are mounted there.
     pub kept: Option<(&'a Name, &'a [Name])>,
     /// Where it puts the mount of a directory that does, and where that is.
@@ -471,10 +473,6 @@ macro_rules! plain {
             | TreeOp::OwnLayer { .. }
             | TreeOp::InLayer { .. }
             | TreeOp::UpperDirectories { .. }
-            | TreeOp::Pin { .. }
-            | TreeOp::HoldLink { .. }
-            | TreeOp::ReadOnly { .. }
-            | TreeOp::Hide { .. }
             | TreeOp::SealRoot
             | TreeOp::Seal { .. }
             | TreeOp::Pivot
@@ -575,6 +573,10 @@ impl TreeOp {
                 Facets { opens_held: Some((*slot, *held)), ..none }
             }
             TreeOp::CopyUp { path, .. } => Facets { copied: Some(path), ..none },
+            TreeOp::Pin { path }
+            | TreeOp::HoldLink { path, .. }
+            | TreeOp::ReadOnly { path, .. }
+            | TreeOp::Hide { path, .. } => Facets { held: Some(path), ..none },
             TreeOp::HoldUpper { directory, kept: true, mounts, .. } => {
                 Facets { kept: Some((directory, mounts)), ..none }
             }
@@ -607,6 +609,10 @@ impl TreeOp {
             | TreeOp::CopyLayers { .. }
             | TreeOp::Serve { .. }
             | TreeOp::Mount { .. }
+            | TreeOp::Pin { .. }
+            | TreeOp::HoldLink { .. }
+            | TreeOp::ReadOnly { .. }
+            | TreeOp::Hide { .. }
             | TreeOp::OpenTree { .. }
             | TreeOp::HostDirectory { .. }
             | TreeOp::OpenMade { .. }

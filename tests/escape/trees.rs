@@ -2,6 +2,7 @@
 //! not a matter of where its files come from.
 
 use super::{ENOSYS, EPERM, NoTwin, Outside, OutsideRoot, OwnNamespace, Row, Twin, twin_succeeds};
+use crate::fuse;
 use crate::merged::{has_upper, own, state};
 use crate::states::States;
 use crate::support::{As, is_root, probe, said, skip, system, text};
@@ -20,10 +21,11 @@ enum Tree {
     Hosts,
     Copied,
     CopiedReadOnly,
+    Served,
     State,
 }
 
-const TREES: [Tree; 9] = [
+const TREES: [Tree; 10] = [
     Tree::Bound,
     Tree::Layers,
     Tree::InMemory,
@@ -32,6 +34,7 @@ const TREES: [Tree; 9] = [
     Tree::Hosts,
     Tree::Copied,
     Tree::CopiedReadOnly,
+    Tree::Served,
     Tree::State,
 ];
 
@@ -57,6 +60,7 @@ impl Ways {
         let (tree, secret) = (states.place.folder("tree", who), states.place.path.join("secret"));
         states.place.file("secret", "secret");
         states.place.folder("uppers", who);
+        states.place.folder("dev", who);
         let ways = Ways { states, who, tree, secret };
         ways.fill(&ways.tree);
         // In a layer of its own: no bound tree has one.
@@ -115,6 +119,7 @@ impl Ways {
             }
             Tree::Copied => layers(", upper = \"discard\", driver = \"copy\""),
             Tree::CopiedReadOnly => layers(", driver = \"copy\""),
+            Tree::Served => layers(", upper = \"discard\", driver = \"fuse-overlayfs\""),
             Tree::State => format!("\"{at}\" = {{ state = \"{}\" }}", self.states.name),
         };
         let below = match tree {
@@ -140,7 +145,16 @@ impl Ways {
     fn attempt(&self, tree: Tree, more: &str, acts: &[String]) -> Vec<String> {
         let path = self.states.place.file("profile.toml", &self.profile(tree, more));
         let words = ["run", path.to_str().unwrap(), "/tmp/probe", "each"];
-        let output = self.states.stockade(&words).args(acts).output().unwrap();
+        let output = if tree == Tree::Served {
+            let acts = acts.iter().map(String::as_str);
+            fuse::stockade(
+                &self.states.place,
+                self.who,
+                &words.into_iter().chain(acts).collect::<Vec<_>>(),
+            )
+        } else {
+            self.states.stockade(&words).args(acts).output().unwrap()
+        };
         let lines: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
         let is_whole = output.status.success() && lines.len() == acts.len();
         assert!(is_whole, "{:?} {tree:?}: {}", self.who, said(&output));
@@ -226,6 +240,9 @@ fn no_kind_of_tree_has_a_way_out() {
         let ways = Ways::new(*who);
         let before = state(&ways.tree);
         for tree in TREES {
+            if tree == Tree::Served && !fuse::can_be_tried() {
+                continue;
+            }
             let at = ways.at(tree);
             let filled = |act: &str| {
                 act.replace("TREE", &at).replace("SECRET", ways.secret.to_str().unwrap())

@@ -158,15 +158,16 @@ fn tree_message(plan: &Plan, op: &TreeOp, words: &str) -> String {
     }
 }
 
-/// The mount point was removed or replaced by an earlier target, and its upper is kept.
+/// What is mounted over was removed or replaced by an earlier target, and its upper is kept.
 fn unmade(plan: &Plan, op: &TreeOp, errno: i32) -> Option<String> {
-    let (path, _) = op.rights()?;
+    let path = op.rights().map(|(path, _)| path).or(op.facets().held)?;
     let directory = plan.kept_around(path)?;
     let is_gone = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP].contains(&errno);
     is_gone.then(|| {
         format!(
-            "an earlier run removed or replaced its mount point, and the upper keeps that: make it \
-             again in a run without this line, or start anew: stockade changes discard {}",
+            "an earlier run removed or replaced it, or a directory above it, and the upper keeps \
+             that: make it again in a run without this line, or start anew: stockade changes discard \
+             {}",
             shell_word(directory.text())
         )
     })

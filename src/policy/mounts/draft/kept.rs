@@ -108,6 +108,7 @@ pub(super) fn settle(kept: Vec<Kept>, undone: Option<Undone>, draft: &mut Draft)
     }
     let more = match paths.len() {
         1 => String::new(),
+        2 => ", nor one more entry".to_owned(),
         count => format!(", nor {} more entries", count - 1),
     };
     let message = format!(

@@ -1,0 +1,99 @@
+//! Overlays that are shown in parts: one for each largest directory without mounts.
+
+use super::Place;
+use crate::host::parts::Left;
+use crate::language::value::Mode;
+use crate::policy::mounts::draft::World;
+use crate::policy::mounts::kinds::{Layers, Makes, Mount, Tmpfs};
+use crate::policy::mounts::tree::{Node, in_parts};
+use crate::text::problem::{Note, Problem};
+use crate::text::source::Span;
+use crate::tree::{Ground as Stood, HasGround};
+
+/// The first of some paths, and how many more there are: "/a and 2 more"; none: there are none.
+fn some_of(paths: &[&str]) -> Option<String> {
+    match paths {
+        [] => None,
+        [one] => Some((*one).to_owned()),
+        [one, other] => Some(format!("{one} and {other}")),
+        [one, other, more @ ..] => Some(format!("{one}, {other} and {} more", more.len())),
+    }
+}
+
+impl World<'_> {
+    /// The memory at the top of an overlay that is shown in parts, or that has no layer.
+    pub(in crate::policy::mounts::draft) fn top(&mut self, path: &str, layers: &Layers, at: Span) {
+        self.check_parts(path, layers, at);
+        let source = layers.sources(path).first().copied();
+        let mode = source.and_then(|source| self.host.present(source));
+        let mode = mode.map(|file| Mode(file.mode & 0o7777));
+        let top = Mount::Tmpfs(Tmpfs { mode, ..layers.empty() });
+        if let Makes::FileSystem(new) = top.kind().makes(path) {
+            self.file_system(path, new, at);
+        }
+    }
+
+    /// What forbids the upper that the parts of an overlay share.
+    pub(in crate::policy::mounts::draft) fn check_parts(
+        &mut self,
+        path: &str,
+        layers: &Layers,
+        at: Span,
+    ) {
+        let parts = self.tree.iter().filter(|(_, node)| node.whole.as_deref() == Some(path));
+        // Of a directory that is made anew, the top as well, nothing is a layer.
+        let merged = parts.filter(|(_, node)| matches!(node.ground(), Stood::Host(_)));
+        let lower: Vec<Place> = merged.map(|(part, _)| self.place(part)).collect();
+        self.check_upper(path, layers, &lower, at);
+    }
+
+    /// Says of the overlays in parts what does not come along, and what cannot be changed.
+    pub(in crate::policy::mounts::draft) fn note_parts(&mut self) {
+        for (path, node) in self.tree {
+            let Mount::Layers(layers) = &node.mount else { continue };
+            let Some(parts) = in_parts(path, layers, &self.host.brought) else { continue };
+            if parts.too_many {
+                let message = format!("cannot show {path} in parts: it has more than 400");
+                let help = "name the directories in it that are needed";
+                let problem = Problem::new("mounts::layers", node.at, message);
+                self.draft.problem(problem.help(help));
+            }
+            let left = |is: fn(&Left) -> bool| {
+                let paths = parts.left.iter().filter(|left| is(left)).map(|left| &*left.path);
+                let paths: Vec<&str> = paths.collect();
+                let are = if paths.len() == 1 { "is" } else { "are" };
+                some_of(&paths).map(|some| format!("{some} {are}"))
+            };
+            if let Some(some) = left(|left| left.kernel.is_some()) {
+                let note = Note::new(node.at, format!("{some} left out"));
+                self.draft.notes.push(note.because("the files there are the kernel's"));
+            }
+            if let Some(some) = left(|left| left.kernel.is_none()) {
+                let why = "the caller may not look there";
+                self.draft.note_less(node.at, format!("{some} left out"), why);
+            }
+            self.note_owners(path, layers, node.at);
+        }
+    }
+
+    /// A user's overlay copies nothing of another owner's for a change (EOVERFLOW).
+    fn note_owners(&mut self, path: &str, layers: &Layers, at: Span) {
+        let is_apart = self.is_apart(path, layers);
+        if layers.upper.is_none() || is_apart || self.host.caller.uid == 0 {
+            return;
+        }
+        let of_others = |(part, node): &(&String, &Node)| {
+            let is_part = node.whole.as_deref() == Some(path);
+            let is_merged = matches!(node.ground(), Stood::Host(stack) if stack.is_merged());
+            let file = self.host.present(part);
+            is_part && is_merged && file.is_some_and(|file| file.uid != self.host.caller.uid)
+        };
+        let found = self.tree.iter().filter(of_others).map(|(part, _)| part.as_str());
+        if let Some(some) = some_of(&found.collect::<Vec<_>>()) {
+            let text =
+                format!("what other users own stays as it is, but for names right in {some}");
+            let why = "overlayfs copies nothing of another owner's for a change (EOVERFLOW)";
+            self.draft.note_less(at, text, why);
+        }
+    }
+}
