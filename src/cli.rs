@@ -516,12 +516,15 @@ pub(crate) enum ChangesCommand {
         /// The directory of a kept upper
         #[arg(value_name = "DIR")]
         directory: String,
-        /// The file to write
+        /// The file to write; -: standard output
         #[arg(value_name = "FILE")]
         file: String,
     },
-    /// Remove a kept upper with all that is in it
+    /// Remove a kept upper with all that is in it; on a terminal it asks first
     Discard {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
         /// The directory of a kept upper
         #[arg(value_name = "DIR")]
         directory: String,

@@ -246,7 +246,7 @@ fn a_hostile_upper_is_read_and_leads_nowhere() {
         );
         assert!(kept.sh("tar -tvf out.tar two").ends_with(" link to one\n"));
         assert_eq!(kept.sh("tar -tf out.tar | grep -c 'd/end$'"), "1\n");
-        kept.changes(&["discard", "state"]);
+        kept.changes(&["discard", "--yes", "state"]);
         assert!(!kept.path("state").exists() && kept.path("low/d/f").exists());
     }
 }
@@ -293,6 +293,8 @@ fn changes_are_exported_as_a_layer() {
                       n=$(printf '%0200d' 0); echo long > $n; ln -s $n$n longlink";
         kept.change(set_id);
         assert_eq!(kept.changes(&["export", "state", "layer.tar"]), "");
+        let same = kept.run(&["export", "state", "-"]).stdout;
+        assert!(same == std::fs::read(kept.path("layer.tar")).unwrap(), "{who:?}: not the same");
         kept.sh("mkdir out; tar -xf layer.tar -C out");
         let found = kept.sh("cd out; find . | sort");
         let n = "0".repeat(200);
@@ -328,9 +330,9 @@ fn a_kept_upper_is_discarded_whole_and_nothing_else() {
         kept.sh("ln -s ../../low state/upper/out; mkdir -m 0 -p state/upper/shut; \
                  ln -s state name; chmod 0 state/work/work");
         // By another name, what that leads to is emptied, and the link stays.
-        assert_eq!(kept.changes(&["discard", "state"]), "");
+        assert_eq!(kept.changes(&["discard", "--yes", "state"]), "");
         assert!(!kept.path("state").exists() && kept.path("low/same").exists(), "{who:?}");
-        let output = kept.run(&["discard", "state"]);
+        let output = kept.run(&["discard", "--yes", "state"]);
         assert_eq!(output.status.code(), Some(125), "{}", said(&output));
     }
 }
@@ -366,7 +368,7 @@ fn only_a_kept_upper_of_the_callers_own_is_used() {
         assert!(errors(&output).contains("note: a running sandbox uses it"), "{}", said(&output));
         // A process that another test starts at this moment has a copy of the descriptor.
         file.unlock().unwrap();
-        kept.changes(&["discard", "state"]);
+        kept.changes(&["discard", "--yes", "state"]);
     }
     if is_root() {
         let place = Place::new();
@@ -729,6 +731,24 @@ fn what_is_not_agreed_to_is_not_applied() {
         let output = kept.outside("sh", &["-c", &line, stockade.to_str().unwrap()]);
         assert!(output.contains(applied) && output.contains("M  same"), "{answer}: {output}");
     }
+    // Nor is anything thrown away, or an archive written to a terminal.
+    let on_terminal = |input: &str, words: &str| {
+        let line = format!("printf '{input}' | script -qc \"$0 changes {words} state\" /dev/null");
+        kept.outside("sh", &["-c", &line, place.path.join("stockade").to_str().unwrap()])
+    };
+    let output = kept.run(&["discard", "state"]);
+    let said = unwrapped(&errors(&output));
+    assert!(said.contains("cannot discard `state`: nobody can be asked"), "{said}");
+    assert!(said.contains("stockade changes discard --yes state"), "{said}");
+    let line = "printf '' | script -qc \"$0 changes export state -\" /dev/null";
+    let launcher = place.path.join("stockade").display().to_string();
+    let said = kept.outside("sh", &["-c", line, &launcher]);
+    assert!(said.contains("standard output is a terminal"), "{said}");
+    for (answer, is_there) in [("n\n", true), ("y\n", false)] {
+        let said = on_terminal(answer, "discard");
+        assert!(said.contains("Remove state with the changes to "), "{said}");
+        assert_eq!(kept.path("state").exists(), is_there, "{answer}: {said}");
+    }
 }
 
 /// What sandboxes leave in uppers of their own making.
@@ -782,7 +802,7 @@ fn what_sandboxes_changed_is_listed_and_applied() {
         let said = kept.changes(&["apply", "--yes", "state"]);
         assert!(said.ends_with(&format!("applied 1 change to {tree}\n")), "{who:?}: {said}");
         assert_eq!(kept.sh("cat ../tree/file"), "again\n");
-        kept.changes(&["discard", "state"]);
+        kept.changes(&["discard", "--yes", "state"]);
         place.sh(*who, &profile, &format!("cd {tree} && cat file"));
     }
 }

@@ -872,7 +872,7 @@ fn bytes_that_are_not_utf8_are_shown_and_never_written() {
 #[test]
 fn a_wrong_command_line_is_a_problem_as_others_are() {
     each(|place, who| {
-        let wrong: [(&[&str], &str, &str); 9] = [
+        let wrong: [(&[&str], &str, &str); 13] = [
             (
                 &["rnu", "base"],
                 "cannot run `rnu`: there is no command of that name",
@@ -909,6 +909,26 @@ fn a_wrong_command_line_is_a_problem_as_others_are() {
                 &["doctor", "--formt", "json"],
                 "cannot read `--formt`: there is no such option or argument here",
                 "did you mean `--format`?",
+            ),
+            (
+                &["changes", "up", "keep.txt"],
+                "cannot read `keep.txt`: `changes` takes one directory",
+                "stockade changes up",
+            ),
+            (
+                &["changes", "--format", "json", "up", "apply"],
+                "cannot read `apply`: `changes` takes one directory",
+                "stockade changes apply up",
+            ),
+            (
+                &["changes", "list", "../up"],
+                "cannot run `changes list`: there is no command of that name",
+                "to list them: stockade changes ../up",
+            ),
+            (
+                &["changes", "aply", "up"],
+                "cannot run `changes aply`: there is no command of that name",
+                "did you mean `apply`?",
             ),
         ];
         for (words, message, help) in wrong {

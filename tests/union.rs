@@ -541,7 +541,7 @@ fn applied_changes_make_the_layer_the_model() {
             trial.is_listed(&trial.before, &trial.now);
         }
         let state = trial.state().display().to_string();
-        trial.changes(&["discard", &state]);
+        trial.changes(&["discard", "--yes", &state]);
         let is = trial.is_on_disk(&trial.before);
         assert!(is.is_empty(), "{}: discarded\n{is}", trial.is());
     }

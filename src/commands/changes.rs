@@ -8,7 +8,7 @@ mod on_success;
 pub(super) use list::{Row, of_run};
 pub(super) use on_success::{end_left, on_success};
 
-use super::{FAILED, Failed, place, warn};
+use super::{FAILED, Failed, ask, place, warn};
 use crate::cli::{Changed, ChangesCommand};
 use crate::launch::changes::apply::recover;
 use crate::launch::changes::{Contents, Kept, Refused, Stop, Stopped, discard, export};
@@ -16,6 +16,7 @@ use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words, escape};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
+use std::io::IsTerminal;
 
 type Result<T = ()> = std::result::Result<T, Box<Problem>>;
 
@@ -27,7 +28,7 @@ pub(super) fn changes(changed: Changed) -> u8 {
             apply::apply(&directory, apply::Agreed { changes: yes, run_later })
         }
         (Some(ChangesCommand::Export { directory, file }), _) => write(&directory, &file),
-        (Some(ChangesCommand::Discard { directory }), _) => remove(&directory),
+        (Some(ChangesCommand::Discard { yes, directory }), _) => remove(&directory, yes),
         (None, None) => return FAILED,
     };
     match done {
@@ -104,9 +105,24 @@ fn stopped(act: &str, directory: &str, Stopped { stop, path }: &Stopped) -> Box<
     }
 }
 
-fn remove(directory: &str) -> Result {
+/// Asks on the terminal; elsewhere nothing is done without the word.
+fn ask(act: &str, directory: &str, question: &str) -> Result<bool> {
+    ask::ask(question).ok_or_else(|| {
+        let why = "nobody can be asked: standard input is no terminal";
+        let problem = wrong("changes::ask", format!("cannot {act} `{directory}`: {why}"));
+        let line = format!("stockade changes {act} --yes {}", shell_word(directory));
+        problem.help(line).into()
+    })
+}
+
+fn remove(directory: &str, yes: bool) -> Result {
     let act = "discard";
     let kept = take(act, directory)?;
+    let path = escape(&kept.record.path);
+    let question = format!("Remove {} with the changes to {path} in it?", escape(directory));
+    if !yes && !ask(act, directory, &question)? {
+        return Ok(());
+    }
     // What an apply has half done lies in the host's tree.
     recover(&kept).map_err(|why| apply::failed(act, directory, &why))?;
     discard(&kept, directory).map_err(|why| refused(act, directory, &why))
@@ -121,7 +137,16 @@ fn write(directory: &str, file: &str) -> Result {
     let cannot = |why: String| wrong("changes::file", format!("cannot write {file}: {why}"));
     let reason =
         |error: &std::io::Error| error.raw_os_error().map_or(error.to_string(), errno_words);
-    let place = place::Place::find(&bytes::path(file)).map_err(|error| cannot(reason(&error)))?;
+    if file == "-" && std::io::stdout().is_terminal() {
+        let name = format!("stockade changes export {} changes.tar", shell_word(directory));
+        let problem = *cannot("standard output is a terminal".to_owned());
+        return Err(problem.help(format!("name a file: {name}")).into());
+    }
+    let place = match file {
+        "-" => place::Place::output(),
+        file => place::Place::find(&bytes::path(file)),
+    };
+    let place = place.map_err(|error| cannot(reason(&error)))?;
     let mut outcome = Ok(export::Left::default());
     let written = place.fill(|out| {
         outcome = export::export(&mut reader, &kept.record, out);

@@ -9,7 +9,7 @@ use crate::text::bytes;
 use std::ffi::{CString, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -36,6 +36,11 @@ impl Place {
             Place::Whole(file) => Place::Whole(apart(file)?),
             Place::In { directory, name } => Place::In { directory: apart(directory)?, name },
         })
+    }
+
+    /// Standard output, which the caller may not be able to open by a name.
+    pub(super) fn output() -> io::Result<Place> {
+        Ok(Place::Open(File::from(io::stdout().as_fd().try_clone_to_owned()?)))
     }
 
     /// Two kinds of link are followed: those that name what is open (`/dev/stderr`, `/dev/fd/3`,

@@ -1,8 +1,8 @@
 //! `stockade changes apply`: it shows what will be where, asks, and has it done.
 
 use super::list::line;
-use super::{Result, refused, stopped, take, wrong};
-use crate::commands::{ask, print_line, warn};
+use super::{Result, ask, refused, stopped, take, wrong};
+use crate::commands::{print_line, warn};
 use crate::inspect::lint::RUN_LATER;
 use crate::launch::changes::apply::{Failed, Fate, Planned, recover};
 use crate::launch::changes::{Change, Kept, Kind, Trouble};
@@ -52,7 +52,11 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     }
     let with_later = agreed.run_later
         || !later.is_empty() && !agreed.changes && {
-            ask(directory, &format!("Apply also the {} that the host runs later?", later.len()))?
+            ask(
+                ACT,
+                directory,
+                &format!("Apply also the {} that the host runs later?", later.len()),
+            )?
         };
     let total = if with_later { count + later.len() } else { count };
     if total == 0 {
@@ -61,7 +65,7 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     }
     if !agreed.changes {
         let path = escape(&record.path);
-        if !ask(directory, &format!("Apply {} to {path}?", counted(total)))? {
+        if !ask(ACT, directory, &format!("Apply {} to {path}?", counted(total)))? {
             print_line("nothing was applied");
             return Ok(());
         }
@@ -154,16 +158,6 @@ pub(super) fn kept_back(planned: &Planned) -> Vec<String> {
     }
     back.extend((more > 0).then(|| format!("  and {more} more")));
     back
-}
-
-/// Asks on the terminal.
-fn ask(directory: &str, question: &str) -> std::result::Result<bool, Box<Problem>> {
-    ask::ask(question).ok_or_else(|| {
-        let why = "nobody can be asked: standard input is no terminal";
-        let problem = wrong("changes::ask", format!("cannot apply `{directory}`: {why}"));
-        let line = format!("stockade changes apply --yes {}", shell_word(directory));
-        problem.help(line).into()
-    })
 }
 
 pub(super) fn failed(act: &str, directory: &str, why: &Failed) -> Box<Problem> {
