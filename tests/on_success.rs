@@ -116,7 +116,13 @@ fn what_a_target_changed_is_applied_if_it_succeeds() {
             let top = tree.top.display();
             assert!(why.contains(&format!("applied 5 changes to {top}\n")), "{upper}: {why}");
             // What the host runs later is not agreed to.
-            assert!(why.contains(&format!("kept back in {top}:\n  A  .git/x: ")), "{why}");
+            let back = match upper.contains("kept") {
+                true => format!("kept back in {top}:"),
+                false => format!(
+                    "not applied to {top}, and thrown away with the run (`upper = DIR` would keep it):"
+                ),
+            };
+            assert!(why.contains(&format!("stockade: {back}\n  A  .git/x: ")), "{why}");
             let owner = tree.sh("stat -c %U:%G .");
             assert_eq!(
                 tree.sh(
@@ -185,6 +191,16 @@ fn where_nothing_can_be_applied_nothing_is_run() {
             "{why}"
         );
     }
+    // Of a copy nobody knows what was changed.
+    let copied = tree.profile("\"discard\", driver = \"copy\"", "");
+    let output = tree.run(&copied, "echo ran");
+    let why = unwrapped(&errors(&output));
+    assert!(
+        text(&output.stdout).is_empty()
+            && why.contains("its layers are copied")
+            && why.contains("driver"),
+        "{why}"
+    );
 }
 
 /// Each place is old or new, and the next run goes back before it begins.

@@ -12,10 +12,12 @@ use crate::launch::{
     find_passed, is_of_the_host, launch,
 };
 use crate::plan::Plan;
+use crate::policy::mounts::tree::made_anew;
 use crate::policy::seccomp::{Notifications, Verdict};
 use crate::profile::Request;
 use crate::sys::Errno;
 use crate::text::bytes;
+use crate::text::paths::some_of;
 use crate::text::problem::{Problem, errno_words, escape};
 use crate::text::source::Span;
 
@@ -77,7 +79,8 @@ fn run_plan(
             denials::print_first(denial, &planned.plan);
         }
     };
-    if changes == Some(ChangesAs::ApplyOnSuccess) {
+    let passed = passed.and_then(|()| changes.map_or(Ok(()), |_| refuse_copies(&planned.plan)));
+    if changes == Some(ChangesAs::ApplyOnSuccess) && passed.is_ok() {
         if !is_of_the_host(&planned.plan) {
             let message = "cannot apply what the target will have changed: no entry with an upper is \
                            the host's tree at its own path";
@@ -89,14 +92,16 @@ fn run_plan(
         end_left();
     }
     let launched = passed.and_then(|()| {
-        changes.map_or(Ok(()), |_| refuse_copies(&planned.plan))?;
         // Writes from here on may block, and signals end this process as any other.
         let _mask = Mask::look()?;
         launch(&planned.plan, ask, &mut tell)
     });
     match launched {
         Ok(mut ended) => {
-            let mut changed = changes.map(|how| changed(&ended.tops, how));
+            let mut changed = changes.map(|how| {
+                let anew: Vec<&str> = made_anew(planned.settled.whole()).collect();
+                changed(&ended.tops, how, some_of(&anew).as_deref())
+            });
             let applied = match (&mut changed, changes) {
                 (Some(changed), Some(ChangesAs::ApplyOnSuccess)) => applied(&ended, changed)
                     .map_err(|problem| {
@@ -170,8 +175,9 @@ fn refuse_copies(plan: &Plan) -> Result<(), Failure> {
     Err(problem.into())
 }
 
-/// Lists what the target changed, entry by entry; the same for the record.
-fn changed(tops: &Tops, how: ChangesAs) -> Vec<Changed> {
+/// Lists what the target changed, entry by entry; the same for the record. What is made directly in
+/// the directories of `anew` is in no upper.
+fn changed(tops: &Tops, how: ChangesAs, anew: Option<&str>) -> Vec<Changed> {
     if tops.all.is_empty() && tops.failed.is_empty() {
         warn("stockade: there are no changes to list: no entry has an upper\n");
     }
@@ -194,8 +200,17 @@ fn changed(tops: &Tops, how: ChangesAs) -> Vec<Changed> {
         [only] if is_none(only) => {
             warn(&format!("stockade: nothing was changed in {}\n", escape(&only.path)));
         }
-        [_, _, ..] if all.iter().all(is_none) => warn("stockade: nothing was changed\n"),
+        [_, _, ..] if all.iter().all(is_none) && anew.is_none() => {
+            warn("stockade: nothing was changed\n");
+        }
+        [_, _, ..] if all.iter().all(is_none) => {
+            warn("stockade: no changes are listed\n");
+        }
         _ => {}
+    }
+    if let Some(some) = anew {
+        let or = if how == ChangesAs::ApplyOnSuccess { ", and not applied" } else { "" };
+        warn(&format!("stockade: what was made directly in {some} is not listed{or}\n"));
     }
     all
 }

@@ -64,6 +64,16 @@ pub(crate) fn plain(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
+/// The first of some paths, and how many more there are: "/a and 2 more"; none: there are none.
+pub(crate) fn some_of(paths: &[&str]) -> Option<String> {
+    match paths {
+        [] => None,
+        [one] => Some((*one).to_owned()),
+        [one, other] => Some(format!("{one} and {other}")),
+        [one, other, more @ ..] => Some(format!("{one}, {other} and {} more", more.len())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

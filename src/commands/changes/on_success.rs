@@ -82,7 +82,13 @@ impl Written {
         planned.keep_back(LATER, |change| is_run_later(&self.kept, change).is_some());
         let back = kept_back(planned);
         if !back.is_empty() {
-            warn(&format!("stockade: kept back in {path}:\n{}\n", back.join("\n")));
+            let what = match self.stays {
+                true => format!("kept back in {path}"),
+                false => format!(
+                    "not applied to {path}, and thrown away with the run (`upper = DIR` would keep it)"
+                ),
+            };
+            warn(&format!("stockade: {what}:\n{}\n", back.join("\n")));
         }
         let total = planned.applied().count();
         if total > 0 {

@@ -158,6 +158,20 @@ pub(crate) fn in_parts<'b>(path: &str, layers: &Layers, brought: &'b Brought) ->
     (parts.whole || layers.upper.is_some() || path == "/").then_some(parts)
 }
 
+/// The directories of trees in parts that are made anew, where the target may write to them.
+pub(crate) fn made_anew(tree: &Tree) -> impl Iterator<Item = &str> {
+    let is_written = |whole: &String| {
+        let mount = tree.get(whole).map(|node| &node.mount);
+        matches!(mount, Some(Mount::Layers(layers)) if layers.upper.is_some())
+    };
+    let is_made = move |(path, node): &(&String, &Node)| {
+        let is_own = matches!(node.ground, Ground::Own(_));
+        let is_part = matches!(node.mount, Mount::Dir(_)) || node.whole.as_ref() == Some(*path);
+        node.whole.as_ref().is_some_and(is_written) && is_own && is_part
+    };
+    tree.iter().filter(is_made).map(|(path, _)| path.as_str())
+}
+
 /// The first Linux on which a tmpfs has overlayfs's attributes for a user's mount. Before, a
 /// directory of a layer that is removed comes to EIO.
 pub(crate) const MEMORY: (u32, u32) = (6, 6);

@@ -6,19 +6,10 @@ use crate::language::value::Mode;
 use crate::policy::mounts::draft::World;
 use crate::policy::mounts::kinds::{Layers, Makes, Mount, Tmpfs};
 use crate::policy::mounts::tree::{Node, in_parts};
+use crate::text::paths::some_of;
 use crate::text::problem::{Note, Problem};
 use crate::text::source::Span;
 use crate::tree::{Ground as Stood, HasGround};
-
-/// The first of some paths, and how many more there are: "/a and 2 more"; none: there are none.
-fn some_of(paths: &[&str]) -> Option<String> {
-    match paths {
-        [] => None,
-        [one] => Some((*one).to_owned()),
-        [one, other] => Some(format!("{one} and {other}")),
-        [one, other, more @ ..] => Some(format!("{one}, {other} and {} more", more.len())),
-    }
-}
 
 impl World<'_> {
     /// The memory at the top of an overlay that is shown in parts, or that has no layer.
