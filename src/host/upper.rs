@@ -39,8 +39,9 @@ pub struct Upper {
     /// changed since (ctime) was not what the target saw.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub begun: u64,
-    /// Paths inside of other entries at or below `path`: mount points there are of stockade's
-    /// making, and nothing at, below or over them is applied to a layer.
+    /// Paths inside of other entries at or below `path`, those of every run since the upper was empty:
+    /// mount points there are of stockade's making, and nothing at, below or over them is applied to a
+    /// layer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<String>,
 }
@@ -69,6 +70,12 @@ impl Upper {
         let known = record.format == FORMAT && record.pid >= 0;
         let paths = record.layers.iter().chain(&record.mounts).all(plain);
         (known && paths && plain(&record.path)).then_some(record)
+    }
+
+    /// The entries where the top is at another path.
+    pub(crate) fn mounts_at<'m>(&'m self, path: &'m str) -> impl Iterator<Item = String> + 'm {
+        let tails = self.mounts.iter().filter_map(|mount| paths::below(mount, &self.path));
+        tails.map(move |tail| paths::join(path, tail))
     }
 
     /// How a path below the top (without a `/` before it) lies to the entries that are mounted over

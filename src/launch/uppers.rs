@@ -18,6 +18,7 @@ use clear::{clear, names};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::collections::BTreeSet;
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Result};
@@ -217,7 +218,7 @@ fn make(wanted: &Wanted<'_>, count: usize) -> Result<Held> {
 }
 
 /// Locks a directory that is the caller's alone, and writes what it is used for.
-fn held(wanted: &Wanted<'_>, path: Name, above: File, name: &str) -> Result<Held> {
+fn held(wanted: &Wanted<'_>, own: Name, above: File, name: &str) -> Result<Held> {
     let directory = open_in(&above, name.as_ref(), OFlag::O_DIRECTORY)?;
     if !is_ours(&directory)? {
         return refused(libc::ESTALE);
@@ -234,23 +235,26 @@ fn held(wanted: &Wanted<'_>, path: Name, above: File, name: &str) -> Result<Held
     };
     file.try_lock().map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN))?;
     let layers: Vec<String> = wanted.layers.iter().map(|layer| layer.text().to_owned()).collect();
+    let path = wanted.path.text();
+    let mut mounts: BTreeSet<String> =
+        wanted.mounts.iter().map(|path| path.text().to_owned()).collect();
     let begun = match read(&file)? {
-        Some(record) if record.layers == layers => record.begun,
+        Some(record) if record.layers == layers => {
+            // What an earlier target wrote over an entry of its run, it wrote without seeing what is
+            // there.
+            mounts.extend(record.mounts_at(path));
+            record.begun
+        }
         // A run that ended before it had written anything.
         None if names(directory.as_fd())? == [RECORD] => upper::now(),
         Some(_) | None => return refused(libc::ESTALE),
     };
-    let record = Upper {
-        format: FORMAT,
-        path: wanted.path.text().to_owned(),
-        layers,
-        pid: sys::getpid(),
-        begun,
-        mounts: wanted.mounts.iter().map(|path| path.text().to_owned()).collect(),
-    };
+    let mounts = mounts.into_iter().collect();
+    let (path, pid) = (path.to_owned(), sys::getpid());
+    let record = Upper { format: FORMAT, path, layers, pid, begun, mounts };
     write(&file, &record)?;
     let (slot, kept, name) = (wanted.slot, wanted.kept, name.into());
-    Ok(Held { slot, path, directory, above, name, file, record, kept })
+    Ok(Held { slot, path: own, directory, above, name, file, record, kept })
 }
 
 /// Whether a directory is the caller's, and closed to others.
