@@ -4,7 +4,7 @@ use super::list::line;
 use super::{Result, ask, refused, stopped, take, wrong};
 use crate::commands::{print_line, warn};
 use crate::inspect::lint::RUN_LATER;
-use crate::launch::changes::apply::{Failed, Fate, Planned, recover};
+use crate::launch::changes::apply::{Failed, Fate, Planned, WorkedOn, recover};
 use crate::launch::changes::{Change, Kept, Kind, Trouble};
 use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words, escape};
@@ -34,9 +34,7 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
         return Err(problem.help(format!("take the changes out of it: {export}")).into());
     }
     let fail = |why: Failed| failed(ACT, directory, &why);
-    if recover(&kept).map_err(fail)? {
-        warn("note: an apply that did not come to its end was brought to one first\n");
-    }
+    note_recovered(recover(&kept).map_err(fail)?);
     let layer = kept.host_tree().map_err(|why| refused(ACT, directory, &why))?;
     let mut planned = Planned::read(&kept, &layer).map_err(fail)?;
     let see = format!("stockade changes --diff {}", shell_word(directory));
@@ -160,12 +158,45 @@ pub(super) fn kept_back(planned: &Planned) -> Vec<String> {
     back
 }
 
+/// Says that an apply that was killed has its end now.
+pub(super) fn note_recovered(left: Option<Vec<WorkedOn>>) {
+    if let Some(left) = left {
+        let but = but_for(&left);
+        warn(&format!(
+            "note: an apply that did not come to its end was brought to one first{but}\n"
+        ));
+    }
+}
+
+/// What was not taken back; nothing, where all was.
+pub(super) fn but_for(left: &[WorkedOn]) -> String {
+    let name = |path: &[u8]| format!("`{}`", escape(&bytes::text(path)));
+    let mut some = left.iter().take(MOST_SHOWN).map(|one| match &one.before {
+        Some(before) => format!("{} (what was there is {})", name(&one.path), name(before)),
+        None => name(&one.path),
+    });
+    let Some(first) = some.next() else { return String::new() };
+    let mut text = some.fold(first, |text, more| text + ", " + &more);
+    if left.len() > MOST_SHOWN {
+        text += &format!(" and {} more", left.len() - MOST_SHOWN);
+    }
+    format!(", but for what the host has changed meanwhile: {text}")
+}
+
 pub(super) fn failed(act: &str, directory: &str, why: &Failed) -> Box<Problem> {
     let cannot = |why: String| wrong("launch::apply", format!("cannot {act} `{directory}`: {why}"));
     let at = |Trouble { path, errno }: &Trouble| {
         format!("`{}`: {}", escape(&bytes::text(path)), errno_words(*errno))
     };
     match why {
+        Failed::WorkedOn(why, left) => {
+            let mut problem = failed(act, directory, why);
+            problem.message += &match **why {
+                Failed::Undone(_) => but_for(left),
+                _ => format!("; everything is as it was before{}", but_for(left)),
+            };
+            problem
+        }
         Failed::Refused(why) => refused(act, directory, why),
         Failed::Reading(why) => stopped(act, directory, why),
         Failed::TooMany => cannot("there are more changes than one apply takes".into()),

@@ -1,7 +1,10 @@
 //! `stockade run --changes=apply-on-success`: what a run wrote over the host's tree is put there once
 //! its target has succeeded.
 
-use super::apply::{ACT, LATER, changed_meanwhile, counted, failed, is_run_later, kept_back};
+use super::apply::{
+    ACT, LATER, but_for, changed_meanwhile, counted, failed, is_run_later, kept_back,
+    note_recovered,
+};
 use super::{Result, refused, wrong};
 use crate::commands::warn;
 use crate::host::caller::Caller;
@@ -58,7 +61,7 @@ impl Written {
     /// Opens the layer, and judges each change.
     fn judge(&self, seen: &File) -> Result<(File, Planned)> {
         let fail = |why| failed(ACT, self.path(), &why);
-        recover(&self.kept).map_err(fail)?;
+        note_recovered(recover(&self.kept).map_err(fail)?);
         let refuse = |why| refused(ACT, self.path(), &why);
         let layer = self.kept.host_tree().map_err(refuse)?;
         // The tree that the target saw, and no other that has its name by now.
@@ -144,10 +147,11 @@ pub(in crate::commands) fn end_left() {
         }
         match recover(&kept) {
             Ok(ended) => {
-                if ended {
-                    let path = escape(&kept.record.path);
+                if let Some(left) = ended {
+                    let (path, but) = (escape(&kept.record.path), but_for(&left));
                     warn(&format!(
-                        "stockade: an apply to {path} that did not come to its end was brought to one\n"
+                        "stockade: an apply to {path} that did not come to its end was brought to \
+                         one{but}\n"
                     ));
                 }
                 discard(&kept, &path).unwrap_or_default();

@@ -12,6 +12,7 @@ mod make;
 mod prune;
 mod work;
 
+pub(crate) use super::journal::WorkedOn;
 pub(crate) use fate::Fate;
 
 use super::discard::empty;
@@ -49,6 +50,8 @@ pub(crate) enum Failed {
     TooMany,
     /// A call failed; what was done before is undone.
     Undone(Trouble),
+    /// It is undone but for places that the host has worked on meanwhile.
+    WorkedOn(Box<Failed>, Vec<WorkedOn>),
     /// The same, and to undo it failed, too: the next `apply` tries it again.
     Left(Trouble),
 }
@@ -59,20 +62,21 @@ impl From<Refused> for Failed {
     }
 }
 
-/// Ends what an `apply` that was killed has begun; whether there was one. The lock is held.
-pub(crate) fn recover(kept: &Kept) -> Result<bool, Failed> {
+/// Ends what an `apply` that was killed has begun; none: there was none. What was not undone is given,
+/// as the host has worked on it since. The lock is held.
+pub(crate) fn recover(kept: &Kept) -> Result<Option<Vec<WorkedOn>>, Failed> {
     let directory = kept.directory.as_raw_fd();
     let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
-    let Some(mut journal) = Journal::read(directory).map_err(failed)? else { return Ok(false) };
+    let Some(mut journal) = Journal::read(directory).map_err(failed)? else { return Ok(None) };
     let layer = kept.host_tree()?;
     let top = layer.as_raw_fd();
     let ended = match journal.stage {
         Stage::Made | Stage::Switched => journal.undo(top, directory),
-        Stage::Done | Stage::Closing => journal.finish(top, directory),
+        Stage::Done | Stage::Closing => journal.finish(top, directory).map(|()| vec![]),
     };
-    ended.map_err(Failed::Left)?;
+    let left = ended.map_err(Failed::Left)?;
     Journal::end(directory).map_err(failed)?;
-    Ok(true)
+    Ok(Some(left))
 }
 
 impl Kept {
@@ -157,9 +161,12 @@ impl Planned {
         work.journal.write(directory).map_err(failed)?;
         let done = work.all(kept, layer, directory);
         if let Err(why) = done {
-            work.journal.undo(top, directory).map_err(Failed::Left)?;
+            let left = work.journal.undo(top, directory).map_err(Failed::Left)?;
             Journal::end(directory).map_err(failed)?;
-            return Err(why);
+            return Err(match left.is_empty() {
+                true => why,
+                false => Failed::WorkedOn(Box::new(why), left),
+            });
         }
         // It is done; what follows is no failure of it, and is tried again by the next.
         if work.journal.finish(top, directory).is_ok() {
@@ -191,7 +198,11 @@ impl Planned {
             pruned?;
         }
         // A place that was switched before this moment is none that the host has changed.
-        let record = Upper { begun: upper::now(), ..kept.record.clone() };
+        let mut record = Upper { begun: upper::now(), ..kept.record.clone() };
+        if left.is_empty() {
+            // What the next run has, it writes down.
+            record.mounts.clear();
+        }
         let io = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
         uppers::write(&kept.file, &record).map_err(io)?;
         sys::sync(kept.file.as_raw_fd())?;

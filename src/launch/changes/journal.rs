@@ -105,7 +105,7 @@ pub(super) fn is_of_apply(name: &[u8]) -> bool {
     rest.len() > 16 && rest[..16].iter().all(is_digit) && rest[16] == b'-'
 }
 
-/// How deep a directory is looked into.
+/// How deep an upper is searched for what is left of it.
 pub(super) const DEEPEST: usize = 256;
 
 /// The parent of a place, open, and its two names.
@@ -120,6 +120,14 @@ pub(super) struct Names {
 pub(crate) struct Trouble {
     pub path: Vec<u8>,
     pub errno: i32,
+}
+
+/// A place that was not taken back, as the host has worked on it since, and where what was there before
+/// is, if anything was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WorkedOn {
+    pub path: Vec<u8>,
+    pub before: Option<Vec<u8>>,
 }
 
 pub(super) fn trouble(path: &[u8]) -> impl FnOnce(Errno) -> Trouble + '_ {
@@ -149,33 +157,68 @@ pub(super) fn descend(top: RawFd, path: &[u8]) -> sys::Result<OwnedFd> {
     Ok(here)
 }
 
-/// Whether a directory that is to go holds something that came later, or is not to be looked at.
+/// A directory on the way of [`has_newer`].
+struct Level {
+    inode: (u64, u64),
+    /// The directories in it that are still to be looked into.
+    left: Vec<CString>,
+}
+
+/// Whether a directory that is to go holds something that came later. Of one in it that the caller may
+/// not search, `closed` says what that means. A target makes directories of any depth: one is open at
+/// a time, and the way back is by its parent, which must be the one that it was.
 pub(super) fn has_newer(
     parent: RawFd,
     last: &[u8],
     is_since: &dyn Fn(&Looked) -> bool,
-    depth: usize,
+    closed: sys::Result,
 ) -> sys::Result<bool> {
-    if depth > DEEPEST {
-        return Ok(true);
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let (mut here, mut levels) = (sys::owned(sys::dup_above(parent, 3)?), Vec::<Level>::new());
+    let mut next = CString::new(last).map_err(|_| Errno(libc::EINVAL))?;
+    let mount = sys::look(parent, c"")?.mount;
+    if sys::look(parent, &next)?.mount != mount {
+        return Err(Errno(libc::EXDEV));
     }
-    let open = descend(parent, last)?;
-    let mount = sys::look(open.as_raw_fd(), c"")?.mount;
     let mut buffer = vec![0; 32 << 10];
     loop {
-        let length = sys::read_directory(open.as_raw_fd(), &mut buffer)?;
-        if length == 0 {
-            return Ok(false);
+        // One that is read, but not searched, could not be left again.
+        let opened = sys::openat(here.as_raw_fd(), &next, flags, 0).map(sys::owned);
+        match opened.and_then(|open| sys::look(open.as_raw_fd(), c"..").map(|_| open)) {
+            Ok(open) => {
+                here = open;
+                let inode = sys::look(here.as_raw_fd(), c"")?.inode;
+                let mut left = vec![];
+                loop {
+                    let length = sys::read_directory(here.as_raw_fd(), &mut buffer)?;
+                    if length == 0 {
+                        break;
+                    }
+                    for (inner, _) in sys::records(&buffer[..length]) {
+                        let name = CString::new(inner).map_err(|_| Errno(libc::EINVAL))?;
+                        let looked = sys::look(here.as_raw_fd(), &name)?;
+                        if is_since(&looked) || looked.mount != mount {
+                            return Ok(true);
+                        }
+                        left.extend((looked.mode & libc::S_IFMT == libc::S_IFDIR).then_some(name));
+                    }
+                }
+                levels.push(Level { inode, left });
+            }
+            Err(Errno(libc::EACCES)) => closed?,
+            Err(errno) => return Err(errno),
         }
-        for (inner, _) in sys::records(&buffer[..length]) {
-            let name = CString::new(inner).map_err(|_| Errno(libc::EINVAL))?;
-            let looked = sys::look(open.as_raw_fd(), &name)?;
-            let is_directory = looked.mode & libc::S_IFMT == libc::S_IFDIR;
-            if is_since(&looked)
-                || looked.mount != mount
-                || is_directory && has_newer(open.as_raw_fd(), inner, is_since, depth + 1)?
-            {
-                return Ok(true);
+        loop {
+            let Some(level) = levels.last_mut() else { return Ok(false) };
+            if let Some(name) = level.left.pop() {
+                next = name;
+                break;
+            }
+            levels.pop();
+            let Some(above) = levels.last() else { return Ok(false) };
+            here = sys::owned(sys::openat(here.as_raw_fd(), c"..", flags, 0)?);
+            if sys::look(here.as_raw_fd(), c"")?.inode != above.inode {
+                return Err(Errno(libc::ESTALE));
             }
         }
     }
@@ -190,7 +233,8 @@ pub(super) fn number(parent: RawFd, name: &CStr) -> sys::Result<u64> {
 }
 
 /// Whether a file has another time than it was given, or something in a directory changed after the
-/// first place could be switched.
+/// first place could be switched. Nobody has come into one that is closed since: its ctime, which a
+/// chmod(2) sets, was looked at.
 fn is_worked_on(
     parent: RawFd,
     name: &CStr,
@@ -198,7 +242,9 @@ fn is_worked_on(
 ) -> sys::Result<bool> {
     let looked = sys::look(parent, name)?;
     match looked.mode & libc::S_IFMT {
-        libc::S_IFDIR => has_newer(parent, name.to_bytes(), &|looked| looked.changed > since, 0),
+        libc::S_IFDIR => {
+            has_newer(parent, name.to_bytes(), &|looked| looked.changed > since, Ok(()))
+        }
         _ => Ok(looked.written != made),
     }
 }
@@ -326,11 +372,12 @@ impl Journal {
         }
     }
 
-    /// Takes one back, as far as it was switched, and what was made for it.
-    fn back(&self, top: RawFd, place: usize, since: Option<(i64, u32)>) -> sys::Result {
+    /// Takes one back, as far as it was switched, and what was made for it; whether the host has worked
+    /// on it since.
+    fn back(&self, top: RawFd, place: usize, since: Option<(i64, u32)>) -> sys::Result<bool> {
         let names = match self.names(top, place) {
             // Its directory is gone, with what was made there.
-            Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => return Ok(()),
+            Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => return Ok(false),
             other => other?,
         };
         let (parent, name, other) = (names.parent.as_raw_fd(), names.name, names.other);
@@ -343,17 +390,18 @@ impl Journal {
             let is_switched = looked.inode.1 == unit.old
                 && looked.mode & 0o7777 == new
                 && (!self.is_found || old & !new == 0);
-            return if is_switched { sys::chmod_held(file.as_raw_fd(), old) } else { Ok(()) };
+            if is_switched {
+                sys::chmod_held(file.as_raw_fd(), old)?;
+            }
+            return Ok(false);
         }
         let at = [number(parent, &name)?, number(parent, &other)?];
         let no = libc::RENAME_NOREPLACE;
         // What was worked on since stays where it is, and the old one under its other name.
-        if at[0] != 0
-            && at[0] == unit.new
-            && since
-                .is_some_and(|since| is_worked_on(parent, &name, (unit.made, since)) != Ok(false))
+        if let Some(since) = since.filter(|_| at[0] != 0 && at[0] == unit.new)
+            && is_worked_on(parent, &name, (unit.made, since))?
         {
-            return Ok(());
+            return Ok(true);
         }
         match unit.act {
             Act::Add if at == [unit.new, 0] && unit.new != 0 => {
@@ -364,10 +412,10 @@ impl Journal {
             }
             // Where another has taken the name meanwhile, the old one stays under its other name.
             Act::Remove if at[1] == unit.old && at[1] != 0 => {
-                return sys::rename_at(parent, &other, parent, &name, no);
+                return sys::rename_at(parent, &other, parent, &name, no).map(|()| false);
             }
             // What closes comes when nothing is taken back any more.
-            Act::Close { .. } => return Ok(()),
+            Act::Close { .. } => return Ok(false),
             Act::Add | Act::Replace | Act::Remove | Act::Mode { .. } | Act::Open { .. } => {}
         }
         let is_made = number(parent, &other)?;
@@ -377,11 +425,15 @@ impl Journal {
                 unit.act != Act::Remove && is_made == unit.new
             }
         };
-        if is_made != 0 && is_ours { remove(parent, &other) } else { Ok(()) }
+        if is_made != 0 && is_ours {
+            remove(parent, &other)?;
+        }
+        Ok(false)
     }
 
-    /// Takes all of it back, the last first; the first failure, after all were tried.
-    pub(super) fn undo(&self, top: RawFd, directory: RawFd) -> Result<(), Trouble> {
+    /// Takes all of it back, the last first; gives what was not, as the host has worked on it since. The
+    /// first failure, after all were tried.
+    pub(super) fn undo(&self, top: RawFd, directory: RawFd) -> Result<Vec<WorkedOn>, Trouble> {
         // When the first place could be switched.
         let since = match self.stage {
             Stage::Made => None,
@@ -389,16 +441,28 @@ impl Journal {
                 sys::look(directory, JOURNAL).ok().map(|journal| journal.written)
             }
         };
-        let mut outcome = Ok(());
+        let (mut left, mut outcome) = (vec![], Ok(()));
         for place in (0..self.units.len()).rev() {
-            let path = bytes::bytes(&self.units[place].path);
-            outcome = outcome.and(self.back(top, place, since).map_err(trouble(&path)));
+            let unit = &self.units[place];
+            let path = bytes::bytes(&unit.path);
+            match self.back(top, place, since) {
+                Ok(false) => {}
+                Ok(true) => {
+                    let (above, _) = split(&path);
+                    let other = [above, b"/", self.other(place).as_bytes()].concat();
+                    let other = if above.is_empty() { other[1..].to_vec() } else { other };
+                    let before = (unit.old != 0).then_some(other);
+                    left.push(WorkedOn { path: path.into_owned(), before });
+                }
+                Err(errno) => outcome = outcome.and(Err(trouble(&path)(errno))),
+            }
         }
         if self.stage != Stage::Made {
             let noted = self.note_undone(top, directory);
             outcome = outcome.and(noted.map_err(trouble(b"")));
         }
-        outcome
+        left.reverse();
+        outcome.map(|()| left)
     }
 
     /// Writes down which files have their places again. One that was written meanwhile is none.

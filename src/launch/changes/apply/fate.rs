@@ -68,7 +68,8 @@ pub(super) fn fate(record: &Upper, change: &Change, layer: &File, undone: Option
     if before.kind == Kind::Directory && !is_mode_of_directory {
         let (parent, last) = split(&change.path);
         let old = descend(layer.as_raw_fd(), parent).and_then(|parent| {
-            has_newer(parent.as_raw_fd(), last, &|at: &Looked| is_since(at.changed), 0)
+            let is_since = |at: &Looked| is_since(at.changed);
+            has_newer(parent.as_raw_fd(), last, &is_since, Err(Errno(libc::EACCES)))
         });
         match old {
             Ok(false) => {}

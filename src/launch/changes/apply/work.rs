@@ -182,8 +182,8 @@ impl<'p> Work<'p> {
             let is_ours = self.touched.get(&looked.inode) == Some(&looked.changed);
             !is_ours && is_since(&kept.record, looked.changed)
         };
-        let is_newer =
-            before.kind == Kind::Directory && has_newer(parent.as_raw_fd(), last, &is_since, 0)?;
+        let is_newer = before.kind == Kind::Directory
+            && has_newer(parent.as_raw_fd(), last, &is_since, Err(Errno(libc::EACCES)))?;
         let changed = *touched.unwrap_or(&before.changed);
         match (now.changed, now.written, now.size) == (changed, before.written, before.size)
             && !is_newer
