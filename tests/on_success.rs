@@ -365,6 +365,27 @@ fn what_an_entry_covered_in_an_earlier_run_is_not_applied() {
     }
 }
 
+/// A target closes the top of what it wrote to its owner: that hides nothing, and is a change itself.
+#[test]
+fn a_closed_top_hides_no_change() {
+    for who in As::all() {
+        for kind in 0..Tree::new(*who).kinds().len() {
+            let tree = Tree::new(*who);
+            let profile = tree.profile(&tree.kinds()[kind], "");
+            let output = tree.run(&profile, "rm gone; chmod 0 .; exit 3");
+            let why = errors(&output);
+            assert!(why.contains(&format!("D  {}/gone", tree.top.display())), "{who:?}: {why}");
+            assert!(why.contains("(mode 0700, was 0755)") || *who == As::Root, "{who:?}: {why}");
+            if kind == 1 {
+                let kept = tree.place.path.join("uppers/kept");
+                let mut command = tree.place.stockade(*who);
+                let output = command.args(["changes", "discard"]).arg(&kept).output().unwrap();
+                assert!(output.status.success() && !kept.exists(), "{who:?}: {}", said(&output));
+            }
+        }
+    }
+}
+
 /// A link in the place of a directory with what the host runs later leads to another such directory.
 #[test]
 fn a_link_to_what_the_host_runs_is_kept_back() {

@@ -181,10 +181,13 @@ fn changed(tops: &Tops, how: ChangesAs, anew: Option<&str>) -> Vec<Changed> {
     if tops.all.is_empty() && tops.failed.is_empty() {
         warn("stockade: there are no changes to list: no entry has an upper\n");
     }
-    for (path, Errno(errno)) in &tops.failed {
-        let (path, why) = (escape(path), errno_words(*errno));
-        warn(&format!("stockade: cannot read what was written to {path}: {why}\n"));
-    }
+    let unread = tops.failed.iter().map(|(path, Errno(errno))| {
+        let (shown, why) = (escape(path), errno_words(*errno));
+        let failed = format!("cannot read what was written to {shown}: {why}");
+        warn(&format!("stockade: {failed}\n"));
+        Changed { path: path.clone(), changes: vec![], failed: Some(failed), applied: None }
+    });
+    let unread: Vec<Changed> = unread.collect();
     let of = |top: &Top| {
         let (changes, read) = of_run(top, how == ChangesAs::Diff);
         let path = top.record.path.clone();
@@ -194,7 +197,7 @@ fn changed(tops: &Tops, how: ChangesAs, anew: Option<&str>) -> Vec<Changed> {
         });
         Changed { path, changes, failed, applied: None }
     };
-    let all: Vec<Changed> = tops.all.iter().map(of).collect();
+    let all: Vec<Changed> = tops.all.iter().map(of).chain(unread).collect();
     let is_none = |changed: &Changed| changed.changes.is_empty() && changed.failed.is_none();
     match all.as_slice() {
         [only] if is_none(only) => {

@@ -2,7 +2,7 @@
 //! system of each upper in memory, which is in its mount namespace alone, and the launcher has those
 //! on disk itself.
 
-use super::uppers::Uppers;
+use super::uppers::{Uppers, open_upper};
 use crate::host::upper::{FORMAT, Upper};
 use crate::kernel::idmap::outside;
 use crate::kernel::name::{Inode, Name};
@@ -174,10 +174,10 @@ fn top(
         Some((_, None)) | None => None,
     };
     let opened = match (received.get(&upper.slot.0), held) {
-        (Some(memory), _) => open(memory.as_raw_fd(), &upper.upper)?,
+        (Some(memory), _) => open_upper(memory.as_raw_fd(), upper.upper.as_c_str())?,
         // Its mount shows the ids that those of the layers show.
-        (None, Some(_)) if plan.root => open(slots[upper.slot.0], &upper.upper)?,
-        (None, Some((directory, _))) => open(directory, &upper.upper)?,
+        (None, Some(_)) if plan.root => open_upper(slots[upper.slot.0], upper.upper.as_c_str())?,
+        (None, Some((directory, _))) => open_upper(directory, upper.upper.as_c_str())?,
         (None, None) => return Err(Errno(libc::ENOENT)),
     };
     let mut sources = vec![];

@@ -172,6 +172,21 @@ pub(super) fn open_above(path: &str) -> Result<File> {
     Ok(File::from(sys::owned(opened)))
 }
 
+/// Opens what overlayfs calls the upper. The target has its mode: one that the caller may not enter is
+/// opened to the caller, and shows that as a change.
+pub(super) fn open_upper(directory: RawFd, name: &CStr) -> sys::Result<File> {
+    const ENTERS: u32 = 0o700;
+    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let held = sys::owned(sys::openat(directory, name, libc::O_PATH | flags, 0)?);
+    let looked = sys::look(held.as_raw_fd(), c"")?;
+    let is_own = looked.owner == nix::unistd::geteuid().as_raw();
+    if is_own && looked.mode & ENTERS != ENTERS {
+        sys::chmod_held(held.as_raw_fd(), looked.mode & 0o7777 | ENTERS)?;
+    }
+    let open = sys::openat(held.as_raw_fd(), c".", libc::O_RDONLY | flags, 0)?;
+    Ok(File::from(sys::owned(open)))
+}
+
 /// Opens a name in a directory, and follows no link.
 pub(super) fn open_in(directory: &File, name: &OsStr, flags: OFlag) -> Result<File> {
     let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

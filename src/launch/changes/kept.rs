@@ -6,6 +6,7 @@
 use super::{Contents, Reader};
 use crate::host::upper::{LARGEST, RECORD, UPPER, Upper};
 use crate::launch::Top;
+use crate::launch::uppers::open_upper;
 use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
 use std::ffi::{CStr, CString};
@@ -109,7 +110,7 @@ impl Kept {
             .read_to_end(&mut text)
             .map_err(|error| Refused::Errno(error.raw_os_error().unwrap_or(libc::EIO)))?;
         let record = Upper::parse(&text).ok_or(Refused::Unreadable)?;
-        let upper = own_directory(fd, &name(UPPER)?, libc::O_NOFOLLOW)?;
+        let upper = open_upper(fd, &name(UPPER)?)?;
         Ok(Kept { record, directory, upper, file, lower: None })
     }
 
