@@ -386,6 +386,27 @@ fn a_closed_top_hides_no_change() {
     }
 }
 
+/// `copy-up` is no change of the target's, and a directory of the host's keeps the bit by which what is
+/// made in it has its group.
+#[test]
+fn a_set_group_id_bit_of_a_directory_stays() {
+    for who in As::all() {
+        let tree = Tree::new(*who);
+        tree.sh("chmod 2775 sub; mkdir -m 2755 more");
+        let top = tree.top.display().to_string();
+        let upper = format!("{}, copy-up = [\"{top}\"]", tree.kinds()[0]);
+        let output = tree.run(&tree.profile(&upper, ""), "true");
+        let why = errors(&output);
+        let nothing = format!("nothing was changed in {top}");
+        assert!(output.status.success() && why.contains(&nothing), "{who:?}: {why}");
+        assert_eq!(tree.sh("stat -c %a sub more"), "2775\n2755\n", "{who:?}: {why}");
+        let plain = tree.profile(&tree.kinds()[0], "");
+        let output = tree.run(&plain, "chmod g-s more; chmod o-rx sub");
+        assert!(output.status.success(), "{who:?}: {}", errors(&output));
+        assert_eq!(tree.sh("stat -c %a sub more"), "2770\n2755\n", "{who:?}: {why}");
+    }
+}
+
 /// A link in the place of a directory with what the host runs later leads to another such directory.
 #[test]
 fn a_link_to_what_the_host_runs_is_kept_back() {

@@ -51,6 +51,10 @@ fn step(below: RawFd, above: RawFd, name: &CStr) -> Result<Option<(RawFd, RawFd)
         return Ok(None);
     }
     match sys::mkdirat(above, name, look.mode & 0o1777) {
+        // What is made in it has its group; mkdir(2) passes over that bit.
+        Ok(()) if look.mode & libc::S_ISGID != 0 => {
+            sys::chmod_at(above, name, look.mode & (libc::S_ISGID | 0o1777))?;
+        }
         // A run before has made it, or the target.
         Ok(()) | Err(Errno(libc::EEXIST)) => {}
         Err(errno) => return Err(errno),

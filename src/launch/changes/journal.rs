@@ -322,10 +322,11 @@ impl Journal {
             let parts = |part: &str| !["", ".", ".."].contains(&part) && !part.contains('\0');
             unit.path.is_empty() || unit.path.split('/').all(parts)
         };
+        let gives_set_id = |new: u32, old: u32| new & !old & !0o1777 != 0;
         let is_narrower = |unit: &Unit| match unit.act {
-            Act::Open { new, old } => old & !new == 0 && new <= 0o1777,
+            Act::Open { new, old } => old & !new == 0 && !gives_set_id(new, old),
             Act::Close { new, old } => new & !old == 0,
-            Act::Mode { new, .. } => new <= 0o1777,
+            Act::Mode { new, old } => !gives_set_id(new, old),
             Act::Add | Act::Replace | Act::Remove => true,
         };
         has_prefix && self.units.iter().all(|unit| is_below(unit) && is_narrower(unit))

@@ -80,8 +80,6 @@ pub(super) struct Walk<'s> {
     /// an upper has the ids that are inside, and there the first stands for the second, and the
     /// second for the first.
     stands_for: Option<[(u32, u32); 2]>,
-    /// Whether root reads, and so root's sandbox wrote.
-    is_root: bool,
     /// For the records of a directory, attributes and pieces of files.
     buffer: Vec<u8>,
     other: Vec<u8>,
@@ -120,7 +118,6 @@ pub(super) fn walk(
         window: (most.open / (layers.len() + 1)).max(2),
         contents,
         stands_for: None,
-        is_root: false,
         buffer: vec![0; PIECE],
         other: vec![0; PIECE],
         sink,
@@ -131,7 +128,6 @@ pub(super) fn walk(
 
 impl Walk<'_> {
     fn all(&mut self, upper: RawFd, layers: &[RawFd], is_root: bool) -> Result {
-        self.is_root = is_root;
         let top = |fd: RawFd| {
             let looked = sys::look(fd, c"")?;
             let dir = Dir { fd, inode: looked.inode, mount: looked.mount, from: 0 };

@@ -47,9 +47,7 @@ pub(super) fn fate(record: &Upper, change: &Change, layer: &File, undone: Option
         }
     }
     if let (What::Rights, Some(before), Some(after)) = (change.what, &change.before, &change.after)
-        && (after.mode == before.mode
-            || after.kind == Kind::Link
-            || after.mode & 0o1777 == before.mode)
+        && (after.kind == Kind::Link || after.mode & 0o1777 == before.mode & 0o1777)
     {
         return Fate::KeptBack("no owner and no set-id bit is applied");
     }

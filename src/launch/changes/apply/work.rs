@@ -58,7 +58,10 @@ impl<'p> Work<'p> {
                 // Its mode would be another at its other names, too, wherever those are.
                 (What::Rights, Some(before), _) if has_more_names(before) => Act::Replace,
                 (What::Rights, Some(before), Some(after)) => {
-                    Act::Mode { new: after.mode & 0o1777, old: before.mode }
+                    // What a directory of the host's has of these bits it keeps.
+                    let is_directory = after.kind == Kind::Directory;
+                    let kept = if is_directory { before.mode & after.mode & 0o6000 } else { 0 };
+                    Act::Mode { new: after.mode & 0o1777 | kept, old: before.mode }
                 }
                 (What::Rights, ..) => continue,
             };

@@ -53,7 +53,7 @@ impl Walk<'_> {
         }
         if kind == Kind::Directory && before.as_ref().is_some_and(|before| before.kind == kind) {
             let has_rights =
-                |before: &State| after.has_rights_of(before) || self.is_copied_up(before, &after);
+                |before: &State| after.has_rights_of(before) || Walk::is_copied_up(before, &after);
             if before.as_ref().is_some_and(|before| !has_rights(before)) {
                 self.give(What::Rights, before, Some(after), false)?;
             }
@@ -86,10 +86,11 @@ impl Walk<'_> {
         Ok(false)
     }
 
-    /// Whether a directory is as `copy-up` of an entry makes it: an ordinary user's, with the mode of
-    /// the layer's. By itself such a sandbox makes no directory of another's its own.
-    pub(super) fn is_copied_up(&self, before: &State, after: &State) -> bool {
-        !self.is_root && after.mode & 0o1777 == before.mode & 0o1777 && after.owner != before.owner
+    /// Whether a directory is as `copy-up` of an entry makes it: the target's own, with the mode of the
+    /// layer's. No owner is applied, so that one which the target itself has given is not missed.
+    fn is_copied_up(before: &State, after: &State) -> bool {
+        let has_another = (after.owner, after.group) != (before.owner, before.group);
+        after.mode & 0o1777 == before.mode & 0o1777 && has_another
     }
 
     pub(super) fn go_into(&mut self, seen: &Seen, lowers: Vec<Dir>, is_opaque: bool) -> Result {
