@@ -119,8 +119,9 @@ fn dispatch(cli: Cli) -> u8 {
 /// The pipeline up to the plan.
 fn prepare(command: &str, given: Given) -> Result<Planned, Failed> {
     let request = request(given)?;
-    settle(&request, Caller::current())
-        .map_err(|failed| meant::program_or(failed, &request, command))
+    settle(&request, Caller::current()).map_err(|failed| {
+        meant::with_command(meant::program_or(failed, &request, command), &request, command)
+    })
 }
 
 /// The same, with warnings, also if there are problems. The plan does not depend on them.
@@ -137,7 +138,8 @@ fn prepare_and_lint(
         host.look_closer(profile, settled);
         let found = lint_of_own_lines(profile, &host, settled, sources);
         *warnings = as_written(found, &host.caller, sources);
-    })?;
+    });
+    let planned = planned.map_err(|failed| meant::with_command(failed, &request, command))?;
     if start::stops(warnings).next().is_none() {
         let world = World::new(&planned.plan, &planned.profile);
         let found = start::stopped(&request.profile, &planned.profile, &world, &HostFs::here());

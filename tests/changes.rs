@@ -488,6 +488,7 @@ fn what_a_target_must_not_decide_is_kept_back() {
             A  sub/.git/: git runs its hooks, and commands that its settings name\n  \
             A  sub/.git/hooks/: git runs its hooks, and commands that its settings name\n  \
             A  sub/.git/hooks/post-commit: git runs its hooks, and commands that its settings name\n\
+            Without the set-id bits that the target gave: suid\n\
             Kept back:\n  A  fifo (fifo): it is no file, directory or link\n  \
             M  file (mode 4644, was 0644): no owner and no set-id bit is applied\n  \
             A  made/: an entry of [mounts] lies below it\n  \

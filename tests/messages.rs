@@ -939,6 +939,14 @@ fn a_wrong_command_line_is_a_problem_as_others_are() {
                 && err.contains(&format!("help: {help}"));
             assert!(output.status.code() == Some(125) && all, "{words:?}: {}", said(&output));
         }
+        // A command that is missing has its place in the line that was written.
+        let path = place.file("none.toml", "format = 1\n").display().to_string();
+        for command in ["check", "plan", "run"] {
+            let output = place.stockade(who).args([command, &path]).output().unwrap();
+            let all = said(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+            let help = format!("after the profile: stockade {command} {path} COMMAND");
+            assert!(all.contains(&help), "{all}");
+        }
         let bare = place.stockade(who).output().unwrap();
         assert!(
             bare.status.code() == Some(125) && text(&bare.stderr).contains("Commands:"),

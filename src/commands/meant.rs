@@ -43,6 +43,21 @@ pub(super) fn program_with(failed: Failed, request: &Request, help: &str) -> Fai
     a_program(word, help)
 }
 
+/// The same, where the command that is missing has its place in this command line.
+pub(super) fn with_command(failed: Failed, request: &Request, command: &str) -> Failed {
+    let profile = shell_word(&request.profile);
+    let of_command = |problem: Problem| match problem.code {
+        "process::command" => problem.help(format!(
+            "give one in [process]: command = [\"bash\"]; or after the profile: stockade {command} \
+             {profile} COMMAND"
+        )),
+        _ => problem,
+    };
+    let mut problems = Problems::default();
+    problems.extend(failed.problems.into_iter().map(of_command));
+    Failed { problems, ..failed }
+}
+
 /// A word in the place of the profile is a program.
 pub(super) fn a_program(word: &str, help: &str) -> Failed {
     let message = format!("cannot take `{}` for the profile: it is a program", escape(word));

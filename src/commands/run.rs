@@ -238,7 +238,8 @@ fn applied(ended: &Ended, all: &mut [Changed]) -> Result<(), Box<Problem>> {
 fn plan(given: crate::cli::Given) -> Result<(Request, Planned), Failed> {
     let request = request(given)?;
     let planned = settle(&request, Caller::current())
-        .map_err(|failed| meant::program_or(failed, &request, "run"))?;
+        .map_err(|failed| meant::program_or(failed, &request, "run"))
+        .map_err(|failed| meant::with_command(failed, &request, "run"))?;
     Ok((request, planned))
 }
 

@@ -1,5 +1,5 @@
 //! Directories of other users, made in an upper before it is merged: overlayfs takes such a one for
-//! the merged directory, and what lies right in it can be changed. Part of what runs between clone
+//! the merged directory, and what lies directly in it can be changed. Part of what runs between clone
 //! and exec: raw system calls and nothing else (see [`super::child`]).
 
 use crate::sys::{self, Errno, Result};

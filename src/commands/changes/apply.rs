@@ -5,8 +5,9 @@ use super::{Result, ask, refused, stopped, take, wrong};
 use crate::commands::{print_line, warn};
 use crate::inspect::lint::RUN_LATER;
 use crate::launch::changes::apply::{Failed, Fate, Planned, WorkedOn, recover};
-use crate::launch::changes::{Change, Kept, Kind, Trouble};
+use crate::launch::changes::{Change, Kept, Kind, State, Trouble};
 use crate::text::bytes;
+use crate::text::paths::some_of;
 use crate::text::problem::{Problem, errno_words, escape};
 use crate::text::shell::shell_word;
 
@@ -136,11 +137,27 @@ fn show(kept: &Kept, planned: &Planned, later: &[&Change]) {
             print_line(&format!("  {}: {why}", line(change, "")));
         }
     }
+    if let Some(some) = set_ids(planned) {
+        print_line(&format!("Without the set-id bits that the target gave: {some}"));
+    }
     let back = kept_back(planned);
     if !back.is_empty() {
         print_line("Kept back:");
         back.iter().for_each(|line| print_line(line));
     }
+}
+
+/// The files that are applied without the set-id bits that the target gave them.
+pub(super) fn set_ids(planned: &Planned) -> Option<String> {
+    // That of a new directory may come from the one above.
+    let bits = |state: &State| if state.kind == Kind::File { state.mode & 0o6000 } else { 0 };
+    let drops = |change: &&Change| {
+        let after = change.after.as_ref().map_or(0, bits);
+        after & !change.before.as_ref().map_or(0, bits) != 0
+    };
+    let paths = planned.applied().filter(drops).map(|change| escape(&bytes::text(&change.path)));
+    let paths: Vec<String> = paths.collect();
+    some_of(&paths.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// A line for each change that is not applied, up to a number.

@@ -3,7 +3,7 @@
 
 use super::apply::{
     ACT, LATER, but_for, changed_meanwhile, counted, failed, is_run_later, kept_back,
-    note_recovered,
+    note_recovered, set_ids,
 };
 use super::{Result, refused, wrong};
 use crate::commands::warn;
@@ -92,6 +92,9 @@ impl Written {
                 ),
             };
             warn(&format!("stockade: {what}:\n{}\n", back.join("\n")));
+        }
+        if let Some(some) = set_ids(planned) {
+            warn(&format!("stockade: no set-id bit is applied to {path}: {some}\n"));
         }
         let total = planned.applied().count();
         if total > 0 {
