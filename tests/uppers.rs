@@ -152,7 +152,12 @@ fn a_kept_upper_is_for_its_layers_and_its_caller() {
     trees.place.file("other/mine", "");
     let quoted = format!("\"{layer}\"");
     fs::set_permissions(&other, PermissionsExt::from_mode(0o700)).unwrap();
-    refused(&system(&entry(&quoted, &other.display().to_string())), &["it holds files"]);
+    // What another mode does not change is said before the mode.
+    for mode in [0o700, 0o755] {
+        fs::set_permissions(&other, PermissionsExt::from_mode(mode)).unwrap();
+        refused(&system(&entry(&quoted, &other.display().to_string())), &["it holds files"]);
+    }
+    refused(&system(&entry(&quoted, &layer)), &["it is in a layer, or a layer is in it"]);
     fs::set_permissions(&trees.state, PermissionsExt::from_mode(0o750)).unwrap();
     refused(&trees.kept(), &["other users may enter it", "chmod 700"]);
     fs::set_permissions(&trees.state, PermissionsExt::from_mode(0o700)).unwrap();

@@ -34,7 +34,7 @@ fn no(why: impl Into<String>, help: Option<&str>) -> NoServer {
 /// A sandbox of root's has other ids than root, and opens it by the rights of others.
 fn device(is_root: bool) -> Result<(), NoServer> {
     let load = "load the module as root: modprobe fuse";
-    let open = "let it be opened, as root: chmod 0666 /dev/fuse";
+    let open = "let all users of the machine open it, as root: chmod 0666 /dev/fuse";
     match std::fs::metadata(DEVICE) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
             Err(no("there is no /dev/fuse", Some(load)))

@@ -14,7 +14,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("env::nul", "the kernel takes no such byte"),
     ("identity::map", "the sentence says which ids overlap or are not there"),
     ("limits::init", "two lines exclude each other, and both are shown"),
-    ("mounts::below", "the sentence says which entry is in the way"),
     ("mounts::symlink", "where the link is to lead, its author knows"),
     ("namespaces::time", "the sentence says what is out of range"),
     ("namespaces::uts", "the sentence says how long a name may be"),

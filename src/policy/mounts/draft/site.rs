@@ -1,12 +1,12 @@
 //! Where a mount can go: the place under it, what pins that, and the problem if there is none.
 
-use super::super::kinds::{Grant, Mount, Proc, Upper};
+use super::super::kinds::{Grant, Mount, Proc, Tmpfs, Upper};
 use super::super::tree::{Base, above, all_bound_at, base, of_the_kernel, real};
 use super::super::{place, written};
 use super::World;
 use super::create::nearest;
 use super::kept::Kept;
-use crate::host::{Fact, FileKind};
+use crate::host::{Fact, File, FileKind};
 use crate::kernel::name::Name;
 use crate::language::value::{Mode, ancestors, below, join, parent};
 use crate::step::draft::Draft;
@@ -44,11 +44,9 @@ impl World<'_> {
                     .map(|(over, node)| (over.to_owned(), node.at))
                     .unwrap_or_default();
                 let message = format!("cannot mount at {path}: {over} is {what}");
-                let help = self.through_link(path);
+                let help = self.through_link(path).unwrap_or_else(|| self.instead_of(&over));
                 self.draft.problem(
-                    Problem::new("mounts::below", at, message)
-                        .also(node, "it is here")
-                        .help_maybe(help),
+                    Problem::new("mounts::below", at, message).also(node, "it is here").help(help),
                 );
                 None
             }
@@ -56,6 +54,18 @@ impl World<'_> {
                 self.site_in_host(path, &source, writable, directory, at)
             }
         }
+    }
+
+    /// What there can be in the place of an entry that holds nothing.
+    fn instead_of(&self, over: &str) -> String {
+        let node = self.tree.get(over);
+        let is_hidden = node.is_some_and(|node| matches!(node.mount, Mount::Hide(_)));
+        let is_file = |file: &File| file.kind != FileKind::Directory;
+        if is_hidden && !self.host.present(over).is_some_and(is_file) {
+            let empty = written::line(over, &Mount::Tmpfs(Tmpfs::PLAIN));
+            return format!("let {over} be an empty directory instead: {empty}");
+        }
+        format!("give it a path that is not below {over}")
     }
 
     /// Nothing can be made in a file system of the kernel's.

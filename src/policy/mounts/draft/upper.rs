@@ -88,7 +88,7 @@ impl World<'_> {
             }
             Some(Upper::Kept(directory)) => {
                 self.check_alone(path, layers, at);
-                if self.check_kept(path, layers, directory, at) {
+                if self.check_kept(path, layers, (directory, lower), at) {
                     self.check_on_disk(directory, lower, false, at);
                 }
             }
@@ -145,7 +145,13 @@ impl World<'_> {
 
     /// Whether a directory is an upper of the caller's that may be used for these layers, or can
     /// become one; the first problem is the only one.
-    fn check_kept(&mut self, path: &str, layers: &Layers, directory: &str, at: Span) -> bool {
+    fn check_kept(
+        &mut self,
+        path: &str,
+        layers: &Layers,
+        (directory, lower): (&str, &[Place]),
+        at: Span,
+    ) -> bool {
         let refuse = |why: String| {
             let message = format!("cannot take {directory} as the upper: {why}");
             Problem::new("mounts::upper", at, message)
@@ -165,13 +171,21 @@ impl World<'_> {
             }
         }
         let found = self.host.uppers.get(directory);
+        let close = |mode: u32| {
+            let close = format!("close it: chmod 700 {}", shell_word(directory));
+            (mode & 0o077 != 0).then(|| refuse("other users may enter it".into()).help(close))
+        };
         let problem = match self.host.at(directory) {
             Fact::Absent(libc::ENOENT) => match self.host.at(parent(directory)) {
                 Fact::Present(above) if above.kind == FileKind::Directory => None,
-                Fact::Present(_) | Fact::Absent(_) => {
+                Fact::Present(_) => {
+                    let why = format!("{} is no directory", parent(directory));
+                    Some(refuse(why).help("name another directory"))
+                }
+                Fact::Absent(_) => {
                     let above = parent(directory);
                     let make = format!("make it first: mkdir -p {}", shell_word(above));
-                    Some(refuse(format!("{above} is no directory")).help(make))
+                    Some(refuse(format!("{above} is not there")).help(make))
                 }
             },
             Fact::Absent(errno) => Some(refuse(errno_words(*errno))),
@@ -182,15 +196,13 @@ impl World<'_> {
                 let why = format!("it is the directory of another user, {}", file.uid);
                 Some(refuse(why).help("name one of the caller's own, or one that is not there yet"))
             }
-            Fact::Present(file) if file.mode & 0o077 != 0 => {
-                let close = format!("close it: chmod 700 {}", shell_word(directory));
-                Some(refuse("other users may enter it".into()).help(close))
-            }
-            Fact::Present(_) => match found {
+            // It would be closed, and refused then.
+            Fact::Present(_) if self.is_a_layer(directory, lower) => None,
+            Fact::Present(file) => match found {
                 Some(Found { record: Some(record), .. }) => {
                     let ours = layers.sources(path);
                     let is_same = record.layers.iter().map(String::as_str).eq(ours.iter().copied());
-                    (!is_same).then(|| {
+                    let others = (!is_same).then(|| {
                         let list = |paths: &[&str]| match paths {
                             [] => "none".to_owned(),
                             paths => paths.join(", "),
@@ -202,18 +214,25 @@ impl World<'_> {
                             list(&ours)
                         );
                         refuse(why).help("name the same layers, or another directory")
-                    })
+                    });
+                    others.or_else(|| close(file.mode))
                 }
                 Some(Found { record: None, is_empty: false, .. }) => {
                     let why = "it holds files, and none that says that it is stockade's".to_owned();
                     Some(refuse(why).help("name an empty directory, or one that is not there yet"))
                 }
-                Some(Found { record: None, is_empty: true, .. }) | None => None,
+                Some(Found { record: None, is_empty: true, .. }) | None => close(file.mode),
             },
         };
         let is_right = problem.is_none();
         problem.into_iter().for_each(|problem| self.draft.problem(problem));
         is_right
+    }
+
+    /// Whether it is a layer, or one of the two lies in the other.
+    fn is_a_layer(&self, directory: &str, lower: &[Place]) -> bool {
+        let place = self.place(directory);
+        lower.iter().any(|layer| layer.meets(&place))
     }
 
     /// What holds of both: the file system, the caller's rights, and that nothing else changes it.
@@ -250,7 +269,7 @@ impl World<'_> {
             }
         }
         let place = self.place(directory);
-        if lower.iter().any(|layer| layer.meets(&place)) {
+        if self.is_a_layer(directory, lower) {
             let why = "it is in a layer, or a layer is in it".to_owned();
             problems.push(refuse(why, "name a directory beside the layers"));
         }

@@ -39,9 +39,16 @@ impl World<'_> {
         let is_roots = (file.uid == 0 || file.gid == 0) && !said;
         // What fuse-overlayfs can read, it lets the target change.
         if is_roots && written && is_first && layers.driver != Driver::Fuse {
-            let why = "its owner or group is the host's root, and the entry does not say owner = \
-                       \"root\"";
-            self.draft.note_less(at, format!("what {source} brings cannot be changed"), why);
+            // Of one in parts, the entry is that of the tree.
+            let whole = whole.and_then(|whole| Some((whole.as_str(), self.tree.get(whole)?)));
+            let (path, mut said) = match whole.map(|(whole, node)| (whole, &node.mount)) {
+                Some((whole, Mount::Layers(layers))) => (whole, layers.clone()),
+                Some(_) | None => (path, layers.clone()),
+            };
+            said.words.owner_root = true;
+            let line = written::line(path, &Mount::Layers(said));
+            let why = format!("its owner or group is the host's root; for that: {line}");
+            self.draft.note_less(at, format!("what {source} brings cannot be changed"), &why);
         }
         let name = match file_system_without_idmap(file.fs, self.host.kernel) {
             None if self.host.kernel < (5, 19) => Some("overlayfs"),

@@ -82,7 +82,7 @@ impl World<'_> {
         let found = self.tree.iter().filter(of_others).map(|(part, _)| part.as_str());
         if let Some(some) = some_of(&found.collect::<Vec<_>>()) {
             let text =
-                format!("what other users own stays as it is, but for names right in {some}");
+                format!("what other users own stays as it is, but for names directly in {some}");
             let why = "overlayfs copies nothing of another owner's for a change (EOVERFLOW)";
             self.draft.note_less(at, text, why);
         }
