@@ -379,7 +379,8 @@ fn a_closed_top_hides_no_change() {
             if kind == 1 {
                 let kept = tree.place.path.join("uppers/kept");
                 let mut command = tree.place.stockade(*who);
-                let output = command.args(["changes", "discard"]).arg(&kept).output().unwrap();
+                let output =
+                    command.args(["changes", "discard", "--yes"]).arg(&kept).output().unwrap();
                 assert!(output.status.success() && !kept.exists(), "{who:?}: {}", said(&output));
             }
         }

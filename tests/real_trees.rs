@@ -399,7 +399,7 @@ fn packages_on_a_debian_tree_are_layers_of_their_own() {
         let of_one = listed.lines().filter(|line| line.contains("stk-one")).count();
         assert!(of_one == 0 && listed.contains("A  usr/bin/stk-two\n"), "{caller:?}: {listed}");
         // apt has left a directory that is closed to the caller.
-        debian.changes(&["discard", state.to_str().unwrap()]);
+        debian.changes(&["discard", "--yes", state.to_str().unwrap()]);
         assert!(!state.exists(), "{caller:?}");
         let differs = differ(&before, &debian.full(&debian.base));
         assert!(differs.is_empty(), "{caller:?}: the base has changed: {differs:#?}");
