@@ -421,6 +421,11 @@ fn why_says_what_can_be_changed_of_the_host() {
             let line = format!(": >> {file}");
             let does = place.run(*who, &profile, &["/bin/sh", "-c", &line]).status.success();
             assert_eq!(says, does, "{who:?} {file}: {}", said(&output));
+            // A bind would be the host's own, which the run is not to change.
+            let help = said(&output);
+            assert!(!help.contains("access ="), "{who:?} {file}: {help}");
+            let is_owned = *who == As::Root && !says && file.starts_with("/etc");
+            assert!(!is_owned || help.contains("owner = \"root\""), "{who:?} {file}: {help}");
         }
     }
 }

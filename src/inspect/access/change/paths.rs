@@ -5,9 +5,10 @@ use crate::host::FileKind;
 use crate::inspect::access::path::{ResolvedFile, Walk};
 use crate::inspect::access::query::{Act, Decision, Mechanism};
 use crate::inspect::access::why::Answer;
-use crate::language::value::{Room, below, join, parent};
+use crate::language::value::{AbsolutePath, Room, ancestors, below, join, parent};
 use crate::policy::mounts::kinds::{
-    Access, Bind, Broad, Dev, Device, Dir, File, Hide, Mount, Mqueue, Proc, Socket, Sysfs, Tmpfs,
+    Access, Bind, Broad, Dev, Device, Dir, Driver, File, Hide, Layers, Mount, Mqueue, Proc, Socket,
+    Sysfs, Tmpfs,
 };
 use crate::probe::elf::{Elf, Program};
 
@@ -38,6 +39,26 @@ impl Asked<'_> {
         Line::entry("mounts", path, &self.profile.mounts, Some(value))
     }
 
+    /// The entry whose layers are there, where the target may write on top of them.
+    fn written_over<'p>(&'p self, over: &'p str) -> Option<(&'p str, &'p Layers)> {
+        let mut paths = ancestors(over).chain(["/"]);
+        let (path, mount) =
+            paths.find_map(|path| Some((path, &self.profile.mounts.get(path)?.value)))?;
+        // An overlay that is shown in parts is one entry.
+        mount.layers().filter(|layers| layers.upper.is_some()).map(|layers| (path, layers))
+    }
+
+    /// The same entry with the words that let more of it be changed. A bind would be the host's own.
+    fn change_layers(&self, real: &str, (path, layers): (&str, &Layers)) -> Vec<Line> {
+        let mut owner = layers.clone();
+        owner.words.owner_root = true;
+        let mut up = layers.clone();
+        up.copy_up.push(AbsolutePath(parent(real).to_owned()));
+        let fuse = Layers { copy_up: vec![], ..layers.with_driver(Driver::Fuse) };
+        let all = [owner, up, fuse];
+        all.into_iter().map(|layers| self.mount(path, Mount::Layers(layers))).collect()
+    }
+
     fn unmount(&self, path: &str) -> Line {
         Line::entry("mounts", path, &self.profile.mounts, None)
     }
@@ -64,6 +85,9 @@ impl Asked<'_> {
             .iter()
             .filter(|name| *name != ".")
             .fold(thing.path.clone(), |path, name| join(&path, &format!("/{name}")));
+        if let (Act::Write, Some(layers)) = (act, self.written_over(&thing.over)) {
+            return self.change_layers(&real, layers);
+        }
         let mut lines = vec![];
         if !walk.missing.is_empty() {
             lines.extend(self.grant(act, &real));

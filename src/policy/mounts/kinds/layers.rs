@@ -57,6 +57,16 @@ pub struct Layers {
     pub lost: Option<Upper>,
 }
 
+impl Mount {
+    /// The layers that it is.
+    pub(crate) fn layers(&self) -> Option<&Layers> {
+        match self {
+            Mount::Layers(layers) => Some(layers),
+            _ => None,
+        }
+    }
+}
+
 impl Layers {
     fn of(layers: Option<Vec<Layer>>) -> Layers {
         // A socket of the host's refuses every connection through overlayfs.
