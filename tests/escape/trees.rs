@@ -127,10 +127,13 @@ impl Ways {
             _ => self.tree.clone(),
         };
         let mut entries = format!(
-            "\"/tmp/probe\" = {{ bind = \"{}/probe\" }}\n\"{at}/hidden\" = \"hide\"\n\"{at}/up/hidden\" = \
-             \"hide\"\n",
-            self.states.place.path.display(),
+            "\"/tmp/probe\" = {{ bind = \"{}/probe\" }}\n",
+            self.states.place.path.display()
         );
+        // There it is refused.
+        if tree != Tree::Served {
+            entries += &format!("\"{at}/hidden\" = \"hide\"\n\"{at}/up/hidden\" = \"hide\"\n");
+        }
         if !is_undone(tree, more) {
             entries += &format!("\"{at}/ro\" = {{ bind = \"{}/ro\" }}\n", below.display());
         }
@@ -256,11 +259,14 @@ fn no_kind_of_tree_has_a_way_out() {
             // The twin of all: where the target may write, it does.
             let may = if tree.is_read_only() { &["EROFS"] } else { &["ok"] };
             let new: Row = ("creat TREE/new 644", may, NoTwin(""));
-            let rows: Vec<&Row> = OUT.iter().chain(BY_NAME).chain([&new]).collect();
+            let is_meant = |row: &&Row| tree != Tree::Served || !row.0.contains("hidden");
+            let rows = OUT.iter().chain(BY_NAME).chain([&new]).filter(is_meant);
+            let rows: Vec<&Row> = rows.collect();
             ways.hold(tree, "", &rows, &filled);
             let of_the_host = if tree == Tree::Hosts { OF_THE_HOST } else { &[] };
             let rows = NESTED.iter().chain(of_the_host);
             let rows: Vec<&Row> = rows
+                .filter(is_meant)
                 .filter(|(act, ..)| !(is_undone(tree, NEST) && act.contains("TREE/ro")))
                 .collect();
             // What is hidden there is such a cover, too.

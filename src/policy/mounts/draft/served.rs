@@ -1,6 +1,6 @@
 //! Layers that fuse-overlayfs shows, where the profile names it.
 
-use super::super::kinds::{Driver, Layers, Mount};
+use super::super::kinds::{Driver, Layers, Makes, Mount};
 use super::super::written;
 use super::{PLAIN, World};
 use crate::host::layering::{NoServer, Part};
@@ -65,9 +65,23 @@ impl World<'_> {
             }
             Some(Ok(_)) | None => None,
         };
-        if let Some(problem) = problem {
-            self.draft.problem(problem);
+        let mut problems: Vec<Problem> = problem.into_iter().collect();
+        // Whiteouts are the program's own business: by names as it gives them to its own, a target made
+        // what they hid show again (fuse-overlayfs 1.10).
+        if layers.upper.is_some() {
+            for (_, inside, node) in self.below(path) {
+                let Makes::Cover(_) = node.mount.kind().makes(inside) else { continue };
+                let message = format!(
+                    "cannot hide {inside}: the target can make it show again, where fuse-overlayfs \
+                     shows the layers of {shown}"
+                );
+                let help = format!("let them be copied: {}", other(Driver::Copy));
+                let problem = Problem::new("mounts::hide", node.at, message).help(help);
+                let entry = self.tree.get(path).map_or(at, |node| node.at);
+                problems.push(problem.also(entry, "it shows them because of this"));
+            }
         }
+        problems.into_iter().for_each(|problem| self.draft.problem(problem));
     }
 
     /// What the server of an entry needs of the host, opened, with its names there.

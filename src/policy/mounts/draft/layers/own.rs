@@ -122,7 +122,10 @@ impl World<'_> {
     }
 
     /// The entries that lie in the merged tree itself: the path below its top, the path, the entry.
-    fn below<'t>(&'t self, path: &'t str) -> impl Iterator<Item = (&'t str, &'t str, &'t Node)> {
+    pub(in crate::policy::mounts::draft) fn below<'t>(
+        &'t self,
+        path: &'t str,
+    ) -> impl Iterator<Item = (&'t str, &'t str, &'t Node)> {
         self.tree.iter().filter_map(move |(inside, node)| {
             let lies_here = inside != path && self.tree.over(parent(inside)).0 == path;
             let tail = below(inside, path).filter(|_| lies_here)?;
