@@ -9,11 +9,22 @@ use std::os::fd::RawFd;
 
 impl Walk<'_> {
     pub(super) fn has_same_bytes(&mut self, one: RawFd, other: RawFd, size: u64) -> Result<bool> {
-        let mut offset = 0;
+        let (mut offset, mut end) = (0, 0);
         // No further than it was long: one that grows is read to no end.
         while offset < size {
+            if offset == end {
+                // What is a hole in both is the same: a target makes one of any size from nothing.
+                let begin = data(one, offset, size).min(data(other, offset, size));
+                if begin == size {
+                    // Beyond the end of one that shrank meanwhile is a hole, too.
+                    let length = |fd| sys::look(fd, c"").map(|looked| looked.size);
+                    return Ok(length(one)? >= size && length(other)? >= size);
+                }
+                offset = begin;
+                end = hole(one, begin, size).max(hole(other, begin, size));
+            }
             // Not beyond the end, where a read says no more than that it is one.
-            let most = usize::try_from(size - offset).map_or(PIECE, |left| left.min(PIECE));
+            let most = usize::try_from(end - offset).map_or(PIECE, |left| left.min(PIECE));
             let count = fill(one, &mut self.buffer[..most], offset)?;
             let also = fill(other, &mut self.other[..most], offset)?;
             if count == 0 || self.buffer.get(..count) != self.other.get(..also) {
@@ -85,6 +96,22 @@ pub(super) fn open_low(low: &Low, name: &Name) -> Result<Option<RawFd>> {
             Ok(None)
         }
         other => Ok(Some(other?)),
+    }
+}
+
+/// Where the next data of a file are, or its end. Where a file system does not say, they are here.
+fn data(fd: RawFd, offset: u64, size: u64) -> u64 {
+    match sys::next_data(fd, offset) {
+        Err(Errno(libc::ENXIO)) => size,
+        at => at.unwrap_or(offset).clamp(offset, size),
+    }
+}
+
+/// Where data end that begin at a place; the place itself, where there are none.
+fn hole(fd: RawFd, offset: u64, size: u64) -> u64 {
+    match sys::next_hole(fd, offset) {
+        Err(Errno(libc::ENXIO)) => offset,
+        at => at.unwrap_or(size).clamp(offset, size),
     }
 }
 

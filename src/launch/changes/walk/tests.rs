@@ -3,6 +3,7 @@
 use super::*;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 /// What was given, and what is done at each piece of a file.
@@ -86,6 +87,43 @@ fn a_file_that_grows_while_it_is_read_is_read_to_its_old_end() {
     let mut given = Given { grows: Some(path), ..Given::default() };
     assert_eq!(place.walk(Contents::After, 8, &mut given), None);
     assert_eq!((given.bytes, given.changes.len()), (PIECE as u64, 1));
+}
+
+/// By how many bytes were read: to compare a file of any size takes what is in it.
+#[test]
+fn what_is_a_hole_in_both_files_is_not_read() {
+    let place = Place::new("holes");
+    // How much this thread has read, where the kernel counts it (proc(5)).
+    let read = || -> Option<u64> {
+        let text = fs::read_to_string("/proc/thread-self/io").ok()?;
+        text.lines().find_map(|line| line.strip_prefix("rchar: "))?.parse().ok()
+    };
+    let put = |side: &str, name: &str, at: &[(u64, &[u8])]| {
+        let file = File::create(place.0.join(side).join(name)).unwrap();
+        file.set_len(1 << 30).unwrap();
+        at.iter().for_each(|(at, bytes)| file.write_all_at(bytes, *at).unwrap());
+    };
+    let (middle, end) = (300 << 20, (1 << 30) - 1);
+    let zeros = &[0; 1 << 17][..];
+    for (name, upper, low) in [
+        ("empty", &[][..], &[][..]),
+        ("same", &[(middle, &b"x"[..]), (end, b"y")], &[(middle, &b"x"[..]), (end, b"y")]),
+        // Zeros that are written down are those of a hole.
+        ("zeros", &[(middle, zeros)], &[(end - 5000, &zeros[..5000])]),
+        ("other", &[(middle, b"x")], &[(middle, b"z")]),
+        ("later", &[(middle, b"x")], &[(middle, b"x"), (end, b"y")]),
+        ("moved", &[(end, b"x")], &[(middle, b"x")]),
+    ] {
+        put("upper", name, upper);
+        put("low", name, low);
+    }
+    let (mut given, before) = (Given::default(), read());
+    assert_eq!(place.walk(Contents::Nothing, 8, &mut given), None);
+    let paths: Vec<_> = given.changes.iter().map(|(what, path)| (*what, path.as_str())).collect();
+    assert_eq!(paths, ["later", "moved", "other"].map(|path| (What::Changed, path)));
+    if let (Some(before), Some(after)) = (before, read()) {
+        assert!(after - before < 4 << 20, "{}", after - before);
+    }
 }
 
 #[test]
