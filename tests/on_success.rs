@@ -523,3 +523,27 @@ fn runs_at_once_apply_each_its_own() {
     }
     assert_eq!(tree.journals(), [""; 0]);
 }
+
+/// Directories that their owner may not write to, as of Go's module cache, are no descriptors each:
+/// neither beside one another nor one in another.
+#[test]
+fn many_closed_directories_are_made_with_few_descriptors() {
+    let who = *As::all().last().unwrap();
+    let tree = Tree::new(who);
+    let profile = tree.place.file("profile.toml", &tree.profile(&tree.kinds()[0], ""));
+    let line = "mkdir mod && cd mod && mkdir -m 555 $(seq 200) && mkdir -p $(printf 'd/%.0s' $(seq 150)) \
+                && echo f > d/f && chmod -R u-w d && chmod 500 d/d && chmod 555 . && mkdir -m 700 ../z";
+    let mut command = tree.place.outside(who, "/bin/sh");
+    command.args(["-c", "ulimit -Sn 128; exec \"$@\"", "sh"]);
+    command.arg(tree.place.path.join("stockade"));
+    tree.with_words(&mut command, &profile, line);
+    let output = command.output().unwrap();
+    let found = tree.sh(
+        "find mod z -type d -printf '%m\n' | sort | uniq -c; stat -c %a mod/d/d mod/d/d/d mod/d/f z; \
+         chmod -R u+w mod",
+    );
+    assert!(output.status.success(), "{}", said(&output));
+    let found: Vec<&str> = found.split_whitespace().collect();
+    assert_eq!(found.join(" "), "1 500 350 555 1 700 500 555 444 700");
+    assert_eq!(tree.journals(), [""; 0]);
+}

@@ -124,7 +124,8 @@ fn remove(directory: &str, yes: bool) -> Result {
         return Ok(());
     }
     // What an apply has half done lies in the host's tree.
-    let ended = recover(&kept).map_err(|why| apply::failed(act, directory, &why))?;
+    let ended =
+        recover(&kept).map_err(|why| apply::failed(act, directory, Some(directory), &why))?;
     apply::note_recovered(ended);
     discard(&kept, directory).map_err(|why| refused(act, directory, &why))
 }

@@ -34,7 +34,7 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
         let export = format!("stockade changes export {} changes.tar", shell_word(directory));
         return Err(problem.help(format!("take the changes out of it: {export}")).into());
     }
-    let fail = |why: Failed| failed(ACT, directory, &why);
+    let fail = |why: Failed| failed(ACT, directory, Some(directory), &why);
     note_recovered(recover(&kept).map_err(fail)?);
     let layer = kept.host_tree().map_err(|why| refused(ACT, directory, &why))?;
     let mut planned = Planned::read(&kept, &layer).map_err(fail)?;
@@ -126,9 +126,12 @@ pub(super) fn changed_meanwhile(what: &str, planned: &Planned, help: &str) -> Re
 }
 
 fn show(kept: &Kept, planned: &Planned, later: &[&Change]) {
-    let is_later = |change: &Change| later.iter().any(|known| std::ptr::eq(*known, change));
-    for change in planned.applied().filter(|change| !is_later(change)) {
-        print_line(&line(change, ""));
+    // Both are in one order.
+    let mut rest = later.iter().peekable();
+    for change in planned.applied() {
+        if rest.next_if(|known| std::ptr::eq(**known, change)).is_none() {
+            print_line(&line(change, ""));
+        }
     }
     if !later.is_empty() {
         print_line("Run later by the host, without being asked to:");
@@ -200,14 +203,16 @@ pub(super) fn but_for(left: &[WorkedOn]) -> String {
     format!(", but for what the host has changed meanwhile: {text}")
 }
 
-pub(super) fn failed(act: &str, directory: &str, why: &Failed) -> Box<Problem> {
+/// Why it failed, and for what is left half done the way back: by the directory of a kept upper. What
+/// a run leaves of one that is thrown away the next run ends.
+pub(super) fn failed(act: &str, directory: &str, kept: Option<&str>, why: &Failed) -> Box<Problem> {
     let cannot = |why: String| wrong("launch::apply", format!("cannot {act} `{directory}`: {why}"));
     let at = |Trouble { path, errno }: &Trouble| {
         format!("`{}`: {}", escape(&bytes::text(path)), errno_words(*errno))
     };
     match why {
         Failed::WorkedOn(why, left) => {
-            let mut problem = failed(act, directory, why);
+            let mut problem = failed(act, directory, kept, why);
             problem.message += &match **why {
                 Failed::Undone(_) => but_for(left),
                 _ => format!("; everything is as it was before{}", but_for(left)),
@@ -222,8 +227,11 @@ pub(super) fn failed(act: &str, directory: &str, why: &Failed) -> Box<Problem> {
         }
         Failed::Left(trouble) => {
             let problem = cannot(format!("{}, and to undo it failed, too", at(trouble)));
-            let line = format!("stockade changes apply {}", shell_word(directory));
-            problem.help(format!("once that can be written, go back with {line}")).into()
+            let way = match kept {
+                Some(kept) => format!("go back with stockade changes apply {}", shell_word(kept)),
+                None => "the next run with --changes=apply-on-success goes back".to_owned(),
+            };
+            problem.help(format!("once that can be written, {way}")).into()
         }
     }
 }

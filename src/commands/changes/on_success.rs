@@ -10,10 +10,10 @@ use crate::commands::warn;
 use crate::host::caller::Caller;
 use crate::language::value::join;
 use crate::launch::Top;
-use crate::launch::changes::apply::{Planned, recover};
+use crate::launch::changes::apply::{Failed, Planned, recover};
 use crate::launch::changes::{Kept, Refused, discard, is_same};
 use crate::launch::states;
-use crate::text::problem::escape;
+use crate::text::problem::{Problem, escape};
 use crate::text::shell::shell_word;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -58,9 +58,13 @@ impl Written {
         &self.kept.record.path
     }
 
+    fn failed(&self, why: &Failed) -> Box<Problem> {
+        failed(ACT, self.path(), self.stays.then_some(&*self.directory), why)
+    }
+
     /// Opens the layer, and judges each change.
     fn judge(&self, seen: &File) -> Result<(File, Planned)> {
-        let fail = |why| failed(ACT, self.path(), &why);
+        let fail = |why| self.failed(&why);
         note_recovered(recover(&self.kept).map_err(fail)?);
         let refuse = |why| refused(ACT, self.path(), &why);
         let layer = self.kept.host_tree().map_err(refuse)?;
@@ -99,7 +103,7 @@ impl Written {
         let total = planned.applied().count();
         if total > 0 {
             let applied = planned.apply(&self.kept, layer);
-            applied.map_err(|why| failed(ACT, self.path(), &why))?;
+            applied.map_err(|why| self.failed(&why))?;
         }
         warn(&format!("stockade: applied {} to {path}\n", counted(total)));
         Ok(total)
@@ -159,7 +163,7 @@ pub(in crate::commands) fn end_left() {
                 }
                 discard(&kept, &path).unwrap_or_default();
             }
-            Err(why) => warn(&format!("stockade: {}\n", failed(ACT, &path, &why).message)),
+            Err(why) => warn(&format!("stockade: {}\n", failed(ACT, &path, None, &why).message)),
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod fate;
 mod make;
+mod nest;
 mod prune;
 mod work;
 
@@ -26,7 +27,7 @@ use crate::sys::{self, Errno};
 use crate::text::bytes;
 use fate::{BELOW, fate, is_since};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use prune::prune;
+use prune::{prune, sort};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
@@ -182,7 +183,7 @@ impl Planned {
     /// Takes out of the upper what the layer has now. From here on a change of the host's is one
     /// that comes later than this.
     fn settle(&self, kept: &Kept) -> sys::Result {
-        let left: Vec<&[u8]> =
+        let mut left: Vec<&[u8]> =
             self.of(|fate| fate != Fate::Applied).map(|change| &*change.path).collect();
         if left.is_empty() {
             empty(kept.upper.as_fd())?;
@@ -193,7 +194,8 @@ impl Planned {
             let top = kept.upper.as_raw_fd();
             let mode = sys::look(top, c"")?.mode & 0o7777;
             sys::fchmod(top, mode | ENTERS)?;
-            let pruned = prune(top, b"", &left, 0);
+            sort(&mut left);
+            let pruned = prune(top, 0, &left, 0);
             sys::fchmod(top, mode)?;
             pruned?;
         }

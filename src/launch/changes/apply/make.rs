@@ -18,9 +18,9 @@ impl Work<'_> {
         unit: Option<usize>,
     ) -> sys::Result<Option<File>> {
         let Some(after) = &change.after else { return Ok(None) };
+        let held;
         let (parent, last) = match unit {
             Some(place) => {
-                self.tree = None;
                 match self.journal.units[place].act {
                     Act::Add | Act::Replace => {}
                     Act::Remove | Act::Mode { .. } | Act::Open { .. } | Act::Close { .. } => {
@@ -28,16 +28,14 @@ impl Work<'_> {
                     }
                 }
                 let names = self.journal.names(self.top, place)?;
-                (names.parent, names.other)
+                held = names.parent;
+                (held.as_raw_fd(), names.other)
             }
             None => {
-                let Some((whole, fd)) = &self.tree else { return Err(Errno(libc::ESTALE)) };
-                let (parent, last) = split(change.path.get(whole.len()..).unwrap_or_default());
-                let last = CString::new(last).map_err(|_| Errno(libc::EINVAL))?;
-                (descend(fd.as_raw_fd(), parent)?, last)
+                let last = CString::new(split(&change.path).1).map_err(|_| Errno(libc::EINVAL))?;
+                (self.nest.parent(&change.path)?, last)
             }
         };
-        let parent = parent.as_raw_fd();
         match after.kind {
             Kind::File => {
                 let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
@@ -45,10 +43,8 @@ impl Work<'_> {
                 Ok(Some(File::from(file)))
             }
             Kind::Directory => {
-                let open = self.directory(parent, &last, after)?;
-                if unit.is_some() {
-                    self.tree = Some((change.path.clone(), open));
-                }
+                let (open, mode) = self.directory(parent, &last, after)?;
+                self.nest.enter(&change.path, open, mode)?;
                 Ok(None)
             }
             Kind::Link => {
@@ -69,7 +65,13 @@ impl Work<'_> {
         }
     }
 
-    fn directory(&mut self, parent: RawFd, last: &CStr, after: &State) -> sys::Result<OwnedFd> {
+    /// Makes one, and gives the mode that it gets later, where it is one without a bit of its owner's.
+    fn directory(
+        &self,
+        parent: RawFd,
+        last: &CStr,
+        after: &State,
+    ) -> sys::Result<(OwnedFd, Option<u32>)> {
         sys::mkdirat(parent, last, 0o700)?;
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
         let open = sys::owned(sys::openat(parent, last, flags, 0)?);
@@ -83,12 +85,11 @@ impl Work<'_> {
             sys::fchown(open.as_raw_fd(), user, group)?;
         }
         let mode = after.mode & 0o1777;
-        if mode & 0o700 == 0o700 {
-            sys::fchmod(open.as_raw_fd(), mode)?;
-        } else {
-            self.modes.push((sys::owned(sys::dup_above(open.as_raw_fd(), 3)?), mode));
+        if mode & 0o700 != 0o700 {
+            return Ok((open, Some(mode)));
         }
-        Ok(open)
+        sys::fchmod(open.as_raw_fd(), mode)?;
+        Ok((open, None))
     }
 
     /// Who owns what is made, where root makes it: what is changed keeps its owner.

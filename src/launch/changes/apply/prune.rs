@@ -1,6 +1,5 @@
 //! What a layer has now goes out of the upper.
 
-use super::is_inside;
 use crate::launch::changes::discard::remove;
 use crate::launch::changes::doors::ENTERS;
 use crate::launch::changes::journal::DEEPEST;
@@ -8,9 +7,26 @@ use crate::sys;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, RawFd};
 
+/// Puts paths into the order that [`prune`] needs: that of their names, one after the other.
+pub(super) fn sort(left: &mut [&[u8]]) {
+    let is_slash = |byte: &u8| *byte == b'/';
+    left.sort_by(|one, other| one.split(is_slash).cmp(other.split(is_slash)));
+}
+
+/// Those of sorted paths that lead to a name or through it, in a directory whose own paths have so
+/// many bytes before their next name.
+fn at<'l, 'p>(left: &'l [&'p [u8]], begin: usize, name: &[u8]) -> &'l [&'p [u8]] {
+    let next = |path: &&'p [u8]| {
+        let rest = path.get(begin..).unwrap_or_default();
+        rest.split(|byte| *byte == b'/').next().unwrap_or_default()
+    };
+    let left = &left[left.partition_point(|path| next(path) < name)..];
+    &left[..left.partition_point(|path| next(path) == name)]
+}
+
 /// Removes from a directory of an upper what holds nothing that is left. One that hides what lies
 /// below it stays whole.
-pub(super) fn prune(directory: RawFd, path: &[u8], left: &[&[u8]], depth: usize) -> sys::Result {
+pub(super) fn prune(directory: RawFd, begin: usize, left: &[&[u8]], depth: usize) -> sys::Result {
     if depth > DEEPEST || sys::attribute_of(directory, c"user.overlay.opaque", &mut [0; 2]).is_ok()
     {
         return Ok(());
@@ -27,15 +43,13 @@ pub(super) fn prune(directory: RawFd, path: &[u8], left: &[&[u8]], depth: usize)
         names.extend(found.filter_map(|(name, _)| CString::new(name).ok()));
     }
     for name in names {
-        let inner = match path {
-            b"" => name.to_bytes().to_vec(),
-            path => [path, b"/", name.to_bytes()].concat(),
-        };
-        let below: Vec<&[u8]> =
-            left.iter().copied().filter(|left| *left == inner || is_inside(left, &inner)).collect();
-        if below.is_empty() {
+        let below = at(left, begin, name.to_bytes());
+        let end = begin + name.to_bytes().len();
+        let Some(first) = below.first() else {
             remove(directory, &name)?;
-        } else if !below.contains(&&*inner) {
+            continue;
+        };
+        if first.len() > end {
             let held = sys::openat(directory, &name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
             let held = sys::owned(held);
             let looked = sys::look(held.as_raw_fd(), c"")?;
@@ -48,7 +62,7 @@ pub(super) fn prune(directory: RawFd, path: &[u8], left: &[&[u8]], depth: usize)
             }
             let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
             let open = sys::owned(sys::openat(directory, &name, flags, 0)?);
-            let pruned = prune(open.as_raw_fd(), &inner, &below, depth + 1);
+            let pruned = prune(open.as_raw_fd(), end + 1, below, depth + 1);
             if mode & ENTERS != ENTERS {
                 sys::chmod_held(held.as_raw_fd(), mode)?;
             }
@@ -56,4 +70,24 @@ pub(super) fn prune(directory: RawFd, path: &[u8], left: &[&[u8]], depth: usize)
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_at_a_name_is_found_among_all() {
+        let mut left: Vec<&[u8]> =
+            vec![b"b/c", b"a-b", b"a/c/d", b"a/b", b"a", b"", b"a/c-/d", b"a/b/x", b"ab"];
+        sort(&mut left);
+        let all: Vec<&str> = left.iter().map(|path| std::str::from_utf8(path).unwrap()).collect();
+        assert_eq!(all, ["", "a", "a/b", "a/b/x", "a/c/d", "a/c-/d", "a-b", "ab", "b/c"]);
+        let found = |left: &[&[u8]], begin, name: &str| at(left, begin, name.as_bytes()).len();
+        let names = ["a", "a-b", "ab", "b", "c", ""].map(|name| found(&left, 0, name));
+        assert_eq!(names, [5, 1, 1, 1, 0, 1]);
+        let inner = &left[1..6];
+        assert_eq!(["b", "c", "c-", "d"].map(|name| found(inner, 2, name)), [2, 1, 1, 0]);
+        assert_eq!(at(inner, 2, b"c"), [b"a/c/d"]);
+    }
 }

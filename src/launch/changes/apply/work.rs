@@ -1,5 +1,6 @@
 //! An apply at work: what it does at which place, in which order.
 
+use super::nest::Nest;
 use super::{Failed, Planned, is_inside, is_since};
 use crate::launch::changes::doors::doors;
 use crate::launch::changes::journal::{
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 
 /// Whether a file has more names than the one that was changed: it becomes a file of its own.
@@ -29,10 +30,8 @@ pub(super) struct Work<'p> {
     pub(super) planned: BTreeMap<&'p [u8], (&'p Change, Option<usize>)>,
     /// The owner of what is new, where root applies: that of the layer's top.
     pub(super) owner: Option<(u32, u32)>,
-    /// Directories that were made, each with the mode that it gets when all in it is there.
-    pub(super) modes: Vec<(OwnedFd, u32)>,
-    /// The directory that is made as a whole: its path, and where it is.
-    pub(super) tree: Option<(Vec<u8>, OwnedFd)>,
+    /// The directories that are being made.
+    pub(super) nest: Nest,
     /// Files with several names, and when they changed as one of the names was switched.
     touched: BTreeMap<(u64, u64), (i64, u32)>,
     pub(super) count: usize,
@@ -107,8 +106,7 @@ impl<'p> Work<'p> {
             },
             planned: by_path,
             owner: is_root.then_some((looked.owner, looked.group)),
-            modes: vec![],
-            tree: None,
+            nest: Nest::default(),
             touched: BTreeMap::new(),
             count: 0,
         })
@@ -215,6 +213,9 @@ impl<'p> Work<'p> {
             match item {
                 Item::Change(change) => {
                     file = None;
+                    self.nest
+                        .leave_for(&change.path)
+                        .map_err(|errno| Failed::Undone(trouble(&change.path)(errno)))?;
                     if opened.contains(&*change.path) {
                         continue;
                     }
@@ -249,11 +250,7 @@ impl<'p> Work<'p> {
         if self.count != self.planned.len() {
             return Err(Failed::Reading(Stopped { stop: Stop::Moved, path: vec![] }));
         }
-        // The innermost first: one without a bit of its owner's is not entered again.
-        for (directory, mode) in std::mem::take(&mut self.modes).into_iter().rev() {
-            sys::fchmod(directory.as_raw_fd(), mode)
-                .map_err(|errno| Failed::Undone(trouble(b"")(errno)))?;
-        }
+        self.nest.leave_all().map_err(|errno| Failed::Undone(trouble(b"")(errno)))?;
         for place in 0..self.journal.units.len() {
             let unit = &self.journal.units[place];
             if matches!(unit.act, Act::Add | Act::Replace) {
