@@ -547,3 +547,25 @@ fn many_closed_directories_are_made_with_few_descriptors() {
     assert_eq!(found.join(" "), "1 500 350 555 1 700 500 555 444 700");
     assert_eq!(tree.journals(), [""; 0]);
 }
+
+/// Two megabytes with a thousand names are no two gigabytes in the host's tree; a file with two names is
+/// two files there.
+#[test]
+fn a_file_with_many_names_does_not_fill_the_disk() {
+    let who = *As::all().last().unwrap();
+    let tree = Tree::new(who);
+    let many = "mkdir -p t/0 && head -c 2M /dev/zero > t/0/a && echo f > f && ln f g && \
+                for i in 1 2 3 4 5 6 7 8 9 10; do cp -rl t/0 u && mv u t/0/$i || exit 1; done";
+    let profile = tree.profile(&tree.kinds()[0], "");
+    let before = tree.sh("find . | sort");
+    let output = tree.run(&profile, many);
+    let why = unwrapped(&errors(&output));
+    assert_eq!(output.status.code(), Some(125), "{why}");
+    let words = "files in it with several names would take 2.0G more than they do, as each name becomes \
+                 a file of its own";
+    assert!(why.contains(words), "{why}");
+    assert_eq!(tree.sh("find . | sort"), before);
+    let output = tree.run(&profile, &format!("{many}; rm -r t"));
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(tree.sh("cat f g; stat -c %h f g; ls"), "f\nf\n1\n1\nf\nfile\ng\ngone\nsub\n");
+}

@@ -174,6 +174,12 @@ pub(crate) struct Change {
 }
 
 impl Change {
+    /// How many bytes its path and the texts of its links have.
+    pub(crate) fn text_length(&self) -> usize {
+        let states = self.before.iter().chain(&self.after);
+        self.path.len() + states.map(|state| state.target.len()).sum::<usize>()
+    }
+
     pub(crate) fn is_new_directory(&self) -> bool {
         let is_directory = |after: &State| after.kind == Kind::Directory;
         self.what == What::Added && self.after.as_ref().is_some_and(is_directory)

@@ -203,6 +203,11 @@ pub(super) fn but_for(left: &[WorkedOn]) -> String {
     format!(", but for what the host has changed meanwhile: {text}")
 }
 
+/// A number of bytes for people.
+fn size(bytes: u64) -> String {
+    format!("{:.1}G", bytes as f64 / f64::from(1 << 30))
+}
+
 /// Why it failed, and for what is left half done the way back: by the directory of a kept upper. What
 /// a run leaves of one that is thrown away the next run ends.
 pub(super) fn failed(act: &str, directory: &str, kept: Option<&str>, why: &Failed) -> Box<Problem> {
@@ -221,6 +226,22 @@ pub(super) fn failed(act: &str, directory: &str, kept: Option<&str>, why: &Faile
         }
         Failed::Refused(why) => refused(act, directory, why),
         Failed::Reading(why) => stopped(act, directory, why),
+        Failed::Multiplied(more) => {
+            let why = format!(
+                "files in it with several names would take {} more than they do, as each name becomes \
+                 a file of its own",
+                size(*more)
+            );
+            let problem = cannot(why);
+            match kept {
+                Some(kept) => {
+                    let export =
+                        format!("stockade changes export {} changes.tar", shell_word(kept));
+                    problem.help(format!("take the changes out of it: {export}")).into()
+                }
+                None => problem,
+            }
+        }
         Failed::TooMany => cannot("there are more changes than one apply takes".into()),
         Failed::Undone(trouble) => {
             cannot(format!("{}; everything is as it was before", at(trouble)))

@@ -72,7 +72,7 @@ impl Written {
         if !is_same(&layer, seen).map_err(refuse)? || !self.kept.record.is_of_the_host() {
             return Err(refuse(Refused::Layer(self.path().to_owned(), libc::ESTALE)));
         }
-        let planned = Planned::read(&self.kept, &layer).map_err(fail)?;
+        let mut planned = Planned::read(&self.kept, &layer).map_err(fail)?;
         let help = match self.stays {
             true => {
                 let see = format!("stockade changes --diff {}", shell_word(&self.directory));
@@ -81,12 +81,13 @@ impl Written {
             false => "an `upper` with a directory keeps what is not applied".to_owned(),
         };
         changed_meanwhile(self.path(), &planned, &help)?;
+        planned.keep_back(LATER, |change| is_run_later(&self.kept, change).is_some());
+        planned.multiplies().map_err(fail)?;
         Ok((layer, planned))
     }
 
-    fn apply(&self, layer: &File, planned: &mut Planned) -> Result<usize> {
+    fn apply(&self, layer: &File, planned: &Planned) -> Result<usize> {
         let path = escape(self.path());
-        planned.keep_back(LATER, |change| is_run_later(&self.kept, change).is_some());
         let back = kept_back(planned);
         if !back.is_empty() {
             let what = match self.stays {
@@ -128,8 +129,8 @@ pub(in crate::commands) fn on_success(tops: &[Top], done: &mut dyn FnMut(&str, u
     let seen = of_the_host.iter().flat_map(|top| &top.layers);
     let judged = written.iter().zip(seen).map(|(one, seen)| one.judge(seen));
     let judged = judged.collect::<Result<Vec<_>>>()?;
-    for (one, (layer, mut planned)) in written.iter().zip(judged) {
-        done(one.path(), one.apply(&layer, &mut planned)?);
+    for (one, (layer, planned)) in written.iter().zip(judged) {
+        done(one.path(), one.apply(&layer, &planned)?);
     }
     Ok(())
 }

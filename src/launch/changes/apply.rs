@@ -28,7 +28,7 @@ use crate::text::bytes;
 use fate::{BELOW, fate, is_since};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use prune::{prune, sort};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 use work::Work;
@@ -36,6 +36,8 @@ use work::Work;
 /// How many changes one `apply` takes, and how many bytes their paths have.
 const MOST: usize = 1_000_000;
 const MOST_BYTES: usize = 256 << 20;
+/// How many bytes the copies of files with several names may take in any case.
+const MOST_COPIED: u64 = 1 << 30;
 
 /// All changes, each with what becomes of it.
 #[derive(Debug, Default)]
@@ -49,6 +51,8 @@ pub(crate) enum Failed {
     Refused(Refused),
     Reading(Stopped),
     TooMany,
+    /// Files with several names would take so many bytes more than they do.
+    Multiplied(u64),
     /// A call failed; what was done before is undone.
     Undone(Trouble),
     /// It is undone but for places that the host has worked on meanwhile.
@@ -100,7 +104,7 @@ impl Planned {
         let undone: BTreeMap<Vec<u8>, Undone> = undone.collect();
         while let Some(item) = reader.next().map_err(Failed::Reading)? {
             let Item::Change(change) = item else { continue };
-            length += change.path.len();
+            length += change.text_length();
             if planned.changes.len() >= MOST || length > MOST_BYTES {
                 return Err(Failed::TooMany);
             }
@@ -152,8 +156,27 @@ impl Planned {
         self.of(|fate| fate == Fate::Applied)
     }
 
+    /// Each name of a file becomes a file of its own: to be one with another, beyond where a target may
+    /// go the next time, is not for it to decide. So what takes its room once there could take it a
+    /// thousand times here; no more than what is in the upper is written a second time.
+    pub(crate) fn multiplies(&self) -> Result<(), Failed> {
+        let (mut known, mut once, mut again) = (BTreeSet::new(), 0_u64, 0_u64);
+        let files = self.applied().filter_map(|change| change.after.as_ref());
+        for file in files.filter(|after| after.kind == Kind::File) {
+            let length = file.size.min(file.allocated);
+            let is_first = file.links < 2 || known.insert(file.inode);
+            let sum = if is_first { &mut once } else { &mut again };
+            *sum = sum.saturating_add(length);
+        }
+        match again > once.max(MOST_COPIED) {
+            true => Err(Failed::Multiplied(again)),
+            false => Ok(()),
+        }
+    }
+
     /// Does it.
     pub(crate) fn apply(&self, kept: &Kept, layer: &File) -> Result<(), Failed> {
+        self.multiplies()?;
         let _waits = Waiting::new();
         let directory = kept.directory.as_raw_fd();
         let top = layer.as_raw_fd();
