@@ -5,7 +5,7 @@ mod diff;
 mod list;
 mod on_success;
 
-pub(super) use list::{Row, of_run};
+pub(super) use list::{MOST_KEPT, Row, of_run};
 pub(super) use on_success::{end_left, on_success};
 
 use super::{FAILED, Failed, ask, place, warn};
@@ -149,23 +149,20 @@ fn write(directory: &str, file: &str) -> Result {
         file => place::Place::find(&bytes::path(file)),
     };
     let place = place.map_err(|error| cannot(reason(&error)))?;
-    let mut outcome = Ok(export::Left::default());
+    let mut outcome = Ok(());
+    let mut leave = |path: &[u8], why: &str| {
+        warn(&format!("stockade: left out {}: {why}\n", escape(&bytes::text(path))));
+    };
     let written = place.fill(|out| {
-        outcome = export::export(&mut reader, &kept.record, out);
+        outcome = export::export(&mut reader, &kept.record, out, &mut leave);
         match &outcome {
             Err(export::Failed::Writing(error)) => Err(std::io::Error::new(error.kind(), "")),
             Err(export::Failed::Reading(_)) => Err(std::io::Error::other("")),
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
         }
     });
     match outcome {
-        Ok(left) => {
-            written.map_err(|error| cannot(reason(&error)))?;
-            for (path, why) in &left.0 {
-                warn(&format!("stockade: left out {}: {why}\n", escape(&bytes::text(path))));
-            }
-            Ok(())
-        }
+        Ok(()) => written.map_err(|error| cannot(reason(&error))),
         Err(export::Failed::Writing(error)) => Err(cannot(reason(&error))),
         Err(export::Failed::Reading(why)) => Err(stopped(act, directory, &why)),
     }

@@ -51,6 +51,11 @@ impl Sink {
         self.stats || self.place.is_some()
     }
 
+    /// Whether it is written down.
+    pub(super) fn is_written(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Writes the record; gives the status of the run, or ours where the report could not be
     /// written.
     pub(super) fn put(self, record: &Record, status: u8) -> u8 {

@@ -1,6 +1,6 @@
 //! `stockade run`: the whole pipeline, and the record of how it ended.
 
-use super::changes::{end_left, of_run, on_success};
+use super::changes::{MOST_KEPT, end_left, of_run, on_success};
 use super::record::{Changed, Record, Sink};
 use super::{Failed, Planned, denials, end, meant, request, settle, warn};
 use crate::cli::{ChangesAs, Explain, Format, Runs};
@@ -100,7 +100,7 @@ fn run_plan(
         Ok(mut ended) => {
             let mut changed = changes.map(|how| {
                 let anew: Vec<&str> = made_anew(planned.settled.whole()).collect();
-                changed(&ended.tops, how, some_of(&anew).as_deref())
+                changed(&ended.tops, how, some_of(&anew).as_deref(), sink.is_written())
             });
             let applied = match (&mut changed, changes) {
                 (Some(changed), Some(ChangesAs::ApplyOnSuccess)) => applied(&ended, changed)
@@ -177,7 +177,7 @@ fn refuse_copies(plan: &Plan) -> Result<(), Failure> {
 
 /// Lists what the target changed, entry by entry; the same for the record. What is made directly in
 /// the directories of `anew` is in no upper.
-fn changed(tops: &Tops, how: ChangesAs, anew: Option<&str>) -> Vec<Changed> {
+fn changed(tops: &Tops, how: ChangesAs, anew: Option<&str>, keeps: bool) -> Vec<Changed> {
     if tops.all.is_empty() && tops.failed.is_empty() {
         warn("stockade: there are no changes to list: no entry has an upper\n");
     }
@@ -188,25 +188,29 @@ fn changed(tops: &Tops, how: ChangesAs, anew: Option<&str>) -> Vec<Changed> {
         Changed { path: path.clone(), changes: vec![], failed: Some(failed), applied: None }
     });
     let unread: Vec<Changed> = unread.collect();
+    let is_read = unread.is_empty();
+    // A target can make more than can be kept.
+    let (mut room, mut count) = (MOST_KEPT, 0);
     let of = |top: &Top| {
-        let (changes, read) = of_run(top, how == ChangesAs::Diff);
+        let found = of_run(top, how == ChangesAs::Diff, keeps.then_some(&mut room));
+        count += found.count;
         let path = top.record.path.clone();
-        let failed = read.err().map(|problem| {
+        let failed = found.ended.err().map(|problem| {
             warn(&format!("stockade: {}\n", problem.message));
             problem.message.clone()
         });
-        Changed { path, changes, failed, applied: None }
+        Changed { path, changes: found.rows, failed, applied: None }
     };
     let all: Vec<Changed> = tops.all.iter().map(of).chain(unread).collect();
-    let is_none = |changed: &Changed| changed.changes.is_empty() && changed.failed.is_none();
+    let is_none = count == 0 && is_read && all.iter().all(|changed| changed.failed.is_none());
     match all.as_slice() {
-        [only] if is_none(only) => {
+        [only] if is_none => {
             warn(&format!("stockade: nothing was changed in {}\n", escape(&only.path)));
         }
-        [_, _, ..] if all.iter().all(is_none) && anew.is_none() => {
+        [_, _, ..] if is_none && anew.is_none() => {
             warn("stockade: nothing was changed\n");
         }
-        [_, _, ..] if all.iter().all(is_none) => {
+        [_, _, ..] if is_none => {
             warn("stockade: no changes are listed\n");
         }
         _ => {}

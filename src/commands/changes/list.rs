@@ -15,8 +15,12 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
 
 const ACT: &str = "read the changes of";
-/// How many changes are kept for a record of them.
-const MOST: usize = 1_000_000;
+/// How many bytes of JSON the changes that are kept may be.
+pub(in crate::commands) const MOST_KEPT: usize = 256 << 20;
+/// What a change is without its texts.
+const BARE: usize = 640;
+/// How many bytes the lines may have that are printed after all others.
+const MOST_COVERED: usize = 16 << 20;
 
 pub(super) fn list(directory: &str, diff: bool, format: Format) -> Result {
     let kept = open(ACT, directory)?;
@@ -26,7 +30,9 @@ pub(super) fn list(directory: &str, diff: bool, format: Format) -> Result {
     };
     let layers = kept.layers().map_err(|why| refused(ACT, directory, &why))?;
     let reader = kept.read(&layers, contents(diff)).map_err(|why| refused(ACT, directory, &why))?;
-    let mut rows = Rows::new(format, diff, "");
+    let mut room = MOST_KEPT;
+    let keeps = (format == Format::Json).then_some(&mut room);
+    let mut rows = Rows::new(format, diff, "", keeps);
     let found = each(reader, &mut |change, pair| rows.take(&kept.record, change, pair))
         .map_err(|ended| ended.problem(directory));
     rows.finish();
@@ -51,8 +57,19 @@ pub(super) fn list(directory: &str, diff: bool, format: Format) -> Result {
     found
 }
 
-/// The changes of a run at one entry, printed to standard error; for a record, too.
-pub(in crate::commands) fn of_run(top: &Top, diff: bool) -> (Vec<Row>, Result) {
+/// What was found of a run at one entry.
+pub(in crate::commands) struct Found {
+    /// How many changes there are.
+    pub count: usize,
+    /// Those for a record, as far as there was room.
+    pub rows: Vec<Row>,
+    /// Why these are not all.
+    pub ended: Result,
+}
+
+/// The changes of a run at one entry, printed to standard error; where there is room for a record, kept
+/// for that, too.
+pub(in crate::commands) fn of_run(top: &Top, diff: bool, room: Option<&mut usize>) -> Found {
     let path = &top.record.path;
     let layers: Vec<RawFd> = top.layers.iter().map(File::as_raw_fd).collect();
     let reader = match Reader::start(top.upper.as_raw_fd(), &layers, contents(diff)) {
@@ -60,14 +77,22 @@ pub(in crate::commands) fn of_run(top: &Top, diff: bool) -> (Vec<Row>, Result) {
         Err(errno) => {
             let message =
                 format!("cannot read what was written to {path}: {}", errno_words(errno.0));
-            return (vec![], Err(wrong("launch::upper", message)));
+            let ended = Err(wrong("launch::upper", message));
+            return Found { count: 0, rows: vec![], ended };
         }
     };
-    let mut rows = Rows { of_a_run: true, shift: top.shift, ..Rows::new(Format::Text, diff, path) };
-    let found = each(reader, &mut |change, pair| rows.take(&top.record, change, pair))
+    let rows = Rows::new(Format::Text, diff, path, room);
+    let mut rows = Rows { of_a_run: true, shift: top.shift, ..rows };
+    let read = each(reader, &mut |change, pair| rows.take(&top.record, change, pair))
         .map_err(|ended| ended.problem(path));
     rows.finish();
-    (rows.rows, found)
+    let full = rows.is_full.then(|| {
+        let kept = rows.rows.len();
+        let message =
+            format!("the report has the first {kept} changes of {path}: all take over 256M");
+        wrong("launch::upper", message)
+    });
+    Found { count: rows.count, rows: rows.rows, ended: read.and(full.map_or(Ok(()), Err)) }
 }
 
 fn contents(diff: bool) -> Contents {
@@ -126,26 +151,37 @@ struct Rows<'a> {
     diff: bool,
     /// What comes before each path.
     prefix: &'a str,
-    /// Whether they are kept for a record beside the lines, which go to standard error then.
+    /// Whether the lines go to standard error.
     of_a_run: bool,
+    /// How many bytes more may be kept, where changes are kept; and whether that was too little.
+    room: Option<&'a mut usize>,
+    is_full: bool,
+    count: usize,
     /// The ids of the host behind user 0 and group 0.
     shift: Option<(u32, u32)>,
     /// Lines of changes that entries of `[mounts]` cover.
     covered: Vec<String>,
+    covered_length: usize,
+    covered_more: usize,
     rows: Vec<Row>,
     /// Lines to be written.
     lines: String,
 }
 
 impl<'a> Rows<'a> {
-    fn new(format: Format, diff: bool, prefix: &'a str) -> Rows<'a> {
+    fn new(format: Format, diff: bool, prefix: &'a str, room: Option<&'a mut usize>) -> Rows<'a> {
         Rows {
             format,
             diff,
             prefix,
             of_a_run: false,
+            room,
+            is_full: false,
+            count: 0,
             shift: None,
             covered: vec![],
+            covered_length: 0,
+            covered_more: 0,
             rows: vec![],
             lines: String::new(),
         }
@@ -163,22 +199,46 @@ impl<'a> Rows<'a> {
         }
         let is_covered = cover == Cover::Covered;
         let is_json = self.format == Format::Json;
-        let keeps = is_json || self.of_a_run;
-        if self.rows.len().max(self.covered.len()) >= MOST && (keeps || is_covered) {
-            let why = "there are more than a million; export them";
-            return Err(wrong("launch::upper", format!("cannot list the changes: {why}")));
-        }
+        self.count += 1;
         let diff = self.diff.then(|| pair.text(change)).flatten();
         if !is_json && is_covered {
-            self.covered.push(line(change, self.prefix));
+            self.cover(line(change, self.prefix));
         } else if !is_json {
             self.add(&line(change, self.prefix));
             diff.iter().for_each(|diff| self.add(diff.trim_end_matches('\n')));
         }
-        if keeps {
-            self.rows.push(Row::of(change, is_covered, diff));
+        self.keep(Row::of(change, is_covered, diff))
+    }
+
+    fn cover(&mut self, line: String) {
+        match self.covered_length + line.len() <= MOST_COVERED {
+            true => {
+                self.covered_length += line.len() + size_of::<String>();
+                self.covered.push(line);
+            }
+            false => self.covered_more += 1,
         }
-        Ok(())
+    }
+
+    /// Keeps a change, where changes are kept. A list for programs ends where there is no more room;
+    /// lines for people need none.
+    fn keep(&mut self, row: Row) -> Result {
+        let Some(room) = self.room.as_deref_mut().filter(|_| !self.is_full) else { return Ok(()) };
+        match room.checked_sub(row.length()) {
+            Some(left) => {
+                *room = left;
+                self.rows.push(row);
+                Ok(())
+            }
+            None if self.of_a_run => {
+                self.is_full = true;
+                Ok(())
+            }
+            None => {
+                let message = "cannot list the changes: as JSON they take more than 256M";
+                Err(wrong("launch::upper", message.into()))
+            }
+        }
     }
 
     fn add(&mut self, line: &str) {
@@ -202,6 +262,9 @@ impl<'a> Rows<'a> {
         if !covered.is_empty() {
             self.add("Kept back, as entries of [mounts] cover them:");
             covered.iter().for_each(|line| self.add(&format!("  {line}")));
+            if self.covered_more > 0 {
+                self.add(&format!("  and {} more", self.covered_more));
+            }
         }
         self.flush();
     }
@@ -305,6 +368,14 @@ struct Side {
 }
 
 impl Row {
+    /// How long it is in JSON, about.
+    fn length(&self) -> usize {
+        let sides = self.before.iter().chain(&self.after);
+        let targets = sides.filter_map(|side| side.target.as_deref());
+        let texts = targets.chain(self.diff.as_deref()).chain([&*self.path]);
+        BARE + texts.map(length).sum::<usize>()
+    }
+
     fn of(change: &Change, kept_back: bool, diff: Option<String>) -> Row {
         Row {
             path: bytes::text(&change.path),
@@ -317,6 +388,17 @@ impl Row {
     }
 }
 
+/// How long a text is in JSON, about: no shorter, as [`quiet_json`] writes it.
+fn length(text: &str) -> usize {
+    let of = |byte: u8| match byte {
+        0..0x20 | 0x7f => 6,
+        b'"' | b'\\' => 2,
+        0x80.. => 3,
+        _ => 1,
+    };
+    text.bytes().map(of).sum()
+}
+
 impl Side {
     fn of(state: &State) -> Side {
         Side {
@@ -327,5 +409,60 @@ impl Side {
             size: state.size,
             target: (state.kind == Kind::Link).then(|| bytes::text(&state.target)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(path: &str) -> Row {
+        let side = || Side {
+            kind: "character device",
+            mode: "7777".into(),
+            owner: Some(u32::MAX),
+            group: None,
+            size: u64::MAX,
+            target: Some(path.into()),
+        };
+        let (before, after) = (Some(side()), Some(side()));
+        let path = path.into();
+        Row { path, change: "replaced", before, after, kept_back: true, diff: Some("-1\n".into()) }
+    }
+
+    #[test]
+    fn a_change_takes_no_more_than_what_is_counted() {
+        let texts =
+            ["", "a", "\u{1}\u{1b}\n\u{7f}", "\"\\", "\u{85}\u{202e}\u{e0001}\u{10ff80}", "ä€𝄞"];
+        for text in texts.map(|text| text.repeat(100)) {
+            let row = row(&text);
+            let all = All { path: "", layers: &[], held_by: None, changes: &[row] };
+            let json = quiet_json(serde_json::to_string_pretty(&all).unwrap());
+            let counted = all.changes[0].length();
+            assert!(counted >= json.len(), "{text}: {counted} {}", json.len());
+            let held = size_of::<Row>() + 3 * text.len() + 24;
+            assert!(counted >= held, "{text}: {counted} {held}");
+        }
+    }
+
+    /// A record has the first, and says that these are not all; a list is none. The lines go on.
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        let path = "d".repeat(255);
+        let long = row(&path).length();
+        for (format, of_a_run) in [(Format::Text, true), (Format::Json, false)] {
+            let mut room = 10 * long;
+            let rows = Rows::new(format, false, "/w", Some(&mut room));
+            let mut rows = Rows { of_a_run, ..rows };
+            let kept = (0..20).take_while(|_| rows.keep(row(&path)).is_ok()).count();
+            // A shorter one later would make a hole in the list.
+            let last = rows.keep(row(""));
+            assert_eq!((kept, rows.rows.len()), (if of_a_run { 20 } else { 10 }, 10));
+            assert_eq!((last.is_ok(), rows.is_full), (of_a_run, of_a_run));
+        }
+        let mut rows = Rows::new(Format::Text, false, "/w", None);
+        (0..20).for_each(|_| rows.cover("x".repeat(MOST_COVERED / 10 - 24)));
+        assert_eq!((rows.covered.len(), rows.covered_more), (10, 10));
+        assert!(rows.keep(row("x")).is_ok() && rows.rows.is_empty());
     }
 }

@@ -12,14 +12,11 @@ use tar::{EntryType, Header};
 /// How many bytes of holes a file may have: a tar file has them as zeros, and a target makes a file
 /// of any size from nothing.
 const MOST_HOLES: u64 = 1 << 30;
-/// How many files with more than one name are remembered.
-const MOST_LINKED: usize = 1 << 18;
+/// How many bytes the paths have of files with more names that are remembered. Another is there once
+/// more at each of its names.
+const MOST_LINKED: usize = 64 << 20;
 /// What begins the name of a whiteout.
 const WHITEOUT: &[u8] = b".wh.";
-
-/// What was left out, and why.
-#[derive(Debug, Default)]
-pub(crate) struct Left(pub Vec<(Vec<u8>, &'static str)>);
 
 /// What failed.
 #[derive(Debug)]
@@ -34,13 +31,14 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// Writes all changes of a reader that gives contents.
+/// Writes all changes of a reader that gives contents; `leave` gets what is left out, and why.
 pub(crate) fn export(
     reader: &mut Reader,
     record: &Upper,
     out: &mut dyn Write,
-) -> Result<Left, Failed> {
-    let mut tar = Tar { out, left: Left::default(), linked: BTreeMap::new() };
+    leave: &mut dyn FnMut(&[u8], &'static str),
+) -> Result<(), Failed> {
+    let mut tar = Tar { out, leave, linked: BTreeMap::new(), linked_length: 0 };
     while let Some(item) = reader.next().map_err(Failed::Reading)? {
         // Bytes of what is left out go by.
         let Item::Change(change) = item else { continue };
@@ -53,19 +51,20 @@ pub(crate) fn export(
     // The end of a tar file: two blocks of zeros.
     tar.out.write_all(&[0; 1024])?;
     tar.out.flush()?;
-    Ok(tar.left)
+    Ok(())
 }
 
 struct Tar<'o> {
     out: &'o mut dyn Write,
-    left: Left,
+    leave: &'o mut dyn FnMut(&[u8], &'static str),
     /// The first path of a file that has more names.
     linked: BTreeMap<(u64, u64), Vec<u8>>,
+    linked_length: usize,
 }
 
 impl Tar<'_> {
     fn leave(&mut self, change: &Change, why: &'static str) {
-        self.left.0.push((change.path.clone(), why));
+        (self.leave)(&change.path, why);
     }
 
     fn change(&mut self, reader: &mut Reader, change: &Change) -> Result<(), Failed> {
@@ -117,7 +116,9 @@ impl Tar<'_> {
                 self.linked_entry(&change.path, &mut header, &first)?;
                 return Ok(());
             }
-            if self.linked.len() < MOST_LINKED {
+            let length = change.path.len() + 64;
+            if self.linked_length + length <= MOST_LINKED {
+                self.linked_length += length;
                 self.linked.insert(after.inode, change.path.clone());
             }
         }
