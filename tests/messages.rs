@@ -140,6 +140,9 @@ fn what_looks_at_a_profile_takes_its_options_behind_it_too() {
             "{}",
             said(&output)
         );
+        let words = ["run", "--changes", "--format", "json", "base", "true"];
+        let output = place.stockade(who).args(words).output().unwrap();
+        assert!(said(&output).contains("it is an option of check,"), "{}", said(&output));
     });
 }
 

@@ -5,14 +5,26 @@ use super::Cli;
 use crate::text::problem::did_you_mean;
 use crate::text::shell::shell_word;
 
-/// An option of any command that is spelt much like this word.
+/// The commands that have this option, or an option of any that is spelt much like it.
 pub(crate) fn option_like(word: &str) -> Option<String> {
+    const MOST_NAMED: usize = 4;
     let command = Cli::built();
+    let name = word.trim_start_matches('-').split('=').next()?;
+    let has = |command: &&clap::Command| {
+        command.get_arguments().any(|argument| argument.get_long() == Some(name))
+    };
+    let having: Vec<&str> =
+        command.get_subcommands().filter(has).map(clap::Command::get_name).collect();
+    if !having.is_empty() {
+        let more = if having.len() > MOST_NAMED { " and others" } else { "" };
+        let named = having.iter().take(MOST_NAMED).copied().collect::<Vec<_>>().join(", ");
+        return Some(format!("it is an option of {named}{more}"));
+    }
     let options = command
         .get_subcommands()
         .flat_map(clap::Command::get_arguments)
         .filter_map(clap::Arg::get_long);
-    let near = did_you_mean(word.trim_start_matches('-').split('=').next()?, options)?;
+    let near = did_you_mean(name, options)?;
     Some(format!("did you mean `--{near}`?"))
 }
 
