@@ -1,6 +1,7 @@
 //! What a target writes on top of layers, on disk: in directories that are kept, and in those of one
 //! run.
 
+use crate::support::processes::stat;
 use crate::support::{As, Place, errors, is_root, said, skip, system, text};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -254,6 +255,31 @@ fn a_directory_of_one_run_is_removed_at_its_end() {
         drop(other.stdin.take());
         assert!(other.wait().unwrap().success(), "{who:?}: its upper was taken away");
         assert!(trees.names().is_empty(), "{who:?}: {:?}", trees.names());
+    }
+}
+
+/// A launcher makes its directory and the file in it before it has the lock: another that begins at this
+/// moment does not take the two for what a dead one has left.
+#[test]
+fn a_directory_that_is_being_made_is_not_swept() {
+    for who in As::all() {
+        let trees = Trees::new(*who);
+        let pid = std::process::id();
+        let began: u64 = stat(pid, 22).unwrap().parse().unwrap();
+        let name = |began: u64| format!("stockade-upper-{pid}-{began}-0");
+        let made = [name(began + 1), name(began - 1)];
+        for name in &made {
+            let directory = trees.state.parent().unwrap().join(name);
+            fs::create_dir(&directory).unwrap();
+            fs::set_permissions(&directory, PermissionsExt::from_mode(0o700)).unwrap();
+            fs::write(directory.join("stockade"), "").unwrap();
+            for path in [directory.join("stockade"), directory] {
+                who.id().into_iter().for_each(|id| chown(&path, Some(id), Some(id)).unwrap());
+            }
+        }
+        trees.sh(&trees.discarded(), "true");
+        // The second is of an earlier process with that number.
+        assert_eq!(trees.names(), [made[0].as_str()], "{who:?}");
     }
 }
 

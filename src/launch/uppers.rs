@@ -318,6 +318,10 @@ fn remove_dead(above: &File, name: &OsStr) -> Result<()> {
     }
     match open_in(&directory, RECORD.as_ref(), OFlag::O_RDWR) {
         Ok(file) => {
+            // A launcher that has made it, and has not locked it yet, has written nothing.
+            if read(&file)?.is_none() && !is_dead(name) {
+                return refused(libc::EAGAIN);
+            }
             file.try_lock().map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN))?;
             remove(above, name, &directory)
         }
