@@ -7,3 +7,5 @@ pub(crate) mod exposure;
 pub(crate) mod lint;
 pub(crate) mod start;
 pub(crate) mod view;
+
+pub(crate) use closer::homes;

@@ -420,6 +420,50 @@ fn a_link_to_what_the_host_runs_is_kept_back() {
     assert_eq!(tree.sh("readlink plain; ls -d .config/git"), "conf\n.config/git\n", "{why}");
 }
 
+/// What a link of the host's leads to is run as what the link is called, whether its end is there or
+/// not; and git takes a directory for a repository by what is in it.
+#[test]
+fn what_the_host_runs_by_links_and_in_repositories_is_kept_back() {
+    let tree = Tree::new(*As::all().last().unwrap());
+    tree.sh("mkdir dots dots/v1 conf host.git host.git/objects host.git/refs; ln -s v1 dots/now; \
+         ln -s dots/now/bashrc .bashrc; echo 1 > dots/v1/bashrc; ln -s conf .config; \
+         ln -s \"$PWD/dots/none/zshrc\" .zshrc; echo r > host.git/HEAD; mkdir sub/in; \
+         ln -s ../../hooks sub/in/.husky");
+    let later = [
+        "dots/v1/bashrc",
+        "dots/none/zshrc",
+        "conf/autostart/x",
+        "hooks/pre-push",
+        "host.git/config",
+        "bare/HEAD",
+        "bare/config",
+        "work/HEAD",
+        "work/config",
+        ".GIT/config",
+        ".npmrc",
+        ".mcp.json",
+        ".bash_aliases",
+        ".local/share/systemd/user/x",
+        "new/.claude/settings.json",
+    ];
+    let plain =
+        ["dots/v1/other", "conf/plain", "head/HEAD", "head/config", "bin/x", ".gitattributes"];
+    let all = later.iter().chain(&plain);
+    let all = all.map(|name| format!("mkdir -p $(dirname {name}); echo evil > {name}"));
+    let line = all.collect::<Vec<_>>().join("; ")
+        + "; mkdir bare/objects bare/refs; echo x > work/commondir; mkdir v2; ln -sfn ../v2 dots/now; \
+           echo evil > v2/bashrc";
+    let output = tree.run(&tree.profile(&tree.kinds()[0], ""), &line);
+    let why = errors(&output);
+    assert!(output.status.success(), "{why}");
+    let evil = tree.sh("grep -rl evil . | sort");
+    let mut expected = plain.map(|name| format!("./{name}\n"));
+    expected.sort();
+    // What a link leads to that was not made is nothing.
+    assert_eq!(evil, expected.concat() + "./v2/bashrc\n", "{why}");
+    assert_eq!(tree.sh("readlink dots/now; cat dots/v1/bashrc"), "v1\n1\n", "{why}");
+}
+
 /// What is new is copied first, which takes its time: the host's work of that time is not lost.
 #[test]
 fn what_the_host_writes_while_it_is_applied_is_not_lost() {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod diff;
+mod later;
 mod list;
 mod on_success;
 

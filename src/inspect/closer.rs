@@ -36,19 +36,10 @@ impl Host {
         }
     }
 
-    /// The keys of every home in passwd(5) that the caller may read: root's runs reach those of all
-    /// users.
+    /// The keys of every home: root's runs reach those of all users.
     fn read_keys(&mut self) {
-        let passwd = bytes::text(&std::fs::read("/etc/passwd").unwrap_or_default());
-        let homes = passwd
-            .lines()
-            .filter_map(|line| line.split(':').nth(5))
-            .chain([self.caller.home.as_str()]);
-        let homes: BTreeSet<&str> = homes
-            .filter(|home| {
-                home.starts_with('/') && access(&*bytes::path(home), AccessFlags::X_OK).is_ok()
-            })
-            .collect();
+        let homes = homes(&self.caller.home);
+        let homes: BTreeSet<&str> = homes.iter().map(String::as_str).collect();
         for path in keys::wanted(homes) {
             if access(&*bytes::path(&path), AccessFlags::R_OK).is_err() {
                 continue;
@@ -60,6 +51,16 @@ impl Host {
             self.keys.push(Key { path, place });
         }
     }
+}
+
+/// The homes in passwd(5) that the caller may enter, and the caller's own.
+pub(crate) fn homes(own: &str) -> BTreeSet<String> {
+    let passwd = bytes::text(&std::fs::read("/etc/passwd").unwrap_or_default());
+    let homes = passwd.lines().filter_map(|line| line.split(':').nth(5)).chain([own]);
+    let homes = homes.filter(|home| {
+        home.starts_with('/') && access(&*bytes::path(home), AccessFlags::X_OK).is_ok()
+    });
+    homes.map(str::to_owned).collect()
 }
 
 /// How many directories are opened for [`repositories`] in all, each about 10 µs.

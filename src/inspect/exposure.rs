@@ -169,6 +169,8 @@ struct Tally {
     /// What is on it already, by cost and words, and by cost and line.
     reported: HashSet<(&'static str, String)>,
     lines: HashSet<(&'static str, Span)>,
+    /// What the host runs later of each directory.
+    later: BTreeMap<String, Vec<(&'static str, &'static str)>>,
 }
 
 impl Tally {

@@ -5,6 +5,7 @@
 //! asked. A warning whose line has an error already is not reported.
 
 mod capabilities;
+mod later;
 mod mounts;
 mod network;
 mod seccomp;
@@ -22,8 +23,10 @@ use crate::text::problem::{Problem, Problems};
 use crate::text::source::{Sources, Span};
 use std::collections::BTreeMap;
 
-pub(crate) use mounts::{REPOSITORY, granted, within};
-pub use mounts::{RUN_LATER, looked_into, wanted};
+pub use later::RUN_LATER;
+pub(crate) use later::{REPOSITORY, there};
+pub(crate) use mounts::granted;
+pub use mounts::{looked_into, wanted};
 
 /// What a lint looks at.
 struct Scene<'a> {

@@ -1,11 +1,11 @@
 //! `stockade changes apply`: it shows what will be where, asks, and has it done.
 
+use super::later::Later;
 use super::list::line;
 use super::{Result, ask, refused, stopped, take, wrong};
 use crate::commands::{print_line, warn};
-use crate::inspect::lint::RUN_LATER;
 use crate::launch::changes::apply::{Failed, Fate, Planned, WorkedOn, recover};
-use crate::launch::changes::{Change, Kept, Kind, State, Trouble};
+use crate::launch::changes::{Change, Kind, State, Trouble};
 use crate::text::bytes;
 use crate::text::paths::some_of;
 use crate::text::problem::{Problem, errno_words, escape};
@@ -41,10 +41,11 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     let see = format!("stockade changes --diff {}", shell_word(directory));
     let help = format!("compare the two, and put it there by hand: {see}");
     changed_meanwhile(directory, &planned, &help)?;
-    let later: Vec<&Change> =
-        planned.applied().filter(|change| is_run_later(&kept, change).is_some()).collect();
+    let run_later = Later::look(&kept, &planned);
+    let later: Vec<(&Change, &str)> =
+        planned.applied().filter_map(|change| Some((change, run_later.why(change)?))).collect();
     let count = planned.applied().count() - later.len();
-    show(&kept, &planned, &later);
+    show(&planned, &later);
     if planned.applied().next().is_none() {
         print_line("nothing to apply");
         return Ok(());
@@ -70,7 +71,7 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
         }
     }
     if !with_later {
-        planned.keep_back(LATER, |change| is_run_later(&kept, change).is_some());
+        planned.keep_back(LATER, |change| run_later.why(change).is_some());
     }
     let total = planned.applied().count();
     planned.apply(&kept, &layer).map_err(fail)?;
@@ -80,32 +81,6 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
 
 pub(super) fn counted(count: usize) -> String {
     if count == 1 { "1 change".into() } else { format!("{count} changes") }
-}
-
-/// Why a program of the host runs what is at a path, without being asked: a name of W0306's table is
-/// a part of it, wherever that begins.
-pub(super) fn is_run_later(kept: &Kept, change: &Change) -> Option<&'static str> {
-    // What is removed is not run.
-    change.after.as_ref()?;
-    let path = format!("{}/{}", kept.record.path, bytes::text(&change.path));
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let below = kept.record.path.split('/').filter(|part| !part.is_empty()).count();
-    let is_named = |name: &str| {
-        let name: Vec<&str> = name.split('/').collect();
-        // It ends below the top: what the top itself lies in was there before.
-        let ends = |begin: usize| begin + name.len() > below;
-        parts.windows(name.len()).enumerate().any(|(begin, part)| ends(begin) && part == name)
-            // All of it lies in the top, or the top in it.
-            || parts[..below].windows(name.len()).any(|part| part == name)
-    };
-    // A link in the place of what such a name lies in leads to another one.
-    let is_link = change.after.as_ref().is_some_and(|after| after.kind == Kind::Link);
-    let is_above = |name: &str| {
-        let name: Vec<&str> = name.split('/').collect();
-        is_link && (1..name.len()).any(|count| parts.ends_with(&name[..count]))
-    };
-    let is_meant = |name: &str| is_named(name) || is_above(name);
-    RUN_LATER.iter().find(|(name, _)| is_meant(name)).map(|(_, why)| *why)
 }
 
 /// All or nothing: a part of what belongs together may be worse than none.
@@ -125,18 +100,17 @@ pub(super) fn changed_meanwhile(what: &str, planned: &Planned, help: &str) -> Re
     Err(problem.help(help).into())
 }
 
-fn show(kept: &Kept, planned: &Planned, later: &[&Change]) {
+fn show(planned: &Planned, later: &[(&Change, &str)]) {
     // Both are in one order.
     let mut rest = later.iter().peekable();
     for change in planned.applied() {
-        if rest.next_if(|known| std::ptr::eq(**known, change)).is_none() {
+        if rest.next_if(|(known, _)| std::ptr::eq(*known, change)).is_none() {
             print_line(&line(change, ""));
         }
     }
     if !later.is_empty() {
         print_line("Run later by the host, without being asked to:");
-        for change in later {
-            let why = is_run_later(kept, change).unwrap_or(LATER);
+        for (change, why) in later {
             print_line(&format!("  {}: {why}", line(change, "")));
         }
     }

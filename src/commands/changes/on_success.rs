@@ -2,9 +2,9 @@
 //! its target has succeeded.
 
 use super::apply::{
-    ACT, LATER, but_for, changed_meanwhile, counted, failed, is_run_later, kept_back,
-    note_recovered, set_ids,
+    ACT, LATER, but_for, changed_meanwhile, counted, failed, kept_back, note_recovered, set_ids,
 };
+use super::later::Later;
 use super::{Result, refused, wrong};
 use crate::commands::warn;
 use crate::host::caller::Caller;
@@ -81,7 +81,8 @@ impl Written {
             false => "an `upper` with a directory keeps what is not applied".to_owned(),
         };
         changed_meanwhile(self.path(), &planned, &help)?;
-        planned.keep_back(LATER, |change| is_run_later(&self.kept, change).is_some());
+        let later = Later::look(&self.kept, &planned);
+        planned.keep_back(LATER, |change| later.why(change).is_some());
         planned.multiplies().map_err(fail)?;
         Ok((layer, planned))
     }

@@ -4,8 +4,8 @@ use super::{
     DEVICE, HOST_TREE, NO_LANDLOCK, NO_TREE, PROC, PROGRAMS, READ, READ_ALL, READ_HOME, READ_KEYS,
     READ_SYSTEM, RUN_LATER, SOCKET, SYSFS, Tally, WRITE, WRITE_BROAD,
 };
+use crate::host::Host;
 use crate::host::keys::Key;
-use crate::host::{Fact, Host};
 use crate::inspect::access::{Entry, World};
 use crate::inspect::exposure::keys;
 use crate::inspect::lint;
@@ -208,17 +208,22 @@ fn personal(
     if !writable {
         return;
     }
-    let usual = lint::RUN_LATER.iter().map(|(name, why)| (lint::within(source, name), *why));
-    let there = usual.filter(|(tail, _)| {
-        matches!(host.at(&join(source, &format!("/{tail}"))), Fact::Present(_))
-    });
+    // Many entries can have one source.
+    let there = match tally.later.get(source) {
+        Some(there) => there.clone(),
+        None => {
+            let there = lint::there(host, source);
+            tally.later.insert(source.to_owned(), there.clone());
+            there
+        }
+    };
     let nested = host
         .repositories
         .get(source)
         .into_iter()
         .flatten()
         .map(|tail| (tail.as_str(), lint::REPOSITORY));
-    for (tail, why) in there.chain(nested) {
+    for (tail, why) in there.into_iter().chain(nested) {
         let target = join(source, &format!("/{tail}"));
         if let Some(inside) =
             shown(&target).filter(|inside| is_written(&target, inside, host, world))
@@ -227,7 +232,8 @@ fn personal(
         }
     }
     for (name, why) in lint::RUN_LATER {
-        if ancestors(source).any(|over| over.ends_with(&format!("/{name}"))) {
+        let is_named = |over: &str| over.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'));
+        if ancestors(source).any(is_named) {
             tally.at_because(RUN_LATER, path, ("can be written", why), entry.at);
         }
     }

@@ -4,6 +4,7 @@
 use crate::host::programs::Lack;
 use crate::host::{Fact, FileKind, Host};
 use crate::inspect::lint::Scene;
+use crate::inspect::lint::later::{REPOSITORY, RUN_LATER, there, within};
 use crate::kernel::namespace::Kind;
 use crate::language::value::{AbsolutePath, ancestors, below, join};
 use crate::policy::identity;
@@ -17,56 +18,7 @@ use crate::text::problem::{Problem, Problems};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
 use crate::tree::{Ground, HasGround};
-use std::collections::BTreeSet;
-
-/// Files that programs on the host run later without being asked to, by their path below a granted
-/// directory, and the program that runs each. A file that a user runs on purpose, such as a
-/// Makefile or a build script, is not listed.
-pub const RUN_LATER: &[(&str, &str)] = &[
-    // Whole: a new file `commondir` in it moves hooks and settings elsewhere
-    // (gitrepository-layout(5)).
-    (".git", REPOSITORY),
-    (".hg", "hg runs hooks that its settings name"),
-    (".husky", "git runs them as hooks"),
-    (".pre-commit-config.yaml", "git runs it as a hook"),
-    (".github/workflows", "the CI service runs it"),
-    (".gitlab-ci.yml", "the CI service runs it"),
-    (".circleci", "the CI service runs it"),
-    (".travis.yml", "the CI service runs it"),
-    (".forgejo/workflows", "the CI service runs it"),
-    (".gitea/workflows", "the CI service runs it"),
-    ("Jenkinsfile", "the CI service runs it"),
-    (".vscode", "an editor runs its tasks and settings"),
-    (".idea", "an editor runs its tasks and settings"),
-    (".devcontainer", "an editor runs its commands"),
-    (".envrc", "direnv runs it"),
-    (".bashrc", SHELL),
-    (".bash_profile", SHELL),
-    (".bash_login", SHELL),
-    (".bash_logout", SHELL),
-    (".profile", SHELL),
-    (".zshenv", SHELL),
-    (".zprofile", SHELL),
-    (".zshrc", SHELL),
-    (".config/fish", SHELL),
-    (".xprofile", SESSION),
-    (".xsessionrc", SESSION),
-    (".config/autostart", SESSION),
-    (".config/environment.d", SESSION),
-    (".config/systemd", SESSION),
-    (".local/bin", "it is on the PATH"),
-    (".ssh", "ssh runs commands that it names, and lets in whom it names"),
-    (".gitconfig", "git runs commands that it names"),
-    (".config/git", "git runs commands that it names"),
-    (".vimrc", "an editor runs it"),
-    (".emacs.d", "an editor runs it"),
-    (".config/nvim", "an editor runs it"),
-];
-
-/// Why a `.git` is among it.
-pub(crate) const REPOSITORY: &str = "git runs its hooks, and commands that its settings name";
-const SHELL: &str = "a shell runs it as it starts";
-const SESSION: &str = "it runs at the next login";
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many writable grants are looked into: each costs a look at every name of the table.
 const MOST_GRANTS: usize = 256;
@@ -90,15 +42,6 @@ pub(crate) fn granted(settled: &Settled, host: &Host) -> Vec<String> {
         .into_iter()
         .filter(|source| host.present(source).is_some_and(|file| file.kind == FileKind::Directory));
     directories.map(str::to_owned).collect()
-}
-
-/// A name of the table as it is called in a granted directory, which may be the first directory of
-/// the name itself: `.config`.
-pub(crate) fn within<'n>(source: &str, name: &'n str) -> &'n str {
-    match name.split_once('/') {
-        Some((head, tail)) if source.ends_with(&format!("/{head}")) => tail,
-        _ => name,
-    }
 }
 
 /// The directories of the host whose names `shadowed` asks for: those with entries of their own
@@ -444,15 +387,14 @@ pub(super) fn unreadable(scene: &Scene, found: &mut Problems) {
 
 /// Files that the target may write and the host runs.
 pub(super) fn run_later(scene: &Scene, found: &mut Problems) {
+    // Many entries can have one source.
+    let mut known: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
     for (path, source, node) in writable(scene.tree) {
-        let is_there = |name: &str| {
-            matches!(scene.host.at(&join(source, &format!("/{name}"))), Fact::Present(_))
-        };
+        let named = known.entry(source).or_insert_with(|| there(scene.host, source)).iter();
         let seen = |name: &str| {
             let inside = join(path, &format!("/{name}"));
             ancestors(&inside).find(|over| scene.tree.contains_key(*over)).unwrap_or("/") == path
         };
-        let named = RUN_LATER.iter().map(|(name, why)| (within(source, name), *why));
         let nested = scene
             .host
             .repositories
@@ -460,11 +402,8 @@ pub(super) fn run_later(scene: &Scene, found: &mut Problems) {
             .into_iter()
             .flatten()
             .map(|name| (name.as_str(), REPOSITORY));
-        let all: Vec<(&str, &str)> = named
-            .filter(|(name, _)| is_there(name))
-            .chain(nested)
-            .filter(|(name, _)| seen(name))
-            .collect();
+        let all: Vec<(&str, &str)> =
+            named.copied().chain(nested).filter(|(name, _)| seen(name)).collect();
         let Some((first, why)) = all.first() else { continue };
         let names: Vec<String> = all.iter().map(|(name, _)| format!("`{name}`")).collect();
         let text = format!(
