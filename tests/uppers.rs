@@ -401,7 +401,13 @@ fn a_run_lists_what_its_target_changed() {
             let told: Vec<&str> = told.lines().collect();
             assert_eq!(
                 told,
-                ["A  /m/a\\u{1b}b", "M  /m/file", "A  /m/made/", "A  /m/made/below/", "D  /m/sub/"],
+                [
+                    "A  \"/m/a\\u{1b}b\"",
+                    "M  /m/file",
+                    "A  /m/made/",
+                    "A  /m/made/below/",
+                    "D  /m/sub/"
+                ],
                 "{who:?} {profile}"
             );
         }

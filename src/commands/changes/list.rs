@@ -282,7 +282,7 @@ pub(super) fn line(change: &Change, prefix: &str) -> String {
     let now = change.after.as_ref().or(change.before.as_ref());
     match now.map(|now| now.kind) {
         Some(Kind::Link) => {
-            let target = change.after.as_ref().map(|after| escape(&bytes::text(&after.target)));
+            let target = change.after.as_ref().map(|after| quoted(&bytes::text(&after.target)));
             line += &target.map_or(String::new(), |target| format!(" -> {target}"));
         }
         None | Some(Kind::File | Kind::Directory) => {}
@@ -307,7 +307,37 @@ fn path(change: &Change, prefix: &str) -> String {
     };
     let now = change.after.as_ref().or(change.before.as_ref());
     let is_directory = now.is_some_and(|now| now.kind == Kind::Directory);
-    escape(&path) + if is_directory { "/" } else { "" }
+    quoted(&(path + if is_directory { "/" } else { "" }))
+}
+
+/// What a note behind a path begins with.
+const NOTES: &[&str] =
+    &["mode ", "owner ", "was a ", "closed ", "fifo", "socket", "character ", "block "];
+
+/// A path in a list. One that could be taken for more than a path, or for another one, is between
+/// quotation marks, with `\\` before those in it and before each `\\`.
+pub(super) fn quoted(path: &str) -> String {
+    let drawn = escape(path);
+    let name = path.trim_end_matches('/');
+    let has_note = name.ends_with(')')
+        && name
+            .rsplit_once(" (")
+            .is_some_and(|(_, note)| NOTES.iter().any(|n| note.starts_with(n)));
+    let forges = drawn != path
+        || path.contains(['\\', '"'])
+        || [" -> ", ": "].iter().any(|sign| path.contains(sign))
+        || path.starts_with(' ')
+        || name.ends_with(' ')
+        || has_note;
+    if !forges {
+        return drawn;
+    }
+    // What is escaped is so by a `\\` that is not the name's.
+    let parts = path.split_inclusive(['\\', '"']).map(|part| match part.chars().next_back() {
+        Some(sign @ ('\\' | '"')) => format!("{}\\{sign}", escape(&part[..part.len() - 1])),
+        _ => escape(part),
+    });
+    format!("\"{}\"", parts.collect::<String>())
 }
 
 /// How mode and owner are others.
@@ -464,5 +494,28 @@ mod tests {
         (0..20).for_each(|_| rows.cover("x".repeat(MOST_COVERED / 10 - 24)));
         assert_eq!((rows.covered.len(), rows.covered_more), (10, 10));
         assert!(rows.keep(row("x")).is_ok() && rows.rows.is_empty());
+    }
+
+    #[test]
+    fn names_that_forge_words_are_between_quotation_marks() {
+        for plain in ["a b", "copy (1)", "caf\u{e9}", "a:b", "a->b", "x (old)/", "it's"] {
+            assert_eq!(quoted(plain), plain);
+        }
+        for (name, drawn) in [
+            ("esc\x1b[0m", r#""esc\u{1b}[0m""#),
+            (r"esc\u{1b}[0m", r#""esc\\u{1b}[0m""#),
+            ("nl\nD  x", r#""nl\nD  x""#),
+            (r"nl\nD  x", r#""nl\\nD  x""#),
+            ("forged (mode 0755, was 0644)", r#""forged (mode 0755, was 0644)""#),
+            ("d (was a file)/", r#""d (was a file)/""#),
+            ("l -> /etc/passwd", r#""l -> /etc/passwd""#),
+            ("x: it is harmless", r#""x: it is harmless""#),
+            ("  lead", r#""  lead""#),
+            ("trail ", r#""trail ""#),
+            ("\"q\"", r#""\"q\"""#),
+            (&bytes::text(b"b\xff"), r#""b\xff""#),
+        ] {
+            assert_eq!(quoted(name), drawn);
+        }
     }
 }

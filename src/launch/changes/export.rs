@@ -69,7 +69,7 @@ impl Tar<'_> {
 
     fn change(&mut self, reader: &mut Reader, change: &Change) -> Result<(), Failed> {
         let (parent, name) = split(&change.path);
-        if name.starts_with(WHITEOUT) {
+        if change.path.split(|byte| *byte == b'/').any(|part| part.starts_with(WHITEOUT)) {
             self.leave(change, "a layer has names with `.wh.` for what is removed");
             return Ok(());
         }
