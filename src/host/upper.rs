@@ -39,6 +39,10 @@ pub struct Upper {
     /// changed since (ctime) was not what the target saw.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub begun: u64,
+    /// The number of the directory that is the host's tree, where it is of that alone: the owner of a
+    /// directory above may put another there, of the same file system. 0: not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub number: u64,
     /// Paths inside of other entries at or below `path`, those of every run since the upper was empty:
     /// mount points there are of stockade's making, and nothing at, below or over them is applied to a
     /// layer.

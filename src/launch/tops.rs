@@ -217,6 +217,7 @@ fn top(
             layers: sources,
             pid: 0,
             begun,
+            number: 0,
             mounts,
         },
         upper: opened,

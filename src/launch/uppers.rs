@@ -253,23 +253,47 @@ fn held(wanted: &Wanted<'_>, own: Name, above: File, name: &str) -> Result<Held>
     let path = wanted.path.text();
     let mut mounts: BTreeSet<String> =
         wanted.mounts.iter().map(|path| path.text().to_owned()).collect();
-    let begun = match read(&file)? {
+    let now = number(path, &layers);
+    let (begun, number) = match read(&file)? {
         Some(record) if record.layers == layers => {
             // What an earlier target wrote over an entry of its run, it wrote without seeing what is
             // there.
             mounts.extend(record.mounts_at(path));
-            record.begun
+            match record.number != now && is_empty(&directory) {
+                // Nothing is in it that was written over another tree.
+                true => (upper::now(), now),
+                false => (record.begun, record.number),
+            }
         }
         // A run that ended before it had written anything.
-        None if names(directory.as_fd())? == [RECORD] => upper::now(),
+        None if names(directory.as_fd())? == [RECORD] => (upper::now(), now),
         Some(_) | None => return refused(libc::ESTALE),
     };
     let mounts = mounts.into_iter().collect();
     let (path, pid) = (path.to_owned(), sys::getpid());
-    let record = Upper { format: FORMAT, path, layers, pid, begun, mounts };
+    let record = Upper { format: FORMAT, path, layers, pid, begun, number, mounts };
     write(&file, &record)?;
     let (slot, kept, name) = (wanted.slot, wanted.kept, name.into());
     Ok(Held { slot, path: own, directory, above, name, file, record, kept })
+}
+
+/// The number of the directory that a record is of, where that is the host's tree alone and the
+/// numbers of its file system stay: an overlay's of directories, and those of FUSE, may not.
+fn number(path: &str, layers: &[String]) -> u64 {
+    let [layer] = layers else { return 0 };
+    let Ok(directory) = open_above(layer) else { return 0 };
+    let moves = nix::sys::statfs::fstatfs(&directory)
+        .is_ok_and(|fs| [0x794c_7630, 0x6573_5546].contains(&fs.filesystem_type().0));
+    if layer != path || moves {
+        return 0;
+    }
+    directory.metadata().map_or(0, |found| found.ino())
+}
+
+/// Whether a target has left nothing in a directory that is kept.
+fn is_empty(directory: &File) -> bool {
+    let upper = open_in(directory, upper::UPPER.as_ref(), OFlag::O_DIRECTORY);
+    upper.and_then(|upper| names(upper.as_fd())).is_ok_and(|names| names.is_empty())
 }
 
 /// Whether a directory is the caller's, and closed to others.

@@ -177,9 +177,12 @@ impl Kept {
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
         let opened = name(path).and_then(|name| sys::open_without_links(&name, flags)).map(file);
         let opened = opened.map_err(|Errno(errno)| Refused::Layer(path.clone(), errno))?;
-        if let Some(lower) = &self.lower
-            && !is_same(&opened, lower)?
-        {
+        let is_another = match &self.lower {
+            Some(lower) => !is_same(&opened, lower)?,
+            None => false,
+        };
+        let number = self.record.number;
+        if is_another || number != 0 && sys::look(opened.as_raw_fd(), c"")?.inode.1 != number {
             return Err(Refused::Layer(path.clone(), libc::ESTALE));
         }
         Ok(opened)
