@@ -221,7 +221,7 @@ fn a_hostile_upper_is_read_and_leads_nowhere() {
             "A  dir -> /etc",
             "A  fifo (fifo)",
             "A  huge",
-            "A  n\\nA  fake\\u{1b}[31m",
+            "A  \"n\\nA  fake\\u{1b}[31m\"",
             "A  one",
             "A  shut/",
             "A  socket (socket)",
@@ -288,7 +288,8 @@ fn changes_are_exported_as_a_layer() {
     for who in As::all() {
         let place = Place::new();
         let kept = Kept::new(&place, *who, BEFORE, CHANGES);
-        let set_id = "cp /bin/true suid; chmod 4755 suid; chmod 700 .; \
+        // What a reader of the layer would take for a removal is left out with all that is in it.
+        let set_id = "mkdir .wh.gone; echo x > .wh.gone/in; cp /bin/true suid; chmod 4755 suid; chmod 700 .; \
                       printf a > holes; truncate -s 100K holes; printf b >> holes; \
                       n=$(printf '%0200d' 0); echo long > $n; ln -s $n$n longlink";
         kept.change(set_id);
@@ -752,6 +753,82 @@ fn what_is_not_agreed_to_is_not_applied() {
     }
 }
 
+/// A target that can write where a journal lies can write one. It is listed and asked for, what the
+/// host runs later apart, and nothing but `apply` ends it.
+#[test]
+fn a_journal_that_is_found_is_asked_for() {
+    let who = *As::all().last().unwrap();
+    let place = Place::new();
+    let before = "mkdir -p .git/hooks; echo good > .git/hooks/x; echo old > file";
+    let kept = own_tree(&place, who, before, "true", "");
+    let own = ".stockade-0123456789abcdef-";
+    kept.sh(&format!("cd low; mkdir .git/{own}0; echo evil > .git/{own}0/x; echo other > {own}1"));
+    let unit = |path: &str, other: &str| {
+        let numbers = kept.sh(&format!("cd low; stat -c %i {path} {other}"));
+        let (new, old) = numbers.trim().split_once('\n').unwrap();
+        format!(
+            r#"{{"path":"{path}","act":"replace","new":{new},"old":{old},"written":[0,0],"made":[0,0]}}"#
+        )
+    };
+    let plant = |units: &[String]| {
+        let units = units.join(",");
+        kept.sh(&format!(
+            r#"echo '{{"stage":"made","prefix":"{own}","units":[{units}]}}' > state/journal"#
+        ));
+    };
+    let refused = |words: &[&str], why: &str| {
+        let output = kept.run(words);
+        let said = unwrapped(&errors(&output));
+        assert!(output.status.code() == Some(125) && said.contains(why), "{words:?}: {said}");
+        assert_eq!(kept.sh("cd low; cat .git/hooks/x file"), "good\nold\n", "{said}");
+    };
+    let both = [unit(".git/hooks", &format!(".git/{own}0")), unit("file", &format!("{own}1"))];
+    plant(&both);
+    refused(&["discard", "--yes", "state"], "end it first: stockade changes apply state");
+    refused(&["apply", "state"], "standard input is no terminal");
+    refused(&["apply", "--yes", "state"], "stockade changes apply --yes --run-later state");
+    let stockade = place.path.join("stockade");
+    let line = "echo n | script -qec \"$0 changes apply state\" /dev/null";
+    let output = kept.outside("sh", &["-c", line, stockade.to_str().unwrap()]);
+    for part in ["  .git/hooks: it is what it was", "  file: it is what", "nothing was applied"] {
+        assert!(output.contains(part), "{output}");
+    }
+    assert_eq!(kept.sh("cd low; cat .git/hooks/x file"), "good\nold\n", "{output}");
+    // Where it is agreed to, that is what it does.
+    kept.changes(&["apply", "--yes", "--run-later", "state"]);
+    assert_eq!(
+        kept.sh("cd low; cat .git/hooks/x file; ls ../state"),
+        "evil\nother\nstockade\nupper\nwork\n"
+    );
+}
+
+/// The owner of a directory above the tree can put another directory in its place.
+#[test]
+fn another_directory_than_the_tree_is_not_changed() {
+    for who in As::all() {
+        for is_known in [true, false] {
+            let place = Place::new();
+            let kept =
+                own_tree(&place, *who, "echo old > file", "echo new > file; echo x > run", "");
+            if is_known {
+                kept.sh(
+                    "sed -i \"s/\\\"begun\\\"/\\\"number\\\":$(stat -c %i low),&/\" state/stockade",
+                );
+            }
+            kept.sh("mv low aside; mkdir low; cp -a aside/file low; touch -d @1 low/file");
+            let output = kept.run(&["apply", "--yes", "state"]);
+            let why = unwrapped(&errors(&output));
+            assert_eq!(output.status.success(), !is_known, "{who:?}: {why}");
+            assert_eq!(kept.path("low/run").exists(), !is_known, "{who:?}: {why}");
+            if is_known {
+                assert!(why.contains("its layer") && why.contains("low"), "{why}");
+                kept.sh("rm -r low; mv aside low");
+                kept.changes(&["apply", "--yes", "state"]);
+            }
+        }
+    }
+}
+
 /// What sandboxes leave in uppers of their own making.
 #[test]
 fn what_sandboxes_changed_is_listed_and_applied() {
@@ -776,6 +853,11 @@ fn what_sandboxes_changed_is_listed_and_applied() {
         place.sh(*who, &profile, &line);
         let listed = kept.changes(&["state"]);
         assert_eq!(listed, "M  file\nA  more/\nA  more/m\nD  sub/inner\nA  sub/new\n", "{who:?}");
+        // The numbers of an overlay's directories are none to go by.
+        let number = kept.sh("stat -c %i ../tree; stat -f -c %t ../tree");
+        let (number, fs) = number.trim().split_once('\n').unwrap();
+        let record = kept.sh("cat state/stockade");
+        assert_eq!(record.contains(&format!("\"number\":{number},")), fs != "794c7630", "{record}");
         // Another run begins where that one ended, and the host's tree is as it was.
         place.sh(
             *who,

@@ -9,9 +9,10 @@ mod on_success;
 pub(super) use list::{MOST_KEPT, Row, of_run};
 pub(super) use on_success::{end_left, on_success};
 
+use self::list::quoted;
 use super::{FAILED, Failed, ask, place, warn};
 use crate::cli::{Changed, ChangesCommand};
-use crate::launch::changes::apply::recover;
+use crate::launch::changes::apply::Half;
 use crate::launch::changes::{Contents, Kept, Refused, Stop, Stopped, discard, export};
 use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words, escape};
@@ -119,15 +120,19 @@ fn ask(act: &str, directory: &str, question: &str) -> Result<bool> {
 fn remove(directory: &str, yes: bool) -> Result {
     let act = "discard";
     let kept = take(act, directory)?;
+    // What an apply has half done lies in the host's tree, and what says so may be another's.
+    let fail = |why| apply::failed(act, directory, Some(directory), &why);
+    if Half::read(&kept).map_err(fail)?.is_some() {
+        let why = "an apply of it did not come to its end";
+        let problem = wrong("changes::half", format!("cannot discard `{directory}`: {why}"));
+        let end = format!("stockade changes apply {}", shell_word(directory));
+        return Err(problem.help(format!("end it first: {end}")).into());
+    }
     let path = escape(&kept.record.path);
     let question = format!("Remove {} with the changes to {path} in it?", escape(directory));
     if !yes && !ask(act, directory, &question)? {
         return Ok(());
     }
-    // What an apply has half done lies in the host's tree.
-    let ended =
-        recover(&kept).map_err(|why| apply::failed(act, directory, Some(directory), &why))?;
-    apply::note_recovered(ended);
     discard(&kept, directory).map_err(|why| refused(act, directory, &why))
 }
 
@@ -152,7 +157,7 @@ fn write(directory: &str, file: &str) -> Result {
     let place = place.map_err(|error| cannot(reason(&error)))?;
     let mut outcome = Ok(());
     let mut leave = |path: &[u8], why: &str| {
-        warn(&format!("stockade: left out {}: {why}\n", escape(&bytes::text(path))));
+        warn(&format!("stockade: left out {}: {why}\n", quoted(&bytes::text(path))));
     };
     let written = place.fill(|out| {
         outcome = export::export(&mut reader, &kept.record, out, &mut leave);

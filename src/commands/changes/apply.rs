@@ -1,11 +1,11 @@
 //! `stockade changes apply`: it shows what will be where, asks, and has it done.
 
 use super::later::Later;
-use super::list::line;
+use super::list::{line, quoted};
 use super::{Result, ask, refused, stopped, take, wrong};
 use crate::commands::{print_line, warn};
-use crate::launch::changes::apply::{Failed, Fate, Planned, WorkedOn, recover};
-use crate::launch::changes::{Change, Kind, State, Trouble};
+use crate::launch::changes::apply::{Failed, Fate, Half, Planned, WorkedOn};
+use crate::launch::changes::{Change, Kept, Kind, State, Trouble};
 use crate::text::bytes;
 use crate::text::paths::some_of;
 use crate::text::problem::{Problem, errno_words, escape};
@@ -35,7 +35,12 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
         return Err(problem.help(format!("take the changes out of it: {export}")).into());
     }
     let fail = |why: Failed| failed(ACT, directory, Some(directory), &why);
-    note_recovered(recover(&kept).map_err(fail)?);
+    if let Some(half) = Half::read(&kept).map_err(fail)?
+        && !end(directory, &kept, half, agreed)?
+    {
+        print_line("nothing was applied");
+        return Ok(());
+    }
     let layer = kept.host_tree().map_err(|why| refused(ACT, directory, &why))?;
     let mut planned = Planned::read(&kept, &layer).map_err(fail)?;
     let see = format!("stockade changes --diff {}", shell_word(directory));
@@ -77,6 +82,42 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     planned.apply(&kept, &layer).map_err(fail)?;
     print_line(&format!("applied {} to {}", counted(total), escape(&kept.record.path)));
     Ok(())
+}
+
+/// Ends what an apply has left half done, if that is agreed to: whoever could write here could have
+/// made it.
+fn end(directory: &str, kept: &Kept, half: Half, agreed: Agreed) -> Result<bool> {
+    print_line("An apply did not come to its end. To end it:");
+    let places = half.places();
+    for place in places.iter().take(MOST_SHOWN) {
+        print_line(&format!("  {}: {}", quoted(&bytes::text(&place.path)), place.what));
+    }
+    if let Some(more) = places.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
+        print_line(&format!("  and {more} more"));
+    }
+    if !agreed.changes {
+        if !ask(ACT, directory, &format!("End it at {}?", escape(&kept.record.path)))? {
+            return Ok(false);
+        }
+    } else if !agreed.run_later {
+        let words = "--yes --run-later ";
+        later_of_half(directory, kept, &half, words)?;
+    }
+    let left = half.end(kept).map_err(|why| failed(ACT, directory, Some(directory), &why))?;
+    note_recovered(&left);
+    Ok(true)
+}
+
+/// What the host runs later `--yes` does not cover here either.
+pub(super) fn later_of_half(directory: &str, kept: &Kept, half: &Half, words: &str) -> Result {
+    let Some((path, why)) = Later::of_half(kept, half) else { return Ok(()) };
+    let what = "ends an apply that did not come to its end";
+    let problem = wrong(
+        "changes::half",
+        format!("cannot apply `{directory}`: `{}`, which this {what} at: {why}", escape(&path)),
+    );
+    let line = format!("stockade changes apply {words}{}", shell_word(directory));
+    Err(problem.help(format!("look at it, and agree to it: {line}")).into())
 }
 
 pub(super) fn counted(count: usize) -> String {
@@ -153,13 +194,12 @@ pub(super) fn kept_back(planned: &Planned) -> Vec<String> {
 }
 
 /// Says that an apply that was killed has its end now.
-pub(super) fn note_recovered(left: Option<Vec<WorkedOn>>) {
-    if let Some(left) = left {
-        let but = but_for(&left);
-        warn(&format!(
-            "note: an apply that did not come to its end was brought to one first{but}\n"
-        ));
-    }
+pub(super) fn note_recovered(left: &[WorkedOn]) {
+    let but = but_for(left);
+    warn(&format!(
+        "note: an apply that did not come to its end was brought to one first{but}
+"
+    ));
 }
 
 /// What was not taken back; nothing, where all was.

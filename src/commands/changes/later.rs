@@ -4,7 +4,7 @@
 use crate::host::caller::Caller;
 use crate::inspect::homes;
 use crate::inspect::lint::{REPOSITORY, RUN_LATER};
-use crate::launch::changes::apply::Planned;
+use crate::launch::changes::apply::{Half, Planned};
 use crate::launch::changes::{Change, Kept, Kind};
 use crate::text::bytes;
 use crate::text::paths::{ancestors, below, join};
@@ -37,30 +37,46 @@ pub(super) struct Later {
 }
 
 impl Later {
-    /// Looks at the host's tree and at homes, whose links may lead into it.
+    /// What becomes of changes.
     pub(super) fn look(kept: &Kept, planned: &Planned) -> Later {
-        let tree = kept.record.path.clone();
-        let changed: BTreeMap<String, bool> = planned
-            .changes
-            .iter()
-            .map(|(change, _)| (bytes::text(&change.path), change.after.is_some()))
+        let changes = planned.changes.iter();
+        let after = changes.map(|(change, _)| (bytes::text(&change.path), change.after.is_some()));
+        Later::at(&kept.record.path, &after.collect())
+    }
+
+    /// The same of what an apply has left half done; why its end is more than `--yes` agrees to.
+    pub(super) fn of_half(kept: &Kept, half: &Half) -> Option<(String, Why)> {
+        let places: Vec<String> = half
+            .places()
+            .into_iter()
+            .filter(|place| place.gets)
+            .map(|place| bytes::text(&place.path))
             .collect();
+        let after = places.iter().map(|path| (path.clone(), true));
+        let later = Later::at(&kept.record.path, &after.collect());
+        // What kind of file it is only the tree says.
+        places.into_iter().find_map(|path| later.of(&path, true).map(|why| (path, why)))
+    }
+
+    /// Looks at the host's tree and at homes, whose links may lead into it. `changed` says of each path
+    /// whether something is there after it.
+    fn at(tree: &str, changed: &BTreeMap<String, bool>) -> Later {
         let directories: BTreeSet<&str> =
             changed.keys().flat_map(|path| above(path).skip(1)).collect();
-        let mut later = Later { tree, led_to: BTreeMap::new(), repositories: BTreeSet::new() };
-        let is_repository = |directory: &&&str| later.is_repository(directory, &changed);
+        let mut later =
+            Later { tree: tree.to_owned(), led_to: BTreeMap::new(), repositories: BTreeSet::new() };
+        let is_repository = |directory: &&&str| later.is_repository(directory, changed);
         let repositories = directories.iter().filter(is_repository).map(|d| (*d).to_owned());
         later.repositories = repositories.collect();
-        let own = later.tree.clone();
-        let mut places: BTreeSet<String> = homes(&Caller::current().home);
-        places.extend(ancestors(&own).map(str::to_owned));
-        places.extend(near(&own));
-        places.extend(directories.iter().take(MOST_CHANGED).map(|tail| place(&own, tail)));
         let mut names: Table = BTreeMap::new();
         for (name, why) in RUN_LATER {
             let first = name.split('/').next().unwrap_or(name);
             names.entry(first).or_default().push((name, why));
         }
+        let mut places: BTreeSet<String> = homes(&Caller::current().home);
+        places.extend(ancestors(tree).map(str::to_owned));
+        places.extend(near(tree));
+        places.extend(directories.iter().take(MOST_CHANGED).map(|tail| place(tree, tail)));
         places.iter().for_each(|directory| later.look_into(directory, &names));
         later
     }
@@ -69,11 +85,13 @@ impl Later {
     pub(super) fn why(&self, change: &Change) -> Option<Why> {
         // What is removed is not run.
         let after = change.after.as_ref()?;
-        let is_link = after.kind == Kind::Link;
-        let path = bytes::text(&change.path);
-        let named = RUN_LATER.iter().find(|(name, _)| self.is_named(&path, name, is_link));
-        named.map(|(_, why)| *why).or_else(|| self.led_to(&path, is_link)).or_else(|| {
-            let is_in = above(&path).skip(1).any(|over| self.repositories.contains(over));
+        self.of(&bytes::text(&change.path), after.kind == Kind::Link)
+    }
+
+    fn of(&self, path: &str, is_link: bool) -> Option<Why> {
+        let named = RUN_LATER.iter().find(|(name, _)| self.is_named(path, name, is_link));
+        named.map(|(_, why)| *why).or_else(|| self.led_to(path, is_link)).or_else(|| {
+            let is_in = above(path).skip(1).any(|over| self.repositories.contains(over));
             is_in.then_some(REPOSITORY)
         })
     }

@@ -2,7 +2,8 @@
 //! its target has succeeded.
 
 use super::apply::{
-    ACT, LATER, but_for, changed_meanwhile, counted, failed, kept_back, note_recovered, set_ids,
+    ACT, LATER, but_for, changed_meanwhile, counted, failed, kept_back, later_of_half,
+    note_recovered, set_ids,
 };
 use super::later::Later;
 use super::{Result, refused, wrong};
@@ -10,7 +11,7 @@ use crate::commands::warn;
 use crate::host::caller::Caller;
 use crate::language::value::join;
 use crate::launch::Top;
-use crate::launch::changes::apply::{Failed, Planned, recover};
+use crate::launch::changes::apply::{Failed, Half, Planned, WorkedOn};
 use crate::launch::changes::{Kept, Refused, discard, is_same};
 use crate::launch::states;
 use crate::text::problem::{Problem, escape};
@@ -65,7 +66,10 @@ impl Written {
     /// Opens the layer, and judges each change.
     fn judge(&self, seen: &File) -> Result<(File, Planned)> {
         let fail = |why| self.failed(&why);
-        note_recovered(recover(&self.kept).map_err(fail)?);
+        if let Some(half) = Half::read(&self.kept).map_err(fail)? {
+            later_of_half(&self.directory, &self.kept, &half, "")?;
+            note_recovered(&half.end(&self.kept).map_err(fail)?);
+        }
         let refuse = |why| refused(ACT, self.path(), &why);
         let layer = self.kept.host_tree().map_err(refuse)?;
         // The tree that the target saw, and no other that has its name by now.
@@ -154,7 +158,7 @@ pub(in crate::commands) fn end_left() {
         if kept.lock().is_err() {
             continue;
         }
-        match recover(&kept) {
+        match end_one(&kept, &path) {
             Ok(ended) => {
                 if let Some(left) = ended {
                     let (path, but) = (escape(&kept.record.path), but_for(&left));
@@ -165,7 +169,15 @@ pub(in crate::commands) fn end_left() {
                 }
                 discard(&kept, &path).unwrap_or_default();
             }
-            Err(why) => warn(&format!("stockade: {}\n", failed(ACT, &path, None, &why).message)),
+            Err(why) => warn(&format!("stockade: {}\n", why.message)),
         }
     }
+}
+
+/// Ends one, if there is something to end. Such a run applies nothing that the host runs later.
+fn end_one(kept: &Kept, path: &str) -> Result<Option<Vec<WorkedOn>>> {
+    let fail = |why| failed(ACT, path, None, &why);
+    let Some(half) = Half::read(kept).map_err(fail)? else { return Ok(None) };
+    later_of_half(path, kept, &half, "")?;
+    half.end(kept).map_err(fail).map(Some)
 }

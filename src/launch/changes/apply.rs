@@ -18,7 +18,7 @@ pub(crate) use fate::Fate;
 
 use super::discard::empty;
 use super::doors::ENTERS;
-use super::journal::{Journal, Stage, Trouble, Undone, forget_undone, undone};
+use super::journal::{Act, Journal, Stage, Trouble, Undone, Unit, forget_undone, undone};
 use super::kept::name;
 use super::{Change, Contents, Item, Kept, Kind, Refused, State, Stopped, What};
 use crate::host::upper::{self, Upper, WORK};
@@ -67,21 +67,64 @@ impl From<Refused> for Failed {
     }
 }
 
-/// Ends what an `apply` that was killed has begun; none: there was none. What was not undone is given,
-/// as the host has worked on it since. The lock is held.
-pub(crate) fn recover(kept: &Kept) -> Result<Option<Vec<WorkedOn>>, Failed> {
-    let directory = kept.directory.as_raw_fd();
-    let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
-    let Some(mut journal) = Journal::read(directory).map_err(failed)? else { return Ok(None) };
-    let layer = kept.host_tree()?;
-    let top = layer.as_raw_fd();
-    let ended = match journal.stage {
-        Stage::Made | Stage::Switched => journal.undo(top, directory),
-        Stage::Done | Stage::Closing => journal.finish(top, directory).map(|()| vec![]),
-    };
-    let left = ended.map_err(Failed::Left)?;
-    Journal::end(directory).map_err(failed)?;
-    Ok(Some(left))
+/// What an `apply` that was killed has left half done. The lock is held.
+pub(crate) struct Half(Journal);
+
+impl Half {
+    pub(crate) fn read(kept: &Kept) -> Result<Option<Half>, Failed> {
+        let journal = Journal::read(kept.directory.as_raw_fd());
+        let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
+        journal.map(|journal| journal.map(Half)).map_err(failed)
+    }
+
+    /// What is done to which place to end it: a target that could write here says so, too.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        self.0.units.iter().filter_map(|unit| Place::of(unit, self.0.stage)).collect()
+    }
+
+    /// Ends it: goes back, or on. What was not undone is given, as the host has worked on it since.
+    pub(crate) fn end(mut self, kept: &Kept) -> Result<Vec<WorkedOn>, Failed> {
+        let directory = kept.directory.as_raw_fd();
+        let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
+        let layer = kept.host_tree()?;
+        let top = layer.as_raw_fd();
+        let ended = match self.0.stage {
+            Stage::Made | Stage::Switched => self.0.undo(top, directory),
+            Stage::Done | Stage::Closing => self.0.finish(top, directory).map(|()| vec![]),
+        };
+        let left = ended.map_err(Failed::Left)?;
+        Journal::end(directory).map_err(failed)?;
+        Ok(left)
+    }
+}
+
+/// A place of a [`Half`].
+pub(crate) struct Place {
+    pub path: Vec<u8>,
+    /// What becomes of it.
+    pub what: String,
+    /// Whether it gets a file: what it had, as the journal has it.
+    pub gets: bool,
+}
+
+impl Place {
+    fn of(unit: &Unit, stage: Stage) -> Option<Place> {
+        let goes_back = matches!(stage, Stage::Made | Stage::Switched);
+        let what = match (unit.act, goes_back) {
+            (Act::Add, true) => "what was made goes away".to_owned(),
+            (Act::Replace, true) => "it is what it was before".to_owned(),
+            (Act::Remove, true) => "it comes back".to_owned(),
+            (Act::Mode { old, .. } | Act::Open { old, .. }, true) => {
+                format!("mode {old:04o} again")
+            }
+            (Act::Replace | Act::Remove, false) => "what was there before goes away".to_owned(),
+            (Act::Close { new, .. }, false) => format!("mode {new:04o}"),
+            (Act::Close { .. }, true) => return None,
+            (Act::Add | Act::Mode { .. } | Act::Open { .. }, false) => return None,
+        };
+        let gets = goes_back && matches!(unit.act, Act::Replace | Act::Remove);
+        Some(Place { path: bytes::bytes(&unit.path).into_owned(), what, gets })
+    }
 }
 
 impl Kept {
