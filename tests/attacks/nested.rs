@@ -211,7 +211,7 @@ fn what_is_kept_and_hidden_below_a_writable_bind_holds() {
         let all = profile(&place, "", ALL, &mounts);
         let error = problem(&place, *who, &all, "mounts::kept");
         for words in [
-            "cannot keep /work/kept, nor 1 more",
+            "cannot keep /work/kept, nor one more entry",
             "/work is writable",
             "nested = [\"user\", \"ipc\", \"uts\", \"net\", \"cgroup\", \"time\", \"pid\"]",
         ] {

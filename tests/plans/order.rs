@@ -233,6 +233,8 @@ fn pins(plan: &Plan, name: &str) {
 /// is made before it is limited and entered.
 fn sources(plan: &Plan, name: &str) {
     let mut state = vec![0; plan.slots];
+    // Uppers on disk that are opened, and not used yet.
+    let mut on_disk = std::collections::BTreeSet::new();
     let mut goes = |slot: Slot, from: i32, to: i32, what: &dyn std::fmt::Display| {
         assert_eq!(std::mem::replace(&mut state[slot.0], to), from, "{name}: {what}");
     };
@@ -276,8 +278,15 @@ fn sources(plan: &Plan, name: &str) {
             Shown::Raw(Op::Tree(TreeOp::Lay { slot, .. } | TreeOp::InLayer { slot, .. })) => {
                 goes(*slot, 1, 1, &op)
             }
+            Shown::Raw(Op::Tree(TreeOp::HoldUpper { slot, .. })) => goes(*slot, 0, 2, &op),
+            Shown::Raw(Op::Tree(TreeOp::OpenUpper { slot, held, .. })) => {
+                goes(*held, 2, 2, &op);
+                goes(*slot, 0, 1, &op);
+                on_disk.insert(slot.0);
+            }
             Shown::Raw(Op::Tree(TreeOp::UpperDirectories { upper, .. })) => {
-                goes(upper.slot, 2, 2, &op)
+                let is_first = on_disk.remove(&upper.slot.0);
+                goes(upper.slot, if is_first { 1 } else { 2 }, 2, &op)
             }
             Shown::Raw(Op::Tree(TreeOp::Merge { mask, layers, lowest, upper, .. })) => {
                 let all = layers.iter().chain(mask).chain(lowest);

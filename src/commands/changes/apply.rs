@@ -84,7 +84,7 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     Ok(())
 }
 
-/// Ends what an apply has left half done, if that is agreed to: whoever could write here could have
+/// Ends what an apply has left half done, if that is agreed to: a process that could write here could have
 /// made it.
 fn end(directory: &str, kept: &Kept, half: Half, agreed: Agreed) -> Result<bool> {
     print_line("An apply did not come to its end. To end it:");

@@ -475,7 +475,7 @@ mod tests {
         }
     }
 
-    /// A record has the first, and says that these are not all; a list is none. The lines go on.
+    /// A record has the first, and says that these are not all; a list is none. Lines are printed all the same.
     #[test]
     fn what_is_kept_has_a_bound() {
         let path = "d".repeat(255);
