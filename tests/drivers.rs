@@ -609,10 +609,10 @@ fn grow(
         match dice.throw(9) {
             0 | 1 => continue,
             2 => whiteout(&path),
-            3 => symlink(dice.one(&["a", "../b", "/m", "gone"]), &path).unwrap(),
+            3 => symlink(dice.pick(&["a", "../b", "/m", "gone"]), &path).unwrap(),
             4 | 5 => {
                 std::fs::write(&path, path.display().to_string()).unwrap();
-                mode(&path, dice.one(&[0o644, 0o600, 0o755, 0o444]));
+                mode(&path, dice.pick(&[0o644, 0o600, 0o755, 0o444]));
             }
             _ => {
                 std::fs::create_dir(&path).unwrap();
@@ -623,7 +623,7 @@ fn grow(
                     grow(&path, depth - 1, dice, (&mut *opaques, &mut *modes));
                 }
                 // Last: an owner sets no attribute of what it may not write.
-                modes.push((path, dice.one(&[0o755, 0o700, 0o1777, 0o555])));
+                modes.push((path, dice.pick(&[0o755, 0o700, 0o1777, 0o555])));
             }
         }
     }

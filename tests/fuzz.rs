@@ -4,7 +4,7 @@
 //! The texts are made by a generator of numbers, so every run tries the same; TRIES in the
 //! environment says how many. `fuzz/` tries with libFuzzer what is checked here.
 
-mod case;
+pub mod case;
 mod upper;
 
 use crate::plans::{machine, order};

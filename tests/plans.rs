@@ -8,7 +8,7 @@ pub mod machine;
 pub mod order;
 
 use crate::stored::is_read_back;
-use crate::support::{Place, skip};
+use crate::support::{Dice, Place, skip};
 use order::holds;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -113,21 +113,9 @@ fn every_kind_of_mount_has_a_golden() {
 
 // ---- generated profiles ----
 
-/// A generator of numbers (xorshift), so that every run tries the same.
-struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % sides.max(1) as u64) as usize
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            items.swap(last, self.throw(last + 1));
-        }
+fn shuffle<T>(dice: &mut Dice, items: &mut [T]) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, dice.throw(last + 1));
     }
 }
 
@@ -240,7 +228,7 @@ fn some_sections(dice: &mut Dice) -> Sections {
         .map(|(section, lines)| {
             let mut lines: Vec<&str> =
                 lines.iter().copied().filter(|_| dice.throw(2) == 0).collect();
-            dice.shuffle(&mut lines);
+            shuffle(dice, &mut lines);
             let mut seen = BTreeSet::new();
             lines.retain(|line| seen.insert(key(line)));
             (*section, lines)
@@ -283,8 +271,8 @@ fn the_order_holds_of_generated_profiles_and_is_not_that_of_the_lines() {
             good[usize::from(root)] += 1;
             holds(plan, &text);
         }
-        dice.shuffle(&mut sections);
-        sections.iter_mut().for_each(|(_, lines)| dice.shuffle(lines));
+        shuffle(&mut dice, &mut sections);
+        sections.iter_mut().for_each(|(_, lines)| shuffle(&mut dice, lines));
         let (shuffled, second) = try_plan(&place, &sections, root);
         let deeds = |plan: &Option<Plan>| {
             let plan = plan.as_ref()?;

@@ -1,12 +1,11 @@
 //! What the real-kernel tests share: profiles in a directory that only root can write to, the
 //! launcher as root and as an ordinary user, and what must not be left behind.
 
-mod dice;
 pub mod ground;
 pub mod processes;
 mod skipped;
 
-pub use dice::Dice;
+pub use crate::fuzz::case::Dice;
 pub use skipped::skip;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -27,7 +27,7 @@ impl Dice {
         (self.0 % sides.max(1) as u64) as usize
     }
 
-    pub fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.throw(from.len())]
     }
 }

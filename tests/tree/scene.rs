@@ -129,10 +129,10 @@ impl Scene {
             scene.upper = stacks[0].last().cloned();
         }
         let own = [
-            ("/l", Own::Link(dice.one(&TEXTS).into())),
+            ("/l", Own::Link(dice.pick(&TEXTS).into())),
             ("/f", Own::File(Content::Text(vec![]))),
             ("/d/e", Own::Directory),
-            ("/d/l", Own::Link(dice.one(&TEXTS).into())),
+            ("/d/l", Own::Link(dice.pick(&TEXTS).into())),
         ];
         let own = own.map(|(path, own)| (path.to_owned(), Node(Ground::Own(own))));
         scene.tree.extend(own);
@@ -213,7 +213,7 @@ impl Scene {
                 }
                 0..=8 => drop(self.files.insert(path, Kind::File(FileKind::Regular))),
                 9..=11 => {
-                    let text = dice.one(&TEXTS);
+                    let text = dice.pick(&TEXTS);
                     let text = if self.rooted { to_root(text) } else { text.to_owned() };
                     self.files.insert(path, Kind::File(FileKind::Link(text)));
                 }
@@ -226,7 +226,7 @@ impl Scene {
     /// Mounts something on a directory or a file of a stack, as it is so far.
     fn mount_below(&mut self, dice: &mut Dice) {
         let depth = 1 + dice.throw(3);
-        let names: String = (0..depth).map(|_| format!("/{}", dice.one(&NAMES))).collect();
+        let names: String = (0..depth).map(|_| format!("/{}", dice.pick(&NAMES))).collect();
         let path = if self.rooted { names } else { format!("/m{}{names}", dice.throw(2)) };
         let covers = |other: &String| other.starts_with(&format!("{path}/"));
         if self.tree.keys().any(covers) {
@@ -249,7 +249,7 @@ impl Scene {
             .filter(|(_, kind)| **kind == Kind::File(wanted.clone()))
             .map(|(path, _)| path.as_str())
             .collect();
-        let like = |dice: &mut Dice| (!like.is_empty()).then(|| dice.one(&like).to_owned());
+        let like = |dice: &mut Dice| (!like.is_empty()).then(|| dice.pick(&like).to_owned());
         let ground = match dice.throw(4) {
             0 if is_folder => Ground::Own(Own::Memory { size: Room::Bytes(0), inodes: 0 }),
             1 if is_folder => {
@@ -409,15 +409,15 @@ fn to_root(path: &str) -> String {
 
 fn some_path(dice: &mut Dice) -> (String, Last) {
     let mut path =
-        dice.one(&["/m0", "/m0", "/m0", "/m1", "/m1", "/m1", "/l", "/d", "/"]).to_owned();
+        dice.pick(&["/m0", "/m0", "/m0", "/m1", "/m1", "/m1", "/l", "/d", "/"]).to_owned();
     for _ in 0..dice.throw(5) {
         path += "/";
-        path += dice.one(&["a", "a", "a", "b", "b", "b", "c", "c", "c", "..", ".", "l", "e"]);
+        path += dice.pick(&["a", "a", "a", "b", "b", "b", "c", "c", "c", "..", ".", "l", "e"]);
     }
     if dice.throw(8) == 0 {
         path += "/";
     }
-    (path, dice.one(&[Last::Followed, Last::Kept]))
+    (path, dice.pick(&[Last::Followed, Last::Kept]))
 }
 
 /// The layers as facts.
