@@ -6,6 +6,7 @@
 //! [`super::child`]).
 
 use super::digits::decimal;
+use super::helper::handover::receive;
 use super::merge;
 use super::prepare::Prepared;
 use crate::kernel::attrs::Attrs;
@@ -63,7 +64,7 @@ pub(super) fn serve(prepared: &mut Prepared, served: &Served<'_>) -> Result<RawF
     // The end of the server's own copy is the end of the file system: who waits for an answer then
     // gets ENOTCONN.
     sys::close(device)?;
-    answered(serving.socket)?;
+    receive(serving.socket, &mut [0])?;
     sys::close(serving.socket)?;
     sys::look(mount, c"")?;
     prepared.done_with(place)?;
@@ -125,23 +126,4 @@ fn mount(device: RawFd, (user, group): (u32, u32), attrs: Attrs) -> Result<RawFd
     let mount = sys::fsmount(fs, attrs.0)?;
     sys::close(fs)?;
     Ok(mount)
-}
-
-/// How often the wait for the answer may be interrupted.
-const MOST_INTERRUPTIONS: usize = 100;
-
-/// Waits until the helper has taken its own copies of all mounts. The socket waits for so long, and
-/// no longer.
-fn answered(socket: RawFd) -> Result {
-    let mut answer = [0];
-    for _ in 0..MOST_INTERRUPTIONS {
-        match sys::read(socket, &mut answer) {
-            Ok(1) => return Ok(()),
-            Ok(_) => return Err(Errno(libc::EPIPE)),
-            Err(Errno(libc::EINTR)) => {}
-            Err(Errno(libc::EAGAIN)) => return Err(Errno(libc::ETIMEDOUT)),
-            Err(errno) => return Err(errno),
-        }
-    }
-    Err(Errno(libc::EINTR))
 }

@@ -75,7 +75,7 @@ impl Handover {
     pub(crate) fn hand_over(&mut self, program: &Program) -> Result {
         let listener = sys::seccomp_listener(program)?;
         self.message.send(self.socket, listener)?;
-        self.receive()?;
+        receive(self.socket, &mut self.answer)?;
         if let Some(closing) = &self.closing {
             sys::seccomp_filter(closing)?;
         }
@@ -86,19 +86,19 @@ impl Handover {
             _ => Ok(()),
         }
     }
+}
 
-    /// Waits for the answer. The socket waits for so long, and no longer; and where it does, a stop
-    /// of this process, or a freezer, interrupts it (signal(7)), which is no answer.
-    fn receive(&mut self) -> Result {
-        for _ in 0..MOST_INTERRUPTIONS {
-            match sys::read(self.socket, self.answer.as_mut_slice()) {
-                Ok(1) => return Ok(()),
-                Ok(_) => return Err(Errno(libc::EPIPE)),
-                Err(Errno(libc::EINTR)) => {}
-                Err(Errno(libc::EAGAIN)) => return Err(Errno(libc::ETIMEDOUT)),
-                Err(errno) => return Err(errno),
-            }
+/// Waits for the answer of a helper. The socket waits for so long, and no longer; and where it does, a
+/// stop of this process, or a freezer, interrupts it (signal(7)), which is no answer.
+pub(crate) fn receive(socket: RawFd, answer: &mut [u8; 1]) -> Result {
+    for _ in 0..MOST_INTERRUPTIONS {
+        match sys::read(socket, answer) {
+            Ok(1) => return Ok(()),
+            Ok(_) => return Err(Errno(libc::EPIPE)),
+            Err(Errno(libc::EINTR)) => {}
+            Err(Errno(libc::EAGAIN)) => return Err(Errno(libc::ETIMEDOUT)),
+            Err(errno) => return Err(errno),
         }
-        Err(Errno(libc::EINTR))
     }
+    Err(Errno(libc::EINTR))
 }
