@@ -3,13 +3,14 @@
 mod apply;
 mod diff;
 mod later;
+mod line;
 mod list;
 mod on_success;
 
 pub(super) use list::{MOST_KEPT, Row, of_run};
 pub(super) use on_success::{end_left, on_success};
 
-use self::list::quoted;
+use self::line::quoted;
 use super::{FAILED, Failed, ask, place, warn};
 use crate::cli::{Changed, ChangesCommand};
 use crate::launch::changes::apply::Half;

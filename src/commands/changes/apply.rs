@@ -1,7 +1,7 @@
 //! `stockade changes apply`: it shows what will be where, asks, and has it done.
 
 use super::later::Later;
-use super::list::{line, quoted};
+use super::line::{line, quoted};
 use super::{Result, ask, refused, stopped, take, wrong};
 use crate::commands::{print_line, warn};
 use crate::launch::changes::apply::{Failed, Fate, Half, Planned, WorkedOn};
@@ -84,8 +84,8 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     Ok(())
 }
 
-/// Ends what an apply has left half done, if that is agreed to: a process that could write here could have
-/// made it.
+/// Ends what an apply has left half done, if that is agreed to: a process that could write here could
+/// have made it.
 fn end(directory: &str, kept: &Kept, half: Half, agreed: Agreed) -> Result<bool> {
     print_line("An apply did not come to its end. To end it:");
     let places = half.places();
