@@ -190,8 +190,8 @@ impl From<Problem> for Failure {
 struct Pipes {
     /// Pid 1 reads commands; its end of file is the launcher's death.
     life: (RawFd, RawFd),
-    /// The launcher reads [`Message`]s. It learns of pid 1's end by its pidfd, so the other end may
-    /// stay open here.
+    /// The launcher reads [`Message`]s, and closes the other end. The end of the file comes before
+    /// that of pid 1, which waits for all others of its namespace meanwhile (pid_namespaces(7)).
     report: (RawFd, RawFd),
 }
 
@@ -325,8 +325,8 @@ fn start<'t>(
     prepared.spare = life.0;
     // Signals wait from here on: the launcher reads them from a descriptor, pid 1 and the target
     // start with them blocked.
-    let signals = supervise::block_signals(plan, prepared.terminal)
-        .map_err(|errno| own("block signals", errno))?;
+    let signals =
+        supervise::block_signals(plan, prepared).map_err(|errno| own("block signals", errno))?;
     let flags = plan.cloned().fold(0, |flags, kind| flags | kind.flag());
     let mut pidfd = -1;
     match sys::clone_process(flags, &mut pidfd, groups.to_clone_into()) {
@@ -395,7 +395,8 @@ fn started(plan: &Plan, message: Message) -> Option<Failure> {
             Some(why::step_failed(plan, step as usize, Errno(errno)).into())
         }
         Message::NotExecuted { errno } => Some(why::exec_failed(plan, errno)),
-        Message::Started
+        Message::At { .. }
+        | Message::Started
         | Message::Stopped { .. }
         | Message::Ended { .. }
         | Message::KilledAlone

@@ -4,7 +4,9 @@
 use crate::helpers::poke;
 use crate::merged::{own, state};
 use crate::support::ground::wait_for;
-use crate::support::processes::{children, children_named, has_ended, stat, status};
+use crate::support::processes::{
+    children, children_named, has_ended, name as name_of, stat, state as state_of, status,
+};
 use crate::support::{
     As, Place, USER, errors, is_root, landlock_abi, skip, system, text, unwrapped,
 };
@@ -541,4 +543,114 @@ fn what_it_shows_is_said() {
     }
     let (_, doctor) = ask(&["doctor"]);
     assert!(doctor.contains("fuse-overlayfs"), "{doctor}");
+}
+
+/// A device, and a program in the place of fuse-overlayfs that does not answer: see silent.c.
+fn silent(place: &Place) -> String {
+    if !place.path.join("silent").exists() {
+        place.program("silent");
+    }
+    format!("{DEVICE}; mount --bind silent /usr/bin/fuse-overlayfs")
+}
+
+/// A run with that program in its place.
+fn begin(place: &Place, who: As, (head, more): (&str, &str), line: &str) -> Child {
+    let mounts = silent(place);
+    let path = profile(place, ", upper = \"discard\"", "");
+    let written = std::fs::read_to_string(&path).unwrap();
+    place.file("p.toml", &format!("{head}{written}{more}"));
+    let words = ["./stockade", "run", &path, "sh", "-c", line];
+    let mut command = command(place, who, &mounts, &words);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// How a run ends, and what it says.
+fn ended(run: Child) -> (Option<i32>, String) {
+    let output = run.wait_with_output().unwrap();
+    (output.status.code(), unwrapped(&errors(&output)))
+}
+
+fn server_of(run: &Child) -> u32 {
+    wait_for(|| children_named(run.id(), "fuse-overlayfs").into_iter().next())
+}
+
+fn signal(pid: u32, signal: nix::sys::signal::Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), signal).unwrap();
+}
+
+/// No signal ends who waits for an answer that a server has begun with; the end of the sandbox does.
+#[test]
+fn a_server_that_does_not_answer_keeps_no_sandbox() {
+    for who in As::all() {
+        let Some(place) = place() else { return };
+        // The target ends, beside a process that SIGKILL does not end. One that the server has not begun
+        // to answer it ends: then another is tried.
+        let line = "is() { grep -q \"^State:.[$1]\" /proc/$pid/status; }
+                    until cat /m/hang & pid=$!; until is SD; do :; done; sleep 0.1; kill -9 $pid
+                        until is DZ; do :; done; is D
+                    do wait $pid; done; exit 5";
+        assert_eq!(ended(begin(&place, *who, ("", ""), line)), (Some(5), String::new()), "{who:?}");
+        // Its time is over.
+        let times = "[process]\ntimeout = \"300ms\"\nkill-after = \"100ms\"\n";
+        let (status, said) = ended(begin(&place, *who, ("", times), "cat /m/hang"));
+        assert_eq!(status, Some(124), "{who:?}: {said}");
+        // Pid 1 is killed; and `stockade kill`, where the target is pid 1 itself as well.
+        let name = format!("silent-{}-{}", std::process::id(), who.id().unwrap_or(0));
+        let head = format!("name = \"{name}\"\n");
+        for (head, more, is_its) in
+            [("", "", true), (&*head, "", false), (&*head, "[process]\ninit = false\n", false)]
+        {
+            let run = begin(&place, *who, (head, more), "exec cat /m/hang");
+            let server = server_of(&run);
+            let pid_1 = wait_for(|| {
+                let pid_1 = children(run.id()).into_iter().find(|pid| *pid != server)?;
+                let waits = |pid: &u32| {
+                    name_of(*pid).as_deref() == Some("cat") && state_of(*pid) == Some('S')
+                };
+                children(pid_1).iter().chain([&pid_1]).any(waits).then_some(pid_1)
+            });
+            if is_its {
+                // Until pid 1 has said that the target runs, its end is that of a start (E1208).
+                std::thread::sleep(std::time::Duration::from_millis(700));
+                signal(pid_1, nix::sys::signal::Signal::SIGKILL);
+            } else {
+                let words = ["./stockade", "kill", &name];
+                let killed = command(&place, *who, "true", &words).output().unwrap();
+                assert!(killed.status.success(), "{who:?} {more}: {}", errors(&killed));
+            }
+            let (status, said) = ended(run);
+            assert_eq!(status, Some(137), "{who:?} {more}: {said}");
+            assert!(has_ended(server) && has_ended(pid_1), "{who:?} {more}");
+        }
+    }
+}
+
+/// A start does not wait for it without an end, and one that a signal ends does not wait.
+#[test]
+fn a_server_that_does_not_answer_ends_the_start() {
+    for who in As::all() {
+        let Some(place) = place() else { return };
+        place.file("low/never", "");
+        let run = begin(&place, *who, ("", ""), "true");
+        let server = server_of(&run);
+        signal(run.id(), nix::sys::signal::Signal::SIGTERM);
+        let (status, said) = ended(run);
+        assert!(status == Some(143) && said.is_empty(), "{who:?}: {status:?} {said}");
+        assert!(has_ended(server), "{who:?}");
+    }
+    // Where it never answers the kernel's first question, or at a mount point in its tree.
+    let starts = [true, false].map(|never| {
+        std::thread::spawn(move || {
+            let Some(place) = place() else { return };
+            if never {
+                place.file("low/never", "");
+            }
+            let more = if never { "" } else { "\"/m/hang\" = \"tmpfs\"\n" };
+            let (status, said) = ended(begin(&place, As::User, ("", more), "true"));
+            let is_said = said.contains("cannot let fuse-overlayfs show ")
+                && said.contains("it does not answer");
+            assert!(status == Some(125) && is_said, "{never}: {status:?} {said}");
+        })
+    });
+    starts.into_iter().for_each(|start| start.join().unwrap());
 }

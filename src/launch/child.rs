@@ -75,7 +75,7 @@ fn build(plan: &Plan, prepared: &mut Prepared, pipes: Pipes) -> std::result::Res
     if !plan.has_own_pids() {
         own(adopt_all(prepared))?;
     }
-    walk(plan, prepared, Actor::Init)?;
+    walk_to_the_target(plan, prepared, pipes.report.1)?;
     if let Some(hands) = &mut prepared.hands {
         own(hands.hand_over(&prepared.slots))?;
     }
@@ -106,8 +106,32 @@ fn adopt_all(prepared: &mut Prepared) -> Result {
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
 }
 
-fn walk(plan: &Plan, prepared: &mut Prepared, actor: Actor) -> std::result::Result<(), Stop> {
-    for (index, step) in plan.steps_of(actor) {
+/// Pid 1's steps. From the first on that a server of layers answers for, the launcher learns of each:
+/// no signal ends a call that such a server has begun to answer, so only the launcher can.
+fn walk_to_the_target(
+    plan: &Plan,
+    prepared: &mut Prepared,
+    report: RawFd,
+) -> std::result::Result<(), Stop> {
+    for (index, step) in plan.steps_of(Actor::Init) {
+        let at = index as u32;
+        let is_served = prepared.first_served.is_some_and(|first| first <= index);
+        let told = if is_served { Message::At { step: at }.send(report) } else { Ok(()) };
+        told.and_then(|()| apply(&step.op, index, prepared))
+            .map_err(|Errno(errno)| Stop(Message::Failed { step: at, errno }))?;
+    }
+    // The target's directory and program may be what a server shows.
+    match prepared.first_served {
+        Some(_) => Message::At { step: OWN }
+            .send(report)
+            .map_err(|Errno(errno)| Stop(Message::Failed { step: OWN, errno })),
+        None => Ok(()),
+    }
+}
+
+/// The target's steps.
+fn walk(plan: &Plan, prepared: &mut Prepared) -> std::result::Result<(), Stop> {
+    for (index, step) in plan.steps_of(Actor::Target) {
         apply(&step.op, index, prepared)
             .map_err(|Errno(errno)| Stop(Message::Failed { step: index as u32, errno }))?;
     }
@@ -152,7 +176,7 @@ fn target(start: &mut Start<'_>) -> ! {
 
 /// Gives up what the target must not have, and executes it. Returns only what went wrong.
 fn execute(plan: &Plan, prepared: &mut Prepared) -> Message {
-    if let Err(Stop(message)) = walk(plan, prepared, Actor::Target) {
+    if let Err(Stop(message)) = walk(plan, prepared) {
         return message;
     }
     let mut last = libc::ENOENT;

@@ -109,7 +109,7 @@ pub(super) struct Helpers<'t> {
 
 /// How long one may take to be restricted, and to answer for what it is handed: one that is stopped
 /// meanwhile would be waited for without an end, and by whom no signal ends.
-const START: Duration = Duration::from_secs(10);
+pub(super) const START: Duration = Duration::from_secs(10);
 
 /// How long all of them together may take to end once the sandbox has.
 const GRACE: Duration = Duration::from_secs(2);
@@ -167,6 +167,14 @@ impl<'t> Helpers<'t> {
     pub(super) fn leave_the_sockets(&mut self) {
         for running in &mut self.running {
             close(&mut running.socket);
+        }
+    }
+
+    /// Ends every server of layers: calls on what they show fail, and who makes them can end.
+    pub(super) fn end_servers(&self) {
+        for server in self.running.iter().filter(|one| one.name == server::NAME) {
+            // One that has ended already needs no end.
+            sys::regardless(sys::signal_pidfd(server.pidfd, libc::SIGKILL));
         }
     }
 

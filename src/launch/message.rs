@@ -36,6 +36,8 @@ pub(super) enum Message {
         /// The kernel's error.
         errno: i32,
     },
+    /// Pid 1 begins a step that may ask a server of layers; [`OWN`] stands for all of the target's.
+    At { step: u32 },
     /// The target runs.
     Started,
     /// The target was stopped by a signal.
@@ -60,12 +62,14 @@ const ENDED: u32 = u32::MAX - 3;
 const TIMED_OUT: u32 = u32::MAX - 4;
 const CPU_TIME_OVER: u32 = u32::MAX - 5;
 const KILLED_ALONE: u32 = u32::MAX - 6;
+const AT: u32 = u32::MAX - 7;
 
 impl Message {
     fn words(self) -> (u32, i32) {
         match self {
             Message::Failed { step, errno } => (step, errno),
             Message::NotExecuted { errno } => (NOT_EXECUTED, errno),
+            Message::At { step } => (AT, step as i32),
             Message::Started => (STARTED, 0),
             Message::Stopped { signal } => (STOPPED, signal),
             Message::Ended { status } => (ENDED, status),
@@ -100,6 +104,7 @@ impl Message {
         let (first, second) = (u32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes([e, f, g, h]));
         Ok(Some(match first {
             NOT_EXECUTED => Message::NotExecuted { errno: second },
+            AT => Message::At { step: second as u32 },
             STARTED => Message::Started,
             STOPPED => Message::Stopped { signal: second },
             ENDED => Message::Ended { status: second },

@@ -50,6 +50,8 @@ pub(super) struct Prepared {
     pub proc: RawFd,
     /// How each of those servers is given what it shows, the last one first.
     pub servers: Vec<server::Serving>,
+    /// The place of the first step that one of them answers for.
+    pub first_served: Option<usize>,
     /// What layers are copied with, where they are.
     pub copying: Option<Box<Copying>>,
     /// The directories of the host that are kept between runs.
@@ -170,6 +172,7 @@ impl Prepared {
             }),
             proc: proc_for(plan)?,
             servers: helpers.sockets_of(server::NAME).map(server::Serving::new).rev().collect(),
+            first_served: plan.served().next(),
             copying: Copying::of(plan),
             terminal: Inherited::of(plan),
             null: null_for(plan)?,
@@ -193,6 +196,7 @@ impl Prepared {
             hands: None,
             proc: -1,
             servers: vec![],
+            first_served: None,
             copying: None,
             states: States::default(),
             texts: vec![],
@@ -263,7 +267,7 @@ fn null_for(plan: &Plan) -> Result<RawFd, Failure> {
 }
 
 fn proc_for(plan: &Plan) -> Result<RawFd, Failure> {
-    if !plan.tree().any(|(op, _)| op.facets().served.is_some()) {
+    if plan.served().next().is_none() {
         return Ok(-1);
     }
     let flags = libc::O_PATH | libc::O_DIRECTORY;

@@ -2,14 +2,16 @@
 //! and the status brought home.
 
 use super::cgroup::Groups;
-use super::helper::{Helpers, Next};
+use super::helper::{Helpers, Next, START};
 use super::message::{Message, STOP};
+use super::prepare::Prepared;
 use super::signals::{FORWARDED, PER_TURN};
-use super::terminal::{Inherited, Jobs};
+use super::terminal::Jobs;
 use super::{Failure, Outcome, Pipes, own, started, why};
 use crate::kernel::namespace::Kind;
 use crate::plan::Plan;
-use crate::sys::{self, Errno, Usage};
+use crate::step::{Step, TreeOp};
+use crate::sys::{self, Errno, SignalSet, Usage, signal_bit};
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
@@ -28,18 +30,31 @@ const KILL_AFTER_EVENT: Duration = Duration::from_secs(1);
 /// How often it is looked for then.
 const LOOK_MS: i32 = 2;
 
+/// How long a server of layers may take to answer at one step: longer than pid 1 itself waits, which
+/// knows more.
+const ANSWER: Duration = START.saturating_add(Duration::from_secs(2));
+
+/// Signals that end a start in which a server is asked: no target handles them yet, and pid 1, which
+/// would pass them on, may wait without an end.
+const ENDING: SignalSet = signal_bit(libc::SIGHUP)
+    | signal_bit(libc::SIGINT)
+    | signal_bit(libc::SIGQUIT)
+    | signal_bit(libc::SIGTERM);
+
 /// The descriptor that signals are read from, and what is put back at the end.
 pub(super) struct Signals {
     fd: RawFd,
     jobs: Jobs,
+    /// Those that the caller ignores.
+    ignored: SignalSet,
 }
 
 /// Blocks every signal, opens the descriptor that those to forward are read from, and looks at what
 /// the caller shares.
-pub(super) fn block_signals(plan: &Plan, terminal: Option<Inherited>) -> sys::Result<Signals> {
+pub(super) fn block_signals(plan: &Plan, prepared: &Prepared) -> sys::Result<Signals> {
     sys::set_signal_mask(!0)?;
-    let jobs = Jobs::save(plan, terminal);
-    Ok(Signals { fd: sys::signalfd(FORWARDED)?, jobs })
+    let jobs = Jobs::save(plan, prepared.terminal);
+    Ok(Signals { fd: sys::signalfd(FORWARDED)?, jobs, ignored: prepared.ignored })
 }
 
 /// Waits for the end of the sandbox.
@@ -63,6 +78,7 @@ pub(super) fn supervise(
         helpers,
         ended: None,
         started: false,
+        asking: None,
         alone: false,
         killed: false,
         suspended: false,
@@ -125,7 +141,10 @@ struct Watch<'a, 't> {
     alone: bool,
     /// Whether the target runs, or has run.
     started: bool,
-    /// Whether `stockade kill` ended it.
+    /// The step at which a server of layers may be asked, and until when it may take; none where
+    /// none is asked, or the target runs.
+    asking: Option<(u32, Instant)>,
+    /// Whether the launcher was asked to end it, and did.
     killed: bool,
     /// Whether a stop of the launcher's own was passed on.
     suspended: bool,
@@ -133,12 +152,20 @@ struct Watch<'a, 't> {
 
 impl Watch<'_, '_> {
     fn watch(&mut self) -> Result<(Outcome, Usage), Failure> {
+        // Else the file would have no end.
+        sys::close(self.pipes.report.1)
+            .map_err(|errno| self.give_up("wait for the sandbox", errno))?;
         loop {
             let ready = self.wait().map_err(|errno| self.give_up("wait for the sandbox", errno))?;
             if ready.contains(&Source::Message) {
                 self.receive()?;
             } else if ready.contains(&Source::End) {
                 return self.finish();
+            } else if let Some((step, until)) = self.asking
+                && Instant::now() >= until
+            {
+                self.end_now();
+                return Err(why::unanswered(self.plan, step).into());
             }
             for source in ready {
                 match source {
@@ -169,9 +196,19 @@ impl Watch<'_, '_> {
         let table = own.into_iter().chain(helpers);
         let (sources, mut polled): (Vec<Source>, Vec<libc::pollfd>) =
             table.map(|(source, fd)| (source, sys::to_read(fd))).unzip();
-        sys::poll_all(&mut polled, if self.wanting.is_some() { LOOK_MS } else { -1 })?;
+        sys::poll_all(&mut polled, self.time_left())?;
         let ready = sources.into_iter().zip(polled).filter(|(_, polled)| polled.revents != 0);
         Ok(ready.map(|(source, _)| source).collect())
+    }
+
+    /// In milliseconds; -1 where nothing is due.
+    fn time_left(&self) -> i32 {
+        let look = self.wanting.map(|_| LOOK_MS);
+        let left = self.asking.map(|(_, until)| {
+            let left = until.saturating_duration_since(Instant::now()).as_millis();
+            i32::try_from(left).map_or(i32::MAX, |left| left.saturating_add(1))
+        });
+        look.into_iter().chain(left).min().unwrap_or(-1)
     }
 
     fn receive_from_helper(&mut self, place: usize) -> Result<(), Failure> {
@@ -182,7 +219,7 @@ impl Watch<'_, '_> {
                 Ok(())
             }
             Err(failure) => {
-                super::end(self.child.pidfd, self.child.pid);
+                self.end_now();
                 Err(failure)
             }
         }
@@ -192,8 +229,13 @@ impl Watch<'_, '_> {
         let message = Message::receive(self.pipes.report.0)
             .map_err(|errno| self.give_up("read from pid 1", errno))?;
         match message {
-            None => {}
-            Some(Message::Started) => self.started = true,
+            None => self.closed(),
+            Some(Message::At { step }) => {
+                self.asking = may_ask(self.plan, step).then(|| (step, Instant::now() + ANSWER));
+            }
+            Some(Message::Started) => (self.started, self.asking) = (true, None),
+            // A start that is ended may fail in its last moment.
+            Some(Message::Failed { .. } | Message::NotExecuted { .. }) if self.killed => {}
             Some(Message::Stopped { signal }) => {
                 let suspended = std::mem::take(&mut self.suspended);
                 self.answer(self.signals.jobs.stopped(signal, suspended));
@@ -207,11 +249,41 @@ impl Watch<'_, '_> {
             Some(Message::CpuTimeOver) => self.ends(Outcome::CpuTimeOver),
             Some(failed) => {
                 let failure = started(self.plan, failed);
+                self.helpers.end_servers();
                 sys::regardless(sys::wait_for(self.child.pid));
                 return failure.map_or(Ok(()), Err);
             }
         }
         Ok(())
+    }
+
+    /// Pid 1 ends, and waits for all others of its namespace, which no signal ends while they wait for
+    /// a server of layers. A target that is pid 1 itself has closed it as it began.
+    fn closed(&mut self) {
+        // A descriptor below 0 is polled for nothing.
+        sys::regardless(sys::close(std::mem::replace(&mut self.pipes.report.0, -1)));
+        self.asking = None;
+        if self.plan.watch.init {
+            self.helpers.end_servers();
+        }
+    }
+
+    /// Ends all at once: with pid 1 the kernel ends its namespace.
+    fn kill(&mut self) {
+        // One that has ended meanwhile needs no end.
+        sys::regardless(sys::signal_pidfd(self.child.pidfd, libc::SIGKILL));
+        // Pid 1 itself may wait for a server. Later the end of its reports comes first, so that the
+        // target never sees its files without one.
+        if !(self.started && self.plan.watch.init) {
+            self.helpers.end_servers();
+        }
+    }
+
+    /// Ends all, and waits for that.
+    fn end_now(&self) {
+        sys::regardless(sys::signal_pidfd(self.child.pidfd, libc::SIGKILL));
+        self.helpers.end_servers();
+        super::end(self.child.pidfd, self.child.pid);
     }
 
     /// Pid 1 ends with the rest of its namespace, of which a part may be frozen.
@@ -227,7 +299,7 @@ impl Watch<'_, '_> {
         if self.plan.watch.init {
             sys::regardless(sys::close(std::mem::replace(&mut self.pipes.life.1, -1)));
         } else {
-            sys::regardless(sys::signal_pidfd(self.child.pidfd, libc::SIGKILL));
+            self.kill();
         }
     }
 
@@ -292,8 +364,7 @@ impl Watch<'_, '_> {
         }
         (self.memory, self.wanting) = (-1, None);
         self.ended = Some(Outcome::OutOfMemory);
-        // One that has ended meanwhile needs no end.
-        sys::regardless(sys::signal_pidfd(self.child.pidfd, libc::SIGKILL));
+        self.kill();
         self.groups.thaw();
     }
 
@@ -310,8 +381,15 @@ impl Watch<'_, '_> {
                 // With pid 1 the kernel ends its namespace, though pid 1 may be stopped and read
                 // nothing.
                 if self.plan.new.contains(&Kind::Pid) {
-                    sys::regardless(sys::signal_pidfd(self.child.pidfd, libc::SIGKILL));
+                    self.kill();
                 }
+                self.groups.thaw();
+                return;
+            }
+            let bit = signal_bit(signalled.signal);
+            if self.asking.is_some() && ENDING & bit & !self.signals.ignored != 0 {
+                (self.killed, self.ended) = (true, Some(Outcome::Killed(signalled.signal)));
+                self.kill();
                 self.groups.thaw();
                 return;
             }
@@ -340,9 +418,19 @@ impl Watch<'_, '_> {
     }
 
     fn give_up(&self, what: &str, errno: Errno) -> Failure {
-        super::end(self.child.pidfd, self.child.pid);
+        self.end_now();
         own(what, errno).into()
     }
+}
+
+/// Whether a step may wait for a server. What is copied is read of the host's, and takes its time.
+fn may_ask(plan: &Plan, step: u32) -> bool {
+    let op = plan.steps.get(step as usize).and_then(Step::tree);
+    let copies = |op: &TreeOp| {
+        let facets = op.facets();
+        facets.because.is_some() || facets.copied.is_some()
+    };
+    !op.is_some_and(copies)
 }
 
 fn outcome(status: i32) -> Outcome {

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::sys::{self, Errno};
 use crate::text::problem::{Problem, errno_words};
 use crate::text::source::Span;
-pub(super) use steps::{group_failed, ids_not_held, mount_not_mapped, step_failed};
+pub(super) use steps::{group_failed, ids_not_held, mount_not_mapped, step_failed, unanswered};
 
 /// A failure that no step stands for.
 pub(super) fn own(what: &str, errno: i32) -> Problem {

@@ -6,13 +6,20 @@ use super::Plan;
 use crate::kernel::capability::CapabilitySet;
 use crate::kernel::name::Name;
 use crate::kernel::namespace::Kind;
-use crate::step::{FileSystem, Op, ProcessOp, TreeOp};
+use crate::step::{FileSystem, Op, ProcessOp, Step, TreeOp};
 use crate::text::source::Span;
 
 impl Plan {
     /// The operations on the file tree, with their lines.
     pub fn tree(&self) -> impl Iterator<Item = (&TreeOp, Span)> {
         self.steps.iter().filter_map(|step| Some((step.tree()?, step.at)))
+    }
+
+    /// The places of the steps by which a server shows layers.
+    pub fn served(&self) -> impl Iterator<Item = usize> {
+        let tree =
+            |(index, step): (usize, &Step)| step.tree()?.facets().served.is_some().then_some(index);
+        self.steps.iter().enumerate().filter_map(tree)
     }
 
     /// The operations on the file tree, to be changed.

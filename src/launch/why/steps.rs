@@ -15,6 +15,7 @@ use crate::sys::{self, Errno};
 use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words};
 use crate::text::shell::shell_word;
+use std::path::Path;
 
 /// A step of the control groups failed.
 pub(crate) fn group_failed(step: &Step<GroupOp>, wrong: &Wrong) -> Problem {
@@ -310,11 +311,28 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
     (None, help)
 }
 
+/// A server of layers kept pid 1 waiting at a step, or the target before its program ran
+/// ([`OWN`]): the nearest one around the path, or else the last.
+pub(crate) fn unanswered(plan: &Plan, step: u32) -> Problem {
+    let op = |index: usize| plan.steps.get(index).and_then(Step::tree);
+    let path = |op: &TreeOp| op.rights().map(|(path, _)| path.text().to_owned());
+    let at = op(step as usize).and_then(path).unwrap_or_default();
+    let begun = plan.served().filter(|index| *index <= step as usize);
+    let is_around = |index: usize| {
+        let around = op(index).and_then(path).unwrap_or_default();
+        if Path::new(&at).starts_with(&around) { around.len() } else { 0 }
+    };
+    // Of equal ones the last.
+    let server = begun.max_by_key(|index| is_around(*index));
+    step_failed(plan, server.unwrap_or(OWN as usize), Errno(libc::ETIMEDOUT))
+}
+
 /// What keeps fuse-overlayfs from showing layers.
 fn serve_means(errno: i32) -> Means {
     let copy = || Some("let the layers be copied: driver = \"copy\"".to_owned());
     match errno {
         libc::ENOTCONN => (Some("it ended before it answered"), copy()),
+        libc::ETIMEDOUT => (Some("it does not answer"), copy()),
         libc::EPIPE => (Some("the process that would become it has ended"), copy()),
         libc::ENODEV => (None, Some("load the module as root: modprobe fuse".into())),
         _ => (None, copy()),
