@@ -280,6 +280,7 @@ fn its_server_has_its_layers_and_nothing_else() {
         let is_number = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
         assert!(fixed == known && layers.len() == 3 && layers.iter().all(is_number), "{layers:?}");
         assert_eq!(names("proc"), BTreeSet::from(["self".to_owned(), "sys".to_owned()]));
+        assert_eq!(names("proc/self"), BTreeSet::from(["fd".to_owned()]));
         assert!(names("lib").len() < 10, "{:?}", names("lib"));
         // The device, /dev/null, and what is in its root.
         let mounts = std::fs::read_to_string(format!("/proc/{}/mountinfo", run.server)).unwrap();

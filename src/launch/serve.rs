@@ -97,9 +97,9 @@ fn put(place: RawFd, slot: Slot, mount: RawFd) -> Result {
     sys::move_mount(mount, place, name)
 }
 
-/// What the server reads of /proc: the helper binds its own directory there, and no other's.
+/// What the server reads of /proc: the helper binds its own open files there, and no other's.
 fn proc_files(place: RawFd) -> Result {
-    for directory in [c"proc", c"proc/self", c"proc/sys", c"proc/sys/kernel"] {
+    for directory in [c"proc", c"proc/self", c"proc/self/fd", c"proc/sys", c"proc/sys/kernel"] {
         sys::mkdirat(place, directory, 0o755)?;
     }
     for name in [c"proc/sys/kernel/overflowuid", c"proc/sys/kernel/overflowgid"] {

@@ -176,13 +176,14 @@ fn enter(root: RawFd) -> sys::Result {
     sys::unshare(libc::CLONE_NEWNS as u64)?;
     let tree = sys::open_tree(libc::AT_FDCWD, c".", true)?;
     // What will be the target's root lies over the old one's /proc, and below it the file system that
-    // it is a directory of. /proc shows this process its own directory, by a link that the dot follows.
+    // it is a directory of. Of its own directory in /proc this process has what leads to its open files:
+    // the rest shows the host's network and its mounts.
     sys::unmount(c"/proc")?;
     sys::unmount(c"/proc")?;
-    let own = sys::open_tree(libc::AT_FDCWD, c"/proc/self/.", false)?;
+    let own = sys::open_tree(libc::AT_FDCWD, c"/proc/self/fd", false)?;
     sys::move_mount(tree, libc::AT_FDCWD, c"/proc")?;
     sys::fchdir(tree)?;
-    sys::move_mount(own, tree, c"proc/self")?;
+    sys::move_mount(own, tree, c"proc/self/fd")?;
     sys::pivot_here()?;
     sys::chdir(c"/")
 }
