@@ -443,6 +443,11 @@ fn a_code_is_explained_by_either_name_on_one_page() {
             "{page}"
         );
     }
+    // A key of an entry, with the word for the entry's name and without.
+    for key in ["mounts.PATH.upper", "mounts.upper", "upper"] {
+        let (status, page) = explain(&[key]);
+        assert!(status == Some(0) && page.starts_with("mounts.PATH.upper\n"), "{page}");
+    }
     let (status, refused) = explain(&["mounts::brod"]);
     assert!(
         status == Some(125)

@@ -1,6 +1,7 @@
 //! `layers`: directories of the host, merged, and what the target writes on top of them.
 
-use crate::support::{As, Place, errors, kernel, said, skip, system, text, unwrapped};
+use crate::overlay_root::with_mounts;
+use crate::support::{As, Place, errors, is_root, kernel, said, skip, system, text, unwrapped};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -191,6 +192,47 @@ fn as_many_layers_are_merged_as_the_kernel_takes() {
             .collect();
         let profile = system(&format!("\"/m\" = {{ layers = [{}] }}", layers.join(", ")));
         assert_eq!(place.sh(*who, &profile, "cat /m/top; ls /m | wc -l"), "499501", "{who:?}");
+    }
+}
+
+#[test]
+fn a_layer_more_than_the_kernel_merges_is_refused_and_a_newline_is_a_name_as_any() {
+    let place = Place::new();
+    let name = place.folder("one\ntwo", As::all()[0]).display().to_string().replace('\n', "\\n");
+    place.file("one\ntwo/file", "its\n");
+    let all = vec![format!("\"{name}\""); 501].join(", ");
+    let profile = system(&format!("\"/m\" = {{ layers = [{all}] }}"));
+    let output = place.run(As::all()[0], &profile, &["/bin/true"]);
+    let why = unwrapped(&errors(&output));
+    assert!(why.contains("501 layers are too many: the kernel merges 500"), "{why}");
+    for who in As::all() {
+        let profile = system(&format!("\"/m\" = {{ layers = [\"{name}\"] }}"));
+        assert_eq!(place.sh(*who, &profile, "cat /m/file"), "its", "{who:?}");
+    }
+}
+
+/// What the host mounted `noexec` runs nothing, whichever of the layers it is.
+#[test]
+fn a_layer_mounted_without_programs_brings_none() {
+    if !is_root() {
+        return skip("only root mounts a file system for others");
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let [low, high] = ["low", "high"].map(|name| {
+            let top = place.folder(name, *who).display().to_string();
+            std::fs::copy("/bin/true", format!("{top}/true")).unwrap();
+            own(Path::new(&top), *who);
+            top
+        });
+        let profile = system(&format!("\"/m\" = {{ layers = [\"{low}\", \"{high}\"] }}"));
+        for (mounted, runs) in [(None, 0), (Some(&low), 126), (Some(&high), 126)] {
+            let mount = mounted.map_or(String::new(), |at| {
+                format!("mount --bind {at} {at}\nmount -o remount,bind,noexec {at}")
+            });
+            let output = with_mounts(&place, *who, &mount, &profile, "/m/true");
+            assert_eq!(output.status.code(), Some(runs), "{who:?}: {mounted:?}: {}", said(&output));
+        }
     }
 }
 

@@ -268,7 +268,7 @@ fn a_writable_grant_is_at_its_own_place_of_the_merged_tree() {
 }
 
 /// The launcher, started by `who` where further file systems are mounted.
-fn with_mounts(place: &Place, who: As, mounts: &str, profile: &str, line: &str) -> Output {
+pub fn with_mounts(place: &Place, who: As, mounts: &str, profile: &str, line: &str) -> Output {
     let path = place.file("profile.toml", profile);
     let inner = place.stockade(who);
     let words = [inner.get_program()].into_iter().chain(inner.get_args());

@@ -55,10 +55,10 @@ pub(super) fn entries(name: &str) -> Vec<Entry> {
     let whole = Profile::shape();
     let mut all = vec![];
     keys_below(&whole, "", &mut all);
-    let own = |path: &str| path == wanted || path.ends_with(&format!(".{wanted}"));
+    let ends = |path: &str| path == wanted || path.ends_with(&format!(".{wanted}"));
     let exact = all.iter().any(|(path, _)| path == wanted);
     all.into_iter()
-        .filter(|(path, _)| if exact { path == wanted } else { own(path) })
+        .filter(|(path, _)| if exact { path == wanted } else { ends(path) || ends(&fixed(path)) })
         .map(|(path, key)| {
             let mut blocks = vec![];
             if !path.contains('.') && is_section(&key.shape) {
@@ -69,6 +69,12 @@ pub(super) fn entries(name: &str) -> Vec<Entry> {
             Entry { key: path, blocks }
         })
         .collect()
+}
+
+/// A path without the names that the profile chooses: `mounts.upper` of `mounts.PATH.upper`.
+fn fixed(path: &str) -> String {
+    let is_chosen = |part: &&str| part.bytes().all(|byte| byte.is_ascii_uppercase());
+    path.split('.').filter(|part| !is_chosen(part)).collect::<Vec<_>>().join(".")
 }
 
 /// Every key of a shape with its path; a name that the profile chooses is in capitals.

@@ -47,7 +47,7 @@ pub struct Layers {
     pub copy_up: Vec<AbsolutePath>,
     /// What shows them as one tree.
     pub driver: Driver,
-    /// How much of that there can be in memory; default: 64M.
+    /// How much memory what the target writes may take; default: 64M.
     pub size: Option<Room>,
     /// How many files and directories; default: 65536.
     pub inodes: Option<u64>,
