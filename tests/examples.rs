@@ -128,6 +128,7 @@ fn every_example_has_a_test() {
             "landlock-alone",
             "offline-build",
             "other-root",
+            "review",
             "shell",
             "systemd",
             "try-upgrade",
@@ -252,6 +253,35 @@ fn the_home_is_there_again() {
         assert_eq!(run("pwd; ls"), "/home/me\nkept\n", "{who:?}");
         assert!(sh(&format!("{states} state list")).contains("kept-home  "), "{who:?}");
         sh(&format!("{states} state remove --yes kept-home"));
+    });
+}
+
+#[test]
+fn changes_are_read_before_they_are_made() {
+    each("review", |example, who| {
+        example.folder("work", who);
+        let project = example.folder("work/project", who);
+        let tools = example.folder("tools", who);
+        for path in [project.join("file"), tools.join("bin/mine")] {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "#!/bin/sh\necho before\n").unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+            if is_root() && who == As::User {
+                std::os::unix::fs::chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+        let profile = example.path("profile.toml");
+        let sh = |line: &str| good(who, example.shell(who, &project, line));
+        let run = |line: &str| {
+            sh(&format!("stockade run --set tools={} {profile} sh -c '{line}'", tools.display()))
+        };
+        assert_eq!(run("mine; echo x > new; echo after > file"), "before\n", "{who:?}");
+        assert_eq!(run("cat new file"), "x\nafter\n", "{who:?}");
+        assert_eq!(sh("ls"), "file\n", "{who:?}");
+        assert_eq!(sh("stockade changes \"$PWD.changes\""), "M  file\nA  new\n", "{who:?}");
+        assert!(sh("stockade changes --diff \"$PWD.changes\"").contains("\n+after\n"), "{who:?}");
+        sh("stockade changes apply --yes \"$PWD.changes\"");
+        assert_eq!(sh("cat new file"), "x\nafter\n", "{who:?}");
     });
 }
 
