@@ -88,6 +88,9 @@ pub struct Host {
     pub landlock: Option<u32>,
     /// Every path that the profile names, by the host's path.
     pub paths: BTreeMap<String, Fact>,
+    /// The directories in which a target expects to write, where an ordinary user's may write on top of
+    /// layers: those above them may be another's.
+    pub expected: Vec<String>,
     /// The directories above what is granted; read where root starts a target in the host's own
     /// tree.
     pub above: BTreeMap<String, File>,

@@ -165,7 +165,7 @@ pub mod policy {
         }
     }
     pub mod mounts {
-        pub use crate::policy::mounts::{KINDS, PROC_KEYS, bound_root, wanted};
+        pub use crate::policy::mounts::{KINDS, PROC_KEYS, bound_root, look_at_expected, wanted};
         pub mod kinds {
             pub use crate::policy::mounts::kinds::{Access, Mount, Sockets};
         }

@@ -186,6 +186,10 @@ impl Host {
         }
         self.read_layering(&tree);
         self.uppers = uppers::look(&tree, &self.paths);
+        if caller.uid != 0 && mounts::tree::merges(&tree) {
+            self.expected = ask::expected(profile, caller);
+            mounts::look_at_expected(self, &tree, |path| look(path, false, false));
+        }
         self.read_profiles(&tree, with_fs);
         if caller.uid == 0 && *profile.namespaces.tree() == Namespace::Host {
             self.read_above();

@@ -2,7 +2,7 @@
 
 use crate::merged::{own, state};
 use crate::support::{As, Place, errors, kernel, said, skip, text};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -426,6 +426,76 @@ fn why_says_what_can_be_changed_of_the_host() {
             assert!(!help.contains("access ="), "{who:?} {file}: {help}");
             let is_owned = *who == As::Root && !says && file.starts_with("/etc");
             assert!(!is_owned || help.contains("owner = \"root\""), "{who:?} {file}: {help}");
+        }
+    }
+}
+
+/// What an ordinary caller owns can be changed below directories of others that lead to the home, the
+/// working directory and those for temporary files; and nothing else of that is seen.
+#[test]
+fn what_is_the_callers_can_be_changed_below_directories_of_others() {
+    if !crate::support::is_root() {
+        return skip("only root makes directories of another user");
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let top = place.folder("top", As::Root);
+        for name in ["way/in/cwd", "shut/home", "other/mine"] {
+            let mine = place.file(&format!("top/{name}/it"), "it\n");
+            own(mine.parent().unwrap(), *who);
+        }
+        let mode = |name: &str, mode| {
+            std::fs::set_permissions(top.join(name), PermissionsExt::from_mode(mode)).unwrap();
+        };
+        mode("way", 0o6755);
+        mode("shut", 0o711);
+        let before = state(&top);
+        let (at, site) = (top.display(), place.folder("site", *who));
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        let entry = |upper: &str| {
+            let entry = format!("\"{at}\" = {{ layers = [\"{at}\"], upper = {upper}{owner} }}");
+            format!(
+                "{}\n[process]\ncwd = \"{at}/way/in/cwd\"\n[env]\nHOME = \"{at}/shut/home\"\n",
+                of_host(*who, &entry)
+            )
+        };
+        let kept = format!("\"{}/state\"", site.display());
+        let line = format!(
+            "for d in {at}/way/in/cwd {at}/shut/home {at}/other/mine /var/tmp; do (echo x >> $d/it && \
+             rm $d/it && mkdir $d/new && rmdir $d/new && echo made || echo kept) 2>/dev/null; done; \
+             stat -c %a {at}/way {at}/shut /var/tmp; ls {at}/shut 2>/dev/null || echo shut"
+        );
+        // Root's target has the ids of the owners. The twin is a directory that nothing leads to.
+        let (twin, way, list) = match who {
+            As::Root => ("made", "6755", "home"),
+            As::User => ("kept", "2755", "shut"),
+        };
+        let seen = format!("made\nmade\n{twin}\nmade\n{way}\n711\n1777\n{list}");
+        for upper in ["\"discard\"", &kept, &kept] {
+            let path = place.file("profile.toml", &entry(upper));
+            let mut command = place.stockade(*who);
+            command.args(["run", "-q", "--changes"]).arg(&path).args(["/bin/sh", "-c", &line]);
+            let output = command.output().unwrap();
+            let why = said(&output);
+            assert_eq!(text(&output.stdout).trim_end(), seen, "{who:?} {upper}: {why}");
+            let changed = errors(&output);
+            assert!(!changed.contains("way\n") && !changed.contains("R  "), "{who:?}: {why}");
+        }
+        assert!(state(&top) == before, "{who:?}: a layer has changed");
+        // `why` says the same.
+        let profile = entry("\"discard\"");
+        let path = place.file("profile.toml", &profile);
+        let names =
+            ["way/new", "way/in/cwd/it", "shut/new", "shut/home/it", "other/mine/it", "other/new"];
+        let files = names.map(|name| format!("{at}/{name}")).into_iter();
+        for file in files.chain(["/var/new".to_owned(), "/var/tmp/new".to_owned()]) {
+            let question = format!("write:{file}");
+            let output =
+                place.stockade(*who).arg("why").arg(&path).arg(&question).output().unwrap();
+            let says = text(&output.stdout).starts_with("allowed");
+            let line = format!(": >> {file}");
+            let does = place.run(*who, &profile, &["/bin/sh", "-c", &line]).status.success();
+            assert_eq!(says, does, "{who:?} {file}: {}", said(&output));
         }
     }
 }

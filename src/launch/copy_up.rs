@@ -12,6 +12,8 @@ const MOST: u32 = 1 << 16;
 const DEEPEST: u32 = 64;
 
 const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+/// The same of one that is not to be read.
+const WAY: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
 
 /// The longest name of a file, with the NUL.
 pub(super) const LONGEST: usize = 256;
@@ -24,29 +26,41 @@ pub(super) fn ended<'b>(name: &[u8], buffer: &'b mut [u8; LONGEST]) -> Result<&'
     CStr::from_bytes_until_nul(buffer).map_err(|_| Errno(libc::EINVAL))
 }
 
-/// Makes the way to `tail` and all directories below it. What is not there, or is no directory, or
-/// closed to the caller, is passed over.
-pub(super) fn copy_up(lower: RawFd, upper: RawFd, tail: &CStr) -> Result {
-    let (mut below, mut above) = (sys::openat(lower, c".", DIRECTORY, 0)?, upper);
+/// Makes the way to `tail`, and all directories below it where these are asked for. What is not there,
+/// or is no directory, or closed to the caller, is passed over.
+pub(super) fn copy_up(lower: RawFd, upper: RawFd, (tail, with_all): (&CStr, bool)) -> Result {
+    let (mut below, mut above) = (sys::openat(lower, c".", WAY, 0)?, upper);
     for name in tail.to_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-        match step(below, above, ended(name, &mut [0; LONGEST])?)? {
+        let next = step(below, above, ended(name, &mut [0; LONGEST])?, WAY)?;
+        sys::close(below)?;
+        if above != upper {
+            sys::close(above)?;
+        }
+        match next {
             Some(next) => (below, above) = next,
             None => return Ok(()),
         }
     }
-    let mut left = MOST;
-    all(below, above, DEEPEST, &mut left)
+    let listed = if with_all { sys::openat(below, c".", DIRECTORY, 0) } else { Ok(below) };
+    match listed {
+        Ok(listed) if with_all => all(listed, above, DEEPEST, &mut { MOST })?,
+        // What nobody may list has nothing to be made below it.
+        Ok(_) | Err(Errno(libc::EACCES)) => sys::close(above)?,
+        Err(errno) => return Err(errno),
+    }
+    sys::close(below)
 }
 
-/// Makes one directory; none: it is passed over.
-fn step(below: RawFd, above: RawFd, name: &CStr) -> Result<Option<(RawFd, RawFd)>> {
-    let found = match sys::openat(below, name, DIRECTORY, 0) {
+/// Makes one directory, and opens what it is made after so; none: it is passed over.
+fn step(below: RawFd, above: RawFd, name: &CStr, how: i32) -> Result<Option<(RawFd, RawFd)>> {
+    let found = match sys::openat(below, name, how, 0) {
         Ok(found) => found,
         Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::EACCES)) => return Ok(None),
         Err(errno) => return Err(errno),
     };
     let look = sys::describe(found)?;
-    if !is_open(&look) {
+    let is_passed = is_open(&look) || how == WAY && leads_on(found, &look);
+    if !is_passed {
         sys::close(found)?;
         return Ok(None);
     }
@@ -78,6 +92,22 @@ fn is_open(look: &sys::Described) -> bool {
     look.mode & TO_LOOK == TO_LOOK || sys::ids().is_ok_and(|[_, user, ..]| look.owner == user)
 }
 
+/// Whether everybody may go through a directory that not even this process may list: what it cannot
+/// read overlayfs does not read for the target, whatever the mode of the one that is made.
+fn leads_on(found: RawFd, look: &sys::Described) -> bool {
+    const TO_PASS: u32 = 0o001;
+    if look.mode & TO_PASS == 0 {
+        return false;
+    }
+    match sys::openat(found, c".", DIRECTORY, 0) {
+        Ok(listed) => {
+            sys::regardless(sys::close(listed));
+            false
+        }
+        Err(errno) => errno.0 == libc::EACCES,
+    }
+}
+
 /// Makes all directories below.
 fn all(below: RawFd, above: RawFd, depth: u32, left: &mut u32) -> Result {
     let mut buffer = [0; 2048];
@@ -90,7 +120,9 @@ fn all(below: RawFd, above: RawFd, depth: u32, left: &mut u32) -> Result {
             if ![libc::DT_DIR, libc::DT_UNKNOWN].contains(&kind) {
                 continue;
             }
-            let Some((inner, made)) = step(below, above, ended(name, &mut [0; LONGEST])?)? else {
+            let Some((inner, made)) =
+                step(below, above, ended(name, &mut [0; LONGEST])?, DIRECTORY)?
+            else {
                 continue;
             };
             *left = left.checked_sub(1).ok_or(Errno(libc::E2BIG))?;

@@ -116,16 +116,16 @@ pub(super) fn copy_up(
     prepared: &Prepared,
     lower: (Option<Slot>, &[Slot], Option<Slot>),
     upper: &UpperPlace,
-    tail: &Name,
+    (tail, all): (&Name, bool),
 ) -> Result {
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
     let upper = sys::openat(prepared.slots[upper.slot.0], upper.upper.as_c_str(), flags, 0)?;
     // overlayfs merges two at least.
     if let (None, [only], None) = lower {
-        return copy_up::copy_up(prepared.slots[only.0], upper, tail.relative());
+        return copy_up::copy_up(prepared.slots[only.0], upper, (tail.relative(), all));
     }
     let merged = merge(prepared, lower, None, Attrs(0))?;
-    let made = copy_up::copy_up(merged, upper, tail.relative());
+    let made = copy_up::copy_up(merged, upper, (tail.relative(), all));
     sys::close(merged)?;
     made.and(sys::unmount(MERGED))
 }

@@ -428,7 +428,7 @@ fn may_ask(plan: &Plan, step: u32) -> bool {
     let op = plan.steps.get(step as usize).and_then(Step::tree);
     let copies = |op: &TreeOp| {
         let facets = op.facets();
-        facets.because.is_some() || facets.copied.is_some()
+        facets.because.is_some() || facets.copied.is_some_and(|(_, all)| all)
     };
     !op.is_some_and(copies)
 }

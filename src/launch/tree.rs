@@ -111,8 +111,8 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
             prepared.slots[slot.0] = mount;
             Ok(())
         }
-        TreeOp::CopyUp { tail, mask, layers, lowest, upper, .. } => {
-            merge::copy_up(prepared, (*mask, layers, *lowest), upper, tail)
+        TreeOp::CopyUp { path: _, tail, all, mask, layers, lowest, upper } => {
+            merge::copy_up(prepared, (*mask, layers, *lowest), upper, (tail, *all))
         }
         TreeOp::Merge { path, mask, layers, lowest, upper, attrs, ground, rights } => {
             let mount = merge::merge(prepared, (*mask, layers, *lowest), upper.as_ref(), *attrs)?;

@@ -432,7 +432,7 @@ stored! {
         Upper { slot, size, inodes },
         UpperInRoot { slot },
         UpperDirectories { upper, top, kept },
-        CopyUp { path, tail, mask, layers, lowest, upper },
+        CopyUp { path, tail, all, mask, layers, lowest, upper },
         HoldUpper { slot, directory, kept, path, layers, mounts },
         OpenUpper { slot, held, directory },
         Merge { path, mask, layers, lowest, upper, attrs, ground, rights },

@@ -303,6 +303,14 @@ fn content(
     }))
 }
 
+/// The text that a profile has for a variable.
+pub(crate) fn text<'e>(env: &'e Env, name: &str) -> Option<&'e str> {
+    env.iter().find_map(|(key, variable)| match &variable.value {
+        Variable::Text(text) if key.value == name => Some(text.as_str()),
+        Variable::Text(_) | Variable::Pass { .. } | Variable::File(_) | Variable::Fd(_) => None,
+    })
+}
+
 /// The target's home directory, for passwd, if its text is known and passwd(5) can hold it.
 pub(crate) fn home(settings: &[Setting]) -> Option<String> {
     let home = settings.iter().find(|setting| setting.name.text() == "HOME")?;

@@ -4,7 +4,7 @@
 //! [`kinds`] are what an entry can be, a file for each, [`written`] is how one is read, [`pattern`]
 //! and [`glob`] are keys with stars, [`tree`] says what lies on what, [`settle`] which of it is
 //! left in the end, [`links`] keeps what an entry at a symbolic link means, [`follow`] finds what
-//! one leads to, [`state`] where states are, [`sockets`] are what a bind says of sockets below it, [`beside`] keeps the profile
+//! one leads to, [`expected`] where a target expects to write, [`state`] where states are, [`sockets`] are what a bind says of sockets below it, [`beside`] keeps the profile
 //! itself from the target, [`mixed`] keeps the host's system out of another root, [`place`] is for help that names the right line, [`mod@draft`] makes
 //! steps of it, [`rights`] makes rules of Landlock of it where the sandbox has no tree of its own,
 //! [`checks`] refuses grants that are too wide.
@@ -13,6 +13,7 @@ mod beside;
 pub(crate) mod checks;
 pub(crate) use checks::is_of_the_system;
 pub(crate) mod draft;
+pub(crate) mod expected;
 pub(crate) mod follow;
 pub(crate) mod glob;
 pub(crate) mod kinds;
@@ -34,6 +35,8 @@ use crate::language::section::Entries;
 use crate::text::problem::{Problem, Problems};
 pub(crate) use beside::writable as profiles_beside;
 pub(crate) use draft::{Drafted, Opened, SIZE, Undone, What, draft, open};
+#[cfg(not(face_alone))]
+pub use expected::look as look_at_expected;
 pub(crate) use kinds::NODES as DEV_NODES;
 use kinds::{Further, Mount};
 #[cfg(not(face_alone))]

@@ -182,13 +182,15 @@ pub enum TreeOp {
         /// Whether they may be there, from a run before.
         kept: bool,
     },
-    /// Directories of the merged layers are made in an upper, the way to one and all below it
-    /// (mkdirat(2)): for a change in one of another user's overlayfs would have to copy it, and cannot.
+    /// Directories of the merged layers are made in an upper (mkdirat(2)): one, and those above it. For
+    /// a change in one of another user's overlayfs would have to copy it, and cannot.
     CopyUp {
         /// The directory, inside.
         path: Name,
         /// Its path below the merged tree's top.
         tail: Name,
+        /// Whether all below it are made, too.
+        all: bool,
         mask: Option<Slot>,
         /// The layers, the topmost first.
         layers: Vec<Slot>,
@@ -388,8 +390,8 @@ pub(crate) struct Facets<'a> {
     pub opens_made: Option<(Slot, Slot, Attrs)>,
     /// What it merges.
     pub merged: Option<Merged<'a>>,
-    /// The directory inside that is made in an upper, with all below it.
-    pub copied: Option<&'a Name>,
+    /// The directory inside that is made in an upper, and whether all below it are.
+    pub copied: Option<(&'a Name, bool)>,
     /// Why layers are copied and not merged.
     pub because: Option<&'a str>,
     /// What a program outside of the kernel shows.
@@ -572,7 +574,7 @@ impl TreeOp {
             TreeOp::OpenUpper { slot, held, .. } => {
                 Facets { opens_held: Some((*slot, *held)), ..none }
             }
-            TreeOp::CopyUp { path, .. } => Facets { copied: Some(path), ..none },
+            TreeOp::CopyUp { path, all, .. } => Facets { copied: Some((path, *all)), ..none },
             TreeOp::Pin { path }
             | TreeOp::HoldLink { path, .. }
             | TreeOp::ReadOnly { path, .. }
@@ -738,11 +740,14 @@ impl fmt::Display for TreeOp {
             TreeOp::UpperDirectories { upper, top, .. } => {
                 write!(f, "make directory {} in the upper ({top})", upper.upper)
             }
-            TreeOp::CopyUp { path, .. } => {
+            TreeOp::CopyUp { path, all: true, .. } => {
                 write!(
                     f,
                     "make the directories of {path} in the upper, so that they can be changed"
                 )
+            }
+            TreeOp::CopyUp { path, all: false, .. } => {
+                write!(f, "make {path} in the upper, so that what is in it can be changed")
             }
             TreeOp::Merge { path, mask, layers, lowest, upper, attrs, rights, .. } => {
                 let count = layers.len() + mask.iter().chain(lowest).count();

@@ -110,6 +110,11 @@ const FILES: &[(&str, HostFile, u32)] = &[
     ("/etc/resolv.conf", Link("../run/systemd/resolve/stub-resolv.conf"), 0),
     ("/root/key", Regular, 0),
     ("/srv/rootfs/usr/share", Folder, ROOT),
+    ("/srv/rootfs/var", Folder, ROOT),
+    ("/srv/rootfs/var/tmp", Folder, ROOT),
+    ("/srv/rootfs/home", Folder, ROOT),
+    ("/srv/rootfs/home/ann", Folder, ANN),
+    ("/srv/rootfs/home/ann/work", Folder, ANN),
 ];
 
 pub fn fact(path: &str) -> Fact {
@@ -274,6 +279,10 @@ pub fn for_user(profile: &Profile) -> Host {
         host.followed.insert(path, Trail { links, end, ..Trail::default() });
     }
     host.paths = paths(profile, &host);
+    host.expected = ["/home/ann", "/home/ann/work", "/tmp", "/var/tmp"].map(str::to_owned).to_vec();
+    let expanded = mounts::settle::expanded(&profile.mounts, &host);
+    let tree = mounts::tree::tree(expanded.as_ref().unwrap_or(&profile.mounts), &host.brought);
+    mounts::look_at_expected(&mut host, &tree, fact);
     if host.paths.contains_key(LINKED) {
         let end = "/home/ann/linked/.real".to_owned();
         host.paths.insert(end.clone(), fact(&end));

@@ -275,7 +275,8 @@ impl<'a> Walker<'a> {
             attrs = Attrs(attrs.0 & !Attrs::READ_ONLY.0);
             // Of what is there a copy is made for a change, and none with an owner that the user
             // namespace lacks (EOVERFLOW).
-            let is_made = kind == FileKind::Directory && self.is_copied_up(position.path, mode);
+            let raw = ResolvedFile { owner, mode, list, ..self.thing(position) };
+            let is_made = kind == FileKind::Directory && self.is_copied_up(position.path, &raw);
             owner = match self.copied(owner) {
                 _ if is_made => thing.owner,
                 // A directory of the sandbox's own is like it, or the target's.
@@ -346,13 +347,20 @@ impl<'a> Walker<'a> {
         within.any(|(_, entry)| entry.ground == Ground::Own(Own::Whiteout))
     }
 
-    /// Whether a directory of this mode is made in the upper before the start.
-    fn is_copied_up(&self, path: &str, mode: u32) -> bool {
+    /// Whether a directory is made in the upper before the start, which its layer has so.
+    fn is_copied_up(&self, path: &str, layers: &ResolvedFile) -> bool {
         const OPEN: u32 = 0o005;
+        const PASSED: u32 = 0o001;
         let steps = self.world.plan.steps.iter();
-        let mut copied = steps.filter_map(|step| Some(step.tree()?.facets().copied?.text()));
-        mode & OPEN == OPEN
-            && copied.any(|made| below(path, made).is_some() || below(made, path).is_some())
+        let mut copied = steps.filter_map(|step| step.tree()?.facets().copied);
+        let is_open = layers.mode & OPEN == OPEN;
+        // One that leads on, and that nobody here may list, opens nothing.
+        let leads_on =
+            || layers.mode & PASSED != 0 && self.permits(layers, Need::Read as u32) == Some(false);
+        copied.any(|(made, all)| match below(made.text(), path) {
+            Some(_) => is_open || leads_on(),
+            None => all && is_open && below(path, made.text()).is_some(),
+        })
     }
 
     /// Whether a directory between a path of merged layers and their top has an owner that the user
@@ -367,10 +375,12 @@ impl<'a> Walker<'a> {
         above.filter_map(|above| Some((above, below(above, position.over)?))).any(
             |(above, tail)| {
                 let mut seen = stack.topmost_first().filter_map(|source| {
-                    let Seen { uid, gid, mode, .. } =
+                    let Seen { uid, gid, mode, list, .. } =
                         (self.host_fs.see)(&join(&source.path, tail)).ok()?;
-                    let is_made = self.is_copied_up(above, mode);
-                    let owner = self.copied(source.shows((uid, gid)));
+                    let owner = source.shows((uid, gid));
+                    let raw = ResolvedFile { owner, mode, list, ..self.thing(position) };
+                    let is_made = self.is_copied_up(above, &raw);
+                    let owner = self.copied(owner);
                     Some(if is_made { (Some(uid), Some(gid)) } else { owner })
                 });
                 seen.next().is_some_and(|(user, group)| user.is_none() || group.is_none())

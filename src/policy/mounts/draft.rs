@@ -69,6 +69,7 @@ pub(crate) fn draft(
         copied: BTreeSet::new(),
         mapped: BTreeSet::new(),
         judged: BTreeSet::new(),
+        changeable: BTreeSet::new(),
         pinned: BTreeMap::new(),
         seals: vec![],
         current: None,
@@ -130,6 +131,8 @@ struct World<'a> {
     in_layers: BTreeSet<String>,
     /// The lines of overlays that are shown in parts, of which one was judged.
     judged: BTreeSet<Span>,
+    /// The directories of other owners that are made in an upper, by the path inside.
+    changeable: BTreeSet<String>,
     /// The uppers of overlays that are shown in parts, and how many parts have a place there.
     uppers: BTreeMap<String, (UpperPlace, usize)>,
     /// The entries whose layers are copied, and where the target writes into the copy.

@@ -2,6 +2,7 @@
 //! tmpfs for what the target writes.
 
 mod checks;
+mod expected;
 mod own;
 mod owners;
 mod parts;
@@ -73,6 +74,7 @@ impl World<'_> {
         let upper = self.upper(path, layers, above, at);
         if let Some(upper) = upper.as_ref().filter(|_| shown == Shown::Merged) {
             self.copy_up(path, layers, (mask, &slots, lowest), upper, at);
+            self.expected((path, layers, &found), (mask, &slots, lowest), upper, at);
         }
         let attrs = layers.attrs();
         if layers.upper.is_some() && layers.words.exec {

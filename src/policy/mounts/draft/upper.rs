@@ -345,6 +345,7 @@ impl World<'_> {
             let op = TreeOp::CopyUp {
                 path: Name::new(&join(path, tail)),
                 tail: Name::new(tail),
+                all: true,
                 mask,
                 layers: lower.to_vec(),
                 lowest,

@@ -135,7 +135,7 @@ impl World<'_> {
 
     /// What the merged tree has at a path below its top, or why that is not known; none: no layer has
     /// it.
-    fn seen(&self, found: &[(&str, File)], tail: &str) -> Option<Result<&File, i32>> {
+    pub(super) fn seen(&self, found: &[(&str, File)], tail: &str) -> Option<Result<&File, i32>> {
         let mut places = found.iter().rev().map(|(source, _)| join(source, tail));
         places.find_map(|place| match self.host.at(&place) {
             Fact::Present(file) => Some(Ok(file)),

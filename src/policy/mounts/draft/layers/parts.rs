@@ -2,7 +2,7 @@
 
 use super::Place;
 use crate::host::parts::Left;
-use crate::language::value::Mode;
+use crate::language::value::{Mode, below};
 use crate::policy::mounts::draft::World;
 use crate::policy::mounts::kinds::{Layers, Makes, Mount, Tmpfs};
 use crate::policy::mounts::tree::{Node, in_parts};
@@ -80,7 +80,11 @@ impl World<'_> {
             is_part && is_merged && file.is_some_and(|file| file.uid != self.host.caller.uid)
         };
         let found = self.tree.iter().filter(of_others).map(|(part, _)| part.as_str());
-        if let Some(some) = some_of(&found.collect::<Vec<_>>()) {
+        let made = self.changeable.iter().map(String::as_str);
+        let mut found: Vec<&str> =
+            found.chain(made.filter(|made| below(made, path).is_some())).collect();
+        found.sort_unstable();
+        if let Some(some) = some_of(&found) {
             let text =
                 format!("what other users own stays as it is, but for names directly in {some}");
             let why = "overlayfs copies nothing of another owner's for a change (EOVERFLOW)";
