@@ -494,6 +494,8 @@ D removed, T replaced by another kind of file.
 Examples:
   stockade changes --diff /srv/state
   stockade changes apply /srv/state
+  stockade changes apply /srv/state src notes
+  stockade changes discard /srv/state notes
   stockade changes export /srv/state changes.tar";
 
 // What to do with changes.
@@ -510,6 +512,9 @@ pub(crate) enum ChangesCommand {
         /// The directory of a kept upper
         #[arg(value_name = "DIR")]
         directory: String,
+        /// These alone, with what lies below them: paths as the list has them, or inside
+        #[arg(value_name = "PATH")]
+        paths: Vec<String>,
     },
     /// Write them as a layer: a tar file with the whiteouts of OCI images
     Export {
@@ -520,7 +525,7 @@ pub(crate) enum ChangesCommand {
         #[arg(value_name = "FILE")]
         file: String,
     },
-    /// Remove a kept upper with all that is in it; on a terminal it asks first
+    /// Remove a kept upper with all that is in it, or paths from it; on a terminal it asks first
     Discard {
         /// Do not ask
         #[arg(long)]
@@ -528,6 +533,9 @@ pub(crate) enum ChangesCommand {
         /// The directory of a kept upper
         #[arg(value_name = "DIR")]
         directory: String,
+        /// These alone, with what lies below them: the layers' show there again
+        #[arg(value_name = "PATH")]
+        paths: Vec<String>,
     },
 }
 

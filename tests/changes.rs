@@ -46,14 +46,14 @@ impl Kept<'_> {
         self.outside("sh", &["-c", line])
     }
 
-    /// A shell line in the merged tree.
-    fn change(&self, line: &str) {
+    /// A shell line in the merged tree; what it prints.
+    fn change(&self, line: &str) -> String {
         let line = format!(
             "set -e; mount -t overlay overlay -o \
              userxattr,lowerdir=low,upperdir=state/upper,workdir=state/work mnt; cd mnt; {line}\n"
         );
         let how = if self.who == As::Root && is_root() { "-m" } else { "-Urm" };
-        self.outside("unshare", &[how, "sh", "-c", &line]);
+        self.outside("unshare", &[how, "sh", "-c", &line])
     }
 
     fn outside(&self, program: &str, words: &[&str]) -> String {
@@ -618,6 +618,241 @@ fn what_the_host_changed_meanwhile_refuses_all() {
     }
 }
 
+/// What a help names works as it is, and ends a conflict.
+#[test]
+fn a_conflict_has_ways_out() {
+    for who in As::all() {
+        let place = Place::new();
+        let before = "echo 1 > same; mkdir -p doc/deep old; echo a > doc/a; echo b > doc/b; echo x > \
+                      old/x; ln same linked";
+        let kept = Kept::new(&place, *who, before, "true");
+        kept.begin("$(date +%s%N)", "");
+        kept.change(
+            "echo 2 > same; rm doc/a; echo 2 > doc/b; mkdir -p new/in; echo 1 > new/in/f; rm -r old",
+        );
+        kept.sh("cd low; echo host > same; echo host > old/y");
+        let conflict = || {
+            let output = kept.run(&["apply", "--yes", "state"]);
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(125), "{who:?}: {said}");
+            assert!(said.contains("it since, and 1 more"), "{who:?}: {said}");
+            said
+        };
+        let helped = |said: &str, act: &str| {
+            let line = said.lines().find_map(|line| line.split_once(act)).expect(said).1;
+            kept.sh(&format!(
+                "{}/{}",
+                place.path.display(),
+                line.trim().trim_end_matches('│').trim()
+            ))
+        };
+        let said = conflict();
+        // What is not in a conflict.
+        let applied = helped(&said.replace("changes apply", "changes apply --yes"), "alone: ");
+        assert!(applied.contains("applied 5 changes"), "{who:?}: {applied}");
+        assert_eq!(
+            kept.sh("cd low; cat same old/y doc/b new/in/f; ls doc"),
+            "host\nhost\n2\n1\nb\ndeep\n"
+        );
+        assert_eq!(kept.changes(&["state"]), "D  old/\nM  same\n", "{who:?}");
+        // Later times do not hide what it was.
+        let said = conflict();
+        assert!(!said.contains("alone"), "{said}");
+        helped(&said.replace("changes discard", "changes discard --yes"), "stay: ");
+        assert_eq!(kept.changes(&["state"]), "", "{who:?}");
+        assert_eq!(kept.change("cat same old/y; echo 3 > same; rm -r old"), "host\nhost\n");
+        let said = kept.changes(&["apply", "--yes", "state"]);
+        assert!(said.contains("applied 2 changes"), "{who:?}: {said}");
+        assert_eq!(kept.sh("cd low; cat same linked; ls"), "3\nhost\ndoc\nlinked\nnew\nsame\n");
+        assert_eq!(kept.sh("ls state"), "stockade\nupper\nwork\n");
+    }
+}
+
+/// Paths that are taken out show the layers' again, and nothing else becomes another.
+#[test]
+fn paths_are_taken_out_of_an_upper() {
+    for who in As::all() {
+        let place = Place::new();
+        let before = "mkdir -p doc/deep/er plain; echo a > doc/a; echo b > doc/b; echo c > doc/deep/c; \
+                      echo e > doc/deep/er/e; echo f > doc/file; echo p > plain/p; echo k > kind";
+        let changes = "rm -r doc; mkdir -p doc/deep/er doc/file; echo new > doc/new; echo 2 > doc/deep/d; \
+                       chmod 500 doc/deep; echo 2 > plain/p; mkdir only; echo 1 > only/x; echo 2 > only/y; \
+                       rm kind; mkdir kind; echo 1 > kind/x; echo 1 > ./-x";
+        // Over the host's tree, and over layers elsewhere.
+        for of_the_host in [true, false] {
+            let place = if of_the_host { &place } else { &Place::new() };
+            let kept = Kept::new(place, *who, before, changes);
+            if of_the_host {
+                kept.begin("$(date -d '+1 minute' +%s%N)", "");
+            }
+            let discard =
+                |paths: &[&str]| kept.changes(&[&["discard", "--yes", "state"], paths].concat());
+            let all = [
+                "",
+                "/-x",
+                "/doc",
+                "/doc/a",
+                "/doc/deep",
+                "/doc/deep/c",
+                "/doc/deep/d",
+                "/doc/deep/er",
+                "/doc/file",
+                "/doc/new",
+                "/kind",
+                "/kind/x",
+                "/only",
+                "/only/y",
+                "/plain",
+                "/plain/p",
+            ]
+            .map(|path| format!(".{path}\n"))
+            .concat();
+            let low = kept.path("low").display().to_string();
+            let said = discard(&["doc/a", &format!("{low}/doc/deep/c"), "only/x/"]);
+            assert!(said.starts_with("D  doc/a\nD  doc/deep/c\nA  only/x\ndiscarded 3 "), "{said}");
+            assert_eq!(
+                kept.change("find . | LC_ALL=C sort; cat doc/a doc/deep/c"),
+                format!("{all}a\nc\n")
+            );
+            assert_eq!(kept.change("stat -c %a doc/deep; cat doc/deep/d"), "500\n2\n");
+            let listed = "A  -x\nD  doc/b\nM  doc/deep/ (mode 0500, was 0755)\nA  doc/deep/d\nD  \
+                          doc/deep/er/e\nT  doc/file/ (was a file)\nA  doc/new\nT  kind/ (was a file)\n\
+                          A  kind/x\nA  only/\nA  only/y\nM  plain/p\n";
+            assert_eq!(kept.changes(&["state"]), listed, "{who:?}");
+            discard(&["plain", "doc/deep/er", "./-x", "kind", "doc/file", "only"]);
+            let listed =
+                "D  doc/b\nM  doc/deep/ (mode 0500, was 0755)\nA  doc/deep/d\nA  doc/new\n";
+            assert_eq!(kept.changes(&["state"]), listed, "{who:?}");
+            discard(&["doc", "doc/new"]);
+            assert_eq!(kept.changes(&["state"]), "");
+            assert_eq!(kept.change("find . | sort"), kept.sh("cd low; find . | sort"));
+            assert_eq!(kept.sh("ls state"), "stockade\nupper\nwork\n");
+        }
+    }
+}
+
+/// Each step shows the same files, but for the path.
+#[test]
+fn a_discard_of_paths_that_is_killed_is_ended_by_the_next() {
+    if !Path::new("/usr/bin/strace").exists() {
+        return skip("strace is not installed");
+    }
+    let who = *As::all().last().unwrap();
+    let calls =
+        ["mknodat", "fsetxattr", "fremovexattr", "renameat2", "unlinkat", "syncfs", "fsync"];
+    for call in calls {
+        let place = Place::new();
+        let before =
+            "mkdir -p doc/a/in doc/deep; echo a > doc/a/x; echo b > doc/b; echo c > doc/deep/c";
+        let changes = "rm -r doc; mkdir -p doc/a doc/deep; echo 2 > doc/a/x; echo new > doc/new";
+        let kept = own_tree(&place, who, before, changes, "");
+        let rest = "find . -path ./doc/a -prune -o -exec test -e {} \\; -print | LC_ALL=C sort";
+        let at = "find doc/a | LC_ALL=C sort";
+        let as_it_was = kept.change(rest);
+        let mut command = place.outside(who, "/usr/bin/strace");
+        let fault = format!("inject={call}:signal=KILL:when=1");
+        command.args(["-o", "/dev/null", "-e", &fault]).arg(place.path.join("stockade"));
+        command.args(["changes", "discard", "--yes", "state", "doc/a"]).current_dir(kept.path(""));
+        assert_eq!(command.output().unwrap().status.code(), None, "{call}");
+        assert_eq!(kept.change(rest), as_it_was, "{call}");
+        let again = kept.run(&["discard", "--yes", "state", "doc/a", "doc/new"]);
+        if !again.status.success() {
+            assert!(
+                errors(&again).contains("nothing is changed there"),
+                "{call}: {}",
+                said(&again)
+            );
+            kept.changes(&["discard", "--yes", "state", "doc/new"]);
+        }
+        assert_eq!(kept.change(at), "doc/a\ndoc/a/in\ndoc/a/x\n", "{call}");
+        assert_eq!(kept.changes(&["state"]), "D  doc/b\nD  doc/deep/c\n", "{call}");
+        assert_eq!(kept.sh("ls state; cat low/doc/a/x"), "stockade\nupper\nwork\na\n", "{call}");
+    }
+}
+
+#[test]
+fn paths_that_mean_nothing_are_refused_and_new_directories_come_along() {
+    let who = As::all()[0];
+    let place = Place::new();
+    let before = "mkdir old; echo 1 > old/x; echo k > kind; echo 1 > notes";
+    let changes = "rm -r old; rm kind; mkdir kind; echo 1 > kind/x; mkdir -p new/in; echo 1 > new/in/f; echo 2 \
+                   > new/g; mkdir -p repo/.git; echo 1 > repo/.git/config; echo 2 > notes";
+    let kept = own_tree(&place, who, before, changes, "");
+    for (path, why, help) in [
+        ("note", "nothing is changed there", "did you mean `notes`?"),
+        ("xyzzy", "nothing is changed there", "see what is: stockade changes state"),
+        ("/elsewhere/x", "it does not lie in /", "see what is"),
+        ("old/x", "`old` is removed with all that was in it", "ACT state old"),
+    ] {
+        for act in ["apply", "discard"] {
+            let output = kept.run(&[act, "--yes", "state", "notes", path]);
+            let said = unwrapped(&errors(&output));
+            let help = help.replace("ACT", act);
+            let is_said = said.contains(why) && said.contains(&*help);
+            assert!(output.status.code() == Some(125) && is_said, "{act} {path}: {said}");
+        }
+    }
+    let said = unwrapped(&errors(&kept.run(&["discard", "--yes", "state", "."])));
+    assert!(said.contains("discard it whole: stockade changes discard state"), "{said}");
+    // By the way of a question the paths stay named.
+    let said = unwrapped(&errors(&kept.run(&["apply", "state", "notes", "new/in"])));
+    assert!(said.contains("stockade changes apply --yes state notes new/in"), "{said}");
+    // What is not named is neither applied nor shown.
+    let said = kept.changes(&["apply", "--yes", "state", "new/in", "repo"]);
+    assert!(said.contains("A  new/\nA  new/in/\nA  new/in/f\nA  repo/\nRun later"), "{said}");
+    assert!(!said.contains("notes") && said.contains("applied 4 changes"), "{said}");
+    // A file is not replaced by a directory that was not named.
+    let said = kept.changes(&["apply", "--yes", "state", "kind/x"]);
+    assert!(
+        said.contains("  A  kind/x: its directory takes the place of")
+            && said.contains("nothing to apply"),
+        "{said}"
+    );
+    assert_eq!(kept.sh("cd low; find . -type f | sort"), "./kind\n./new/in/f\n./notes\n./old/x\n");
+    let listed = "T  kind/ (was a file)\nA  kind/x\nA  new/g\nM  notes\nD  old/\nA  repo/.git/\nA  repo/.git/config\n";
+    assert_eq!(kept.changes(&["state"]), listed);
+    let said = kept.changes(&["apply", "--yes", "--run-later", "state", "."]);
+    assert!(said.contains("applied 7 changes"), "{said}");
+}
+
+/// While a question waits, the host goes on; what was not chosen does not lose that.
+#[test]
+fn what_the_host_changes_while_it_is_asked_stays_a_conflict() {
+    let who = As::all()[0];
+    let place = Place::new();
+    let kept = own_tree(
+        &place,
+        who,
+        "echo 1 > a; echo 1 > b; mkdir d; echo 1 > d/x; echo 1 > c",
+        "echo 2 > a; echo 2 > b; echo 2 > n; rm -r d; echo 2 > c",
+        "",
+    );
+    let line = "script -qec \"$0 changes apply state a\" /dev/null";
+    let launcher = place.path.join("stockade");
+    let mut command = place.outside(who, "sh");
+    command.args(["-c", line, launcher.to_str().unwrap()]).current_dir(kept.path(""));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = spawned(&mut command);
+    let (mut out, mut said) = (child.stdout.take().unwrap(), vec![0; 1]);
+    while !text(&said).contains("[y/N]") {
+        let mut byte = [0];
+        assert_eq!(out.read(&mut byte).unwrap(), 1, "{}", text(&said));
+        said.push(byte[0]);
+    }
+    kept.sh("cd low; echo host > b; echo host > n; echo host > d/y");
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"y\n").unwrap();
+    out.read_to_end(&mut said).unwrap();
+    assert!(child.wait().unwrap().success() && text(&said).contains("applied 1 change"));
+    let output = kept.run(&["apply", "--yes", "state"]);
+    let said = unwrapped(&errors(&output));
+    assert!(said.contains("`b`: the host has changed it since, and 2 more"), "{said}");
+    assert!(
+        said.contains("stockade changes discard state b d n") && said.contains("apply state c"),
+        "{said}"
+    );
+    assert_eq!(kept.sh("cd low; cat a b c n d/y"), "2\nhost\n1\nhost\nhost\n");
+}
+
 /// Where it is killed, and where the disk is full: each path is old or new, and the next goes back.
 #[test]
 fn an_apply_that_fails_is_undone_and_one_that_is_killed_too() {
@@ -746,9 +981,13 @@ fn what_is_not_agreed_to_is_not_applied() {
     let launcher = place.path.join("stockade").display().to_string();
     let said = kept.outside("sh", &["-c", line, &launcher]);
     assert!(said.contains("standard output is a terminal"), "{said}");
+    let said = on_terminal("n\n", "discard");
+    assert!(said.contains("Remove state, in which nothing of "), "{said}");
+    kept.change("mkdir more; head -c 9000 /dev/zero > more/x");
     for (answer, is_there) in [("n\n", true), ("y\n", false)] {
         let said = on_terminal(answer, "discard");
         assert!(said.contains("Remove state with the changes to "), "{said}");
+        assert!(said.contains(" in it (2 files and directories, 1"), "{said}");
         assert_eq!(kept.path("state").exists(), is_there, "{answer}: {said}");
     }
 }

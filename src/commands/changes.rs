@@ -1,7 +1,9 @@
 //! `stockade changes`: what a target changed in a kept upper, and what becomes of it.
 
 mod apply;
+mod chosen;
 mod diff;
+mod discard;
 mod later;
 mod line;
 mod list;
@@ -10,11 +12,11 @@ mod on_success;
 pub(super) use list::{MOST_KEPT, Row, of_run};
 pub(super) use on_success::{end_left, on_success};
 
+use self::chosen::Named;
 use self::line::quoted;
 use super::{FAILED, Failed, ask, place, warn};
 use crate::cli::{Changed, ChangesCommand};
-use crate::launch::changes::apply::Half;
-use crate::launch::changes::{Contents, Kept, Refused, Stop, Stopped, discard, export};
+use crate::launch::changes::{Contents, Kept, Refused, Stop, Stopped, export};
 use crate::text::bytes;
 use crate::text::problem::{Problem, errno_words, escape};
 use crate::text::shell::shell_word;
@@ -27,11 +29,14 @@ pub(super) fn changes(changed: Changed) -> u8 {
     let Changed { diff, format, directory, what } = changed;
     let done = match (what, directory) {
         (None, Some(directory)) => list::list(&directory, diff, format),
-        (Some(ChangesCommand::Apply { yes, run_later, directory }), _) => {
-            apply::apply(&directory, apply::Agreed { changes: yes, run_later })
+        (Some(ChangesCommand::Apply { yes, run_later, directory, paths }), _) => {
+            let named = Named { directory: &directory, paths: &paths };
+            apply::apply(named, apply::Agreed { changes: yes, run_later })
         }
         (Some(ChangesCommand::Export { directory, file }), _) => write(&directory, &file),
-        (Some(ChangesCommand::Discard { yes, directory }), _) => remove(&directory, yes),
+        (Some(ChangesCommand::Discard { yes, directory, paths }), _) => {
+            discard::discard(Named { directory: &directory, paths: &paths }, yes)
+        }
         (None, None) => return FAILED,
     };
     match done {
@@ -109,32 +114,13 @@ fn stopped(act: &str, directory: &str, Stopped { stop, path }: &Stopped) -> Box<
 }
 
 /// Asks on the terminal; elsewhere nothing is done without the word.
-fn ask(act: &str, directory: &str, question: &str) -> Result<bool> {
-    ask::ask(question).ok_or_else(|| {
+fn ask(act: &str, named: Named, question: impl FnOnce() -> String) -> Result<bool> {
+    let answer = if std::io::stdin().is_terminal() { ask::ask(&question()) } else { None };
+    answer.ok_or_else(|| {
         let why = "nobody can be asked: standard input is no terminal";
-        let problem = wrong("changes::ask", format!("cannot {act} `{directory}`: {why}"));
-        let line = format!("stockade changes {act} --yes {}", shell_word(directory));
-        problem.help(line).into()
+        let problem = wrong("changes::ask", format!("cannot {act} `{}`: {why}", named.directory));
+        problem.help(named.line(act, "--yes ")).into()
     })
-}
-
-fn remove(directory: &str, yes: bool) -> Result {
-    let act = "discard";
-    let kept = take(act, directory)?;
-    // What an apply has half done lies in the host's tree, and what says so may be another's.
-    let fail = |why| apply::failed(act, directory, Some(directory), &why);
-    if Half::read(&kept).map_err(fail)?.is_some() {
-        let why = "an apply of it did not come to its end";
-        let problem = wrong("changes::half", format!("cannot discard `{directory}`: {why}"));
-        let end = format!("stockade changes apply {}", shell_word(directory));
-        return Err(problem.help(format!("end it first: {end}")).into());
-    }
-    let path = escape(&kept.record.path);
-    let question = format!("Remove {} with the changes to {path} in it?", escape(directory));
-    if !yes && !ask(act, directory, &question)? {
-        return Ok(());
-    }
-    discard(&kept, directory).map_err(|why| refused(act, directory, &why))
 }
 
 fn write(directory: &str, file: &str) -> Result {

@@ -17,21 +17,25 @@
 
 pub(crate) mod apply;
 mod attributes;
+mod chosen;
 mod discard;
 mod doors;
 pub(crate) mod export;
 mod journal;
 mod kept;
 mod reader;
+mod take_out;
 mod walk;
 mod wire;
 
 #[cfg(not(face_alone))]
 pub use attributes::{Attributes, attributes};
+pub(crate) use chosen::Chosen;
 pub(crate) use discard::discard;
 pub(crate) use journal::Trouble;
 pub(crate) use kept::{Kept, Refused, is_same};
 pub(crate) use reader::Reader;
+pub(crate) use take_out::take_out;
 pub(crate) use wire::Item;
 #[cfg(not(face_alone))]
 pub use wire::understood;

@@ -239,7 +239,10 @@ impl Kept {
         };
         State {
             name: name.to_owned(),
-            size: self.top(name).map_or((0, false), |top| size(&top)),
+            size: self.top(name).map_or((0, false), |top| {
+                let Taken { bytes, is_whole, .. } = taken(&top);
+                (bytes, is_whole)
+            }),
             used: lock.as_ref().and_then(used),
             launchers: lock.as_ref().map_or(vec![], holders),
         }
@@ -347,14 +350,23 @@ fn walk(top: &File, mut each: impl FnMut(&str, &OsStr, &FileStat)) -> bool {
 }
 
 /// How much is in a directory.
-fn size(top: &File) -> (u64, bool) {
-    let (mut bytes, mut linked) = (0u64, HashSet::new());
-    let whole = walk(top, |_, _, found| {
+pub(super) struct Taken {
+    pub names: u64,
+    /// On disk.
+    pub bytes: u64,
+    /// Whether that is all.
+    pub is_whole: bool,
+}
+
+pub(super) fn taken(top: &File) -> Taken {
+    let (mut names, mut bytes, mut linked) = (0, 0u64, HashSet::new());
+    let is_whole = walk(top, |_, _, found| {
+        names += 1;
         if found.st_nlink < 2 || linked.insert(found.st_ino) {
             bytes = bytes.saturating_add(u64::try_from(found.st_blocks).unwrap_or(0) * 512);
         }
     });
-    (bytes, whole)
+    Taken { names, bytes, is_whole }
 }
 
 /// The first path in it that is another user's.

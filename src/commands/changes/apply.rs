@@ -1,5 +1,6 @@
 //! `stockade changes apply`: it shows what will be where, asks, and has it done.
 
+use super::chosen::{Named, ways_out};
 use super::later::Later;
 use super::line::{line, quoted};
 use super::{Result, ask, refused, stopped, take, wrong};
@@ -25,7 +26,8 @@ pub(super) struct Agreed {
 
 pub(super) const LATER: &str = "the host runs it later";
 
-pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
+pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
+    let directory = named.directory;
     let kept = take(ACT, directory)?;
     let record = &kept.record;
     if !record.is_of_the_host() {
@@ -36,16 +38,18 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     }
     let fail = |why: Failed| failed(ACT, directory, Some(directory), &why);
     if let Some(half) = Half::read(&kept).map_err(fail)?
-        && !end(directory, &kept, half, agreed)?
+        && !end(named, &kept, half, agreed)?
     {
         print_line("nothing was applied");
         return Ok(());
     }
     let layer = kept.host_tree().map_err(|why| refused(ACT, directory, &why))?;
     let mut planned = Planned::read(&kept, &layer).map_err(fail)?;
-    let see = format!("stockade changes --diff {}", shell_word(directory));
-    let help = format!("compare the two, and put it there by hand: {see}");
-    changed_meanwhile(directory, &planned, &help)?;
+    if !named.paths.is_empty() {
+        let chosen = named.choose(ACT, &kept, &planned)?;
+        planned.choose(&chosen);
+    }
+    changed_meanwhile(directory, &planned, || ways_out(named, &planned))?;
     let run_later = Later::look(&kept, &planned);
     let later: Vec<(&Change, &str)> =
         planned.applied().filter_map(|change| Some((change, run_later.why(change)?))).collect();
@@ -57,11 +61,8 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     }
     let with_later = agreed.run_later
         || !later.is_empty() && !agreed.changes && {
-            ask(
-                ACT,
-                directory,
-                &format!("Apply also the {} that the host runs later?", later.len()),
-            )?
+            let what = || format!("Apply also the {} that the host runs later?", later.len());
+            ask(ACT, named, what)?
         };
     let total = if with_later { count + later.len() } else { count };
     if total == 0 {
@@ -70,7 +71,7 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
     }
     if !agreed.changes {
         let path = escape(&record.path);
-        if !ask(ACT, directory, &format!("Apply {} to {path}?", counted(total)))? {
+        if !ask(ACT, named, || format!("Apply {} to {path}?", counted(total)))? {
             print_line("nothing was applied");
             return Ok(());
         }
@@ -86,7 +87,8 @@ pub(super) fn apply(directory: &str, agreed: Agreed) -> Result {
 
 /// Ends what an apply has left half done, if that is agreed to: a process that could write here could
 /// have made it.
-fn end(directory: &str, kept: &Kept, half: Half, agreed: Agreed) -> Result<bool> {
+fn end(named: Named, kept: &Kept, half: Half, agreed: Agreed) -> Result<bool> {
+    let directory = named.directory;
     print_line("An apply did not come to its end. To end it:");
     let places = half.places();
     for place in places.iter().take(MOST_SHOWN) {
@@ -96,12 +98,12 @@ fn end(directory: &str, kept: &Kept, half: Half, agreed: Agreed) -> Result<bool>
         print_line(&format!("  and {more} more"));
     }
     if !agreed.changes {
-        if !ask(ACT, directory, &format!("End it at {}?", escape(&kept.record.path)))? {
+        if !ask(ACT, named, || format!("End it at {}?", escape(&kept.record.path)))? {
             return Ok(false);
         }
     } else if !agreed.run_later {
         let words = "--yes --run-later ";
-        later_of_half(directory, kept, &half, words)?;
+        later_of_half(named, kept, &half, words)?;
     }
     let left = half.end(kept).map_err(|why| failed(ACT, directory, Some(directory), &why))?;
     note_recovered(&left);
@@ -109,14 +111,18 @@ fn end(directory: &str, kept: &Kept, half: Half, agreed: Agreed) -> Result<bool>
 }
 
 /// What the host runs later `--yes` does not cover here either.
-pub(super) fn later_of_half(directory: &str, kept: &Kept, half: &Half, words: &str) -> Result {
+pub(super) fn later_of_half(named: Named, kept: &Kept, half: &Half, words: &str) -> Result {
     let Some((path, why)) = Later::of_half(kept, half) else { return Ok(()) };
     let what = "ends an apply that did not come to its end";
     let problem = wrong(
         "changes::half",
-        format!("cannot apply `{directory}`: `{}`, which this {what} at: {why}", escape(&path)),
+        format!(
+            "cannot apply `{}`: `{}`, which this {what} at: {why}",
+            named.directory,
+            escape(&path)
+        ),
     );
-    let line = format!("stockade changes apply {words}{}", shell_word(directory));
+    let line = named.line(ACT, words);
     Err(problem.help(format!("look at it, and agree to it: {line}")).into())
 }
 
@@ -125,10 +131,14 @@ pub(super) fn counted(count: usize) -> String {
 }
 
 /// All or nothing: a part of what belongs together may be worse than none.
-pub(super) fn changed_meanwhile(what: &str, planned: &Planned, help: &str) -> Result {
+pub(super) fn changed_meanwhile(
+    what: &str,
+    planned: &Planned,
+    help: impl FnOnce() -> String,
+) -> Result {
     let mut found = planned.changes.iter().filter_map(|(change, fate)| match fate {
         Fate::Meanwhile(why) => Some((change, *why)),
-        Fate::Applied | Fate::KeptBack(_) => None,
+        Fate::Applied | Fate::KeptBack(_) | Fate::NotChosen { .. } => None,
     });
     let Some((first, why)) = found.next() else { return Ok(()) };
     let more = match found.count() {
@@ -138,7 +148,7 @@ pub(super) fn changed_meanwhile(what: &str, planned: &Planned, help: &str) -> Re
     let path = escape(&bytes::text(&first.path));
     let problem =
         wrong("changes::meanwhile", format!("cannot apply `{what}`: `{path}`: {why}{more}"));
-    Err(problem.help(help).into())
+    Err(problem.help_lines(&help()).into())
 }
 
 fn show(planned: &Planned, later: &[(&Change, &str)]) {

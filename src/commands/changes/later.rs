@@ -39,8 +39,9 @@ pub(super) struct Later {
 impl Later {
     /// What becomes of changes.
     pub(super) fn look(kept: &Kept, planned: &Planned) -> Later {
-        let changes = planned.changes.iter();
-        let after = changes.map(|(change, _)| (bytes::text(&change.path), change.after.is_some()));
+        // What is not applied the host has as it is.
+        let after = planned.applied();
+        let after = after.map(|change| (bytes::text(&change.path), change.after.is_some()));
         Later::at(&kept.record.path, &after.collect())
     }
 

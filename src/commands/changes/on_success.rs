@@ -5,6 +5,7 @@ use super::apply::{
     ACT, LATER, but_for, changed_meanwhile, counted, failed, kept_back, later_of_half,
     note_recovered, set_ids,
 };
+use super::chosen::{Named, ways_out};
 use super::later::Later;
 use super::{Result, refused, wrong};
 use crate::commands::warn;
@@ -15,7 +16,6 @@ use crate::launch::changes::apply::{Failed, Half, Planned, WorkedOn};
 use crate::launch::changes::{Kept, Refused, discard, is_same};
 use crate::launch::states;
 use crate::text::problem::{Problem, escape};
-use crate::text::shell::shell_word;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -67,7 +67,7 @@ impl Written {
     fn judge(&self, seen: &File) -> Result<(File, Planned)> {
         let fail = |why| self.failed(&why);
         if let Some(half) = Half::read(&self.kept).map_err(fail)? {
-            later_of_half(&self.directory, &self.kept, &half, "")?;
+            later_of_half(Named { directory: &self.directory, paths: &[] }, &self.kept, &half, "")?;
             note_recovered(&half.end(&self.kept).map_err(fail)?);
         }
         let refuse = |why| refused(ACT, self.path(), &why);
@@ -77,14 +77,11 @@ impl Written {
             return Err(refuse(Refused::Layer(self.path().to_owned(), libc::ESTALE)));
         }
         let mut planned = Planned::read(&self.kept, &layer).map_err(fail)?;
-        let help = match self.stays {
-            true => {
-                let see = format!("stockade changes --diff {}", shell_word(&self.directory));
-                format!("compare the two, and put it there by hand: {see}")
-            }
+        let help = || match self.stays {
+            true => ways_out(Named { directory: &self.directory, paths: &[] }, &planned),
             false => "an `upper` with a directory keeps what is not applied".to_owned(),
         };
-        changed_meanwhile(self.path(), &planned, &help)?;
+        changed_meanwhile(self.path(), &planned, help)?;
         let later = Later::look(&self.kept, &planned);
         planned.keep_back(LATER, |change| later.why(change).is_some());
         planned.multiplies().map_err(fail)?;
@@ -178,6 +175,6 @@ pub(in crate::commands) fn end_left() {
 fn end_one(kept: &Kept, path: &str) -> Result<Option<Vec<WorkedOn>>> {
     let fail = |why| failed(ACT, path, None, &why);
     let Some(half) = Half::read(kept).map_err(fail)? else { return Ok(None) };
-    later_of_half(path, kept, &half, "")?;
+    later_of_half(Named { directory: path, paths: &[] }, kept, &half, "")?;
     half.end(kept).map_err(fail).map(Some)
 }

@@ -11,6 +11,7 @@ mod fate;
 mod make;
 mod nest;
 mod prune;
+mod renew;
 mod work;
 
 pub(crate) use super::journal::WorkedOn;
@@ -18,17 +19,16 @@ pub(crate) use fate::Fate;
 
 use super::discard::empty;
 use super::doors::ENTERS;
-use super::journal::{Act, Journal, Stage, Trouble, Undone, Unit, forget_undone, undone};
+use super::journal::{Act, Journal, Stage, Trouble, Unit};
 use super::kept::name;
-use super::{Change, Contents, Item, Kept, Kind, Refused, State, Stopped, What};
-use crate::host::upper::{self, Upper, WORK};
-use crate::launch::uppers;
+use super::{Change, Chosen, Contents, Item, Kept, Kind, Reader, Refused, State, Stopped, What};
+use crate::host::upper::{self, WORK};
 use crate::sys::{self, Errno};
 use crate::text::bytes;
-use fate::{BELOW, fate, is_since};
+use fate::{ABOVE, BELOW, Known, fate, is_since};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use prune::{prune, sort};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 use work::Work;
@@ -43,6 +43,8 @@ const MOST_COPIED: u64 = 1 << 30;
 #[derive(Debug, Default)]
 pub(crate) struct Planned {
     pub changes: Vec<(Change, Fate)>,
+    /// When they began to be read.
+    begun: u64,
 }
 
 /// Why nothing was applied.
@@ -137,25 +139,46 @@ impl Kept {
 impl Planned {
     /// Reads the changes, and judges each.
     pub(crate) fn read(kept: &Kept, layer: &File) -> Result<Planned, Failed> {
+        let begun = upper::now();
         let lower = kept.lower.as_ref().unwrap_or(layer);
-        let mut reader = kept.read(std::slice::from_ref(lower), Contents::Nothing)?;
-        let (mut planned, mut length) = (Planned::default(), 0);
+        let reader = kept.read(std::slice::from_ref(lower), Contents::Nothing)?;
         let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
-        let undone = undone(kept.directory.as_raw_fd()).map_err(failed)?;
-        let undone = undone.into_iter().map(|one| (bytes::bytes(&one.path).into_owned(), one));
-        // The last of a path is the latest.
-        let undone: BTreeMap<Vec<u8>, Undone> = undone.collect();
+        let known = Known::read(kept.directory.as_raw_fd()).map_err(failed)?;
+        let judge = |change: &Change| fate(&kept.record, change, layer, &known);
+        let mut planned = Planned { begun, ..Planned::take(reader, judge)? };
+        planned.bar();
+        Ok(planned)
+    }
+
+    /// The same of those that are not for the host's tree.
+    pub(crate) fn list(kept: &Kept) -> Result<Planned, Failed> {
+        let reader = kept.read(&kept.layers()?, Contents::Nothing)?;
+        Planned::take(reader, |_| Fate::Applied)
+    }
+
+    fn take(mut reader: Reader, judge: impl Fn(&Change) -> Fate) -> Result<Planned, Failed> {
+        let (mut planned, mut length) = (Planned::default(), 0);
         while let Some(item) = reader.next().map_err(Failed::Reading)? {
             let Item::Change(change) = item else { continue };
             length += change.text_length();
             if planned.changes.len() >= MOST || length > MOST_BYTES {
                 return Err(Failed::TooMany);
             }
-            let fate = fate(&kept.record, &change, layer, undone.get(&change.path));
+            let fate = judge(&change);
             planned.changes.push((*change, fate));
         }
-        planned.bar();
         Ok(planned)
+    }
+
+    /// Leaves out what the caller did not choose. A new directory comes with what is chosen in it.
+    pub(crate) fn choose(&mut self, chosen: &Chosen) {
+        for (change, fate) in &mut self.changes {
+            let is_on_the_way = change.is_new_directory() && chosen.is_below(&change.path);
+            if !chosen.has(&change.path) && !is_on_the_way {
+                *fate = Fate::NotChosen { is_meanwhile: matches!(fate, Fate::Meanwhile(_)) };
+            }
+        }
+        self.bar();
     }
 
     /// Keeps back what the caller did not agree to.
@@ -170,12 +193,12 @@ impl Planned {
 
     /// Keeps back what lies in a directory that is not made. The changes are in the order of a walk.
     fn bar(&mut self) {
-        let mut barred: Option<Vec<u8>> = None;
+        let mut barred: Option<(Vec<u8>, &'static str)> = None;
         for (change, fate) in &mut self.changes {
-            if let Some(above) = &barred {
+            if let Some((above, why)) = &barred {
                 if is_inside(&change.path, above) {
                     if *fate == Fate::Applied {
-                        *fate = Fate::KeptBack(BELOW);
+                        *fate = Fate::KeptBack(why);
                     }
                     continue;
                 }
@@ -184,9 +207,12 @@ impl Planned {
             let is_directory =
                 |state: &Option<State>| state.as_ref().is_some_and(|s| s.kind == Kind::Directory);
             let is_new = is_directory(&change.after) && change.what != What::Rights;
-            if is_new && matches!(fate, Fate::KeptBack(_)) {
-                barred = Some(change.path.clone());
-            }
+            let why = match fate {
+                Fate::KeptBack(_) => BELOW,
+                Fate::NotChosen { .. } => ABOVE,
+                Fate::Applied | Fate::Meanwhile(_) => continue,
+            };
+            barred = is_new.then(|| (change.path.clone(), why));
         }
     }
 
@@ -241,16 +267,15 @@ impl Planned {
         }
         // Of a run that throws its upper away nothing is left.
         if kept.lower.is_none() {
-            sys::regardless(self.settle(kept));
+            sys::regardless(self.settle(kept, layer));
         }
         Ok(())
     }
 
-    /// Takes out of the upper what the layer has now. From here on a change of the host's is one
-    /// that comes later than this.
-    fn settle(&self, kept: &Kept) -> sys::Result {
-        let mut left: Vec<&[u8]> =
-            self.of(|fate| fate != Fate::Applied).map(|change| &*change.path).collect();
+    /// Takes out of the upper what the layer has now.
+    fn settle(&self, kept: &Kept, layer: &File) -> sys::Result {
+        let is_left = |fate: Fate| fate != Fate::Applied;
+        let mut left: Vec<&[u8]> = self.of(is_left).map(|change| &*change.path).collect();
         if left.is_empty() {
             empty(kept.upper.as_fd())?;
             let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
@@ -265,16 +290,7 @@ impl Planned {
             sys::fchmod(top, mode)?;
             pruned?;
         }
-        // A place that was switched before this moment is none that the host has changed.
-        let mut record = Upper { begun: upper::now(), ..kept.record.clone() };
-        if left.is_empty() {
-            // What the next run has, it writes down.
-            record.mounts.clear();
-        }
-        let io = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
-        uppers::write(&kept.file, &record).map_err(io)?;
-        sys::sync(kept.file.as_raw_fd())?;
-        forget_undone(kept.directory.as_raw_fd())
+        self.renew(kept, Some(layer), |_, fate| is_left(fate))
     }
 }
 

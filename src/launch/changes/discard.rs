@@ -17,11 +17,7 @@ pub(crate) fn discard(kept: &Kept, path: &str) -> Result<(), Refused> {
     let directory = kept.directory.as_raw_fd();
     for part in [UPPER, WORK] {
         let part = name(part)?;
-        if let Err(errno) = remove(directory, &part) {
-            // What another of the sandbox's ids has closed.
-            let io = |Errno(errno)| std::io::Error::from_raw_os_error(errno);
-            with_subordinate_ids(|| remove(directory, &part).map_err(io)).ok_or(errno)?;
-        }
+        or_with_subordinate_ids(|| remove(directory, &part))?;
     }
     // Until here a next run, or a next `discard`, finds the mark.
     remove(directory, &name(RECORD)?)?;
@@ -38,6 +34,14 @@ pub(crate) fn discard(kept: &Kept, path: &str) -> Result<(), Refused> {
         sys::unlink_at(parent.as_raw_fd(), &last, true)?;
     }
     Ok(())
+}
+
+/// Does something, and once more as the sandbox's other ids where one of them has closed what it needs.
+pub(super) fn or_with_subordinate_ids(act: impl Fn() -> sys::Result) -> sys::Result {
+    act().or_else(|errno| {
+        let io = |Errno(errno)| std::io::Error::from_raw_os_error(errno);
+        with_subordinate_ids(|| act().map_err(io)).ok_or(errno)
+    })
 }
 
 /// Removes what is in a directory.

@@ -2,9 +2,10 @@
 
 use super::journal::{Act, Trouble, Unit, descend, trouble};
 use super::{Change, Kind};
-use crate::sys;
+use crate::sys::{self, Errno};
 use crate::text::bytes;
 use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, RawFd};
 
 /// A unit, and the change that it is of; none where it only opens or closes a directory.
@@ -62,4 +63,46 @@ pub(super) fn doors<'p>(mut units: Vec<Of<'p>>, top: RawFd) -> Result<Vec<Of<'p>
     open.extend(units);
     open.extend(close);
     Ok(open)
+}
+
+/// Does something in a directory below another, which its owner may enter meanwhile; nothing where
+/// none has that name.
+pub(super) fn entered(
+    directory: RawFd,
+    name: &CStr,
+    act: &mut dyn FnMut(RawFd) -> sys::Result,
+) -> sys::Result {
+    let held = match sys::openat(directory, name, libc::O_PATH | libc::O_NOFOLLOW, 0) {
+        Err(Errno(libc::ENOENT)) => return Ok(()),
+        held => sys::owned(held?),
+    };
+    let looked = sys::look(held.as_raw_fd(), c"")?;
+    if looked.mode & libc::S_IFMT != libc::S_IFDIR {
+        return Ok(());
+    }
+    let mode = looked.mode & 0o7777;
+    if mode & ENTERS != ENTERS {
+        sys::chmod_held(held.as_raw_fd(), mode | ENTERS)?;
+    }
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let done = sys::openat(held.as_raw_fd(), c".", flags, 0)
+        .and_then(|open| act(sys::owned(open).as_raw_fd()));
+    if mode & ENTERS != ENTERS {
+        sys::chmod_held(held.as_raw_fd(), mode)?;
+    }
+    done
+}
+
+/// The names in an open directory.
+pub(super) fn names_of(directory: RawFd) -> sys::Result<Vec<CString>> {
+    let (mut names, mut buffer) = (vec![], vec![0; 32 << 10]);
+    sys::rewind(directory)?;
+    loop {
+        let length = sys::read_directory(directory, &mut buffer)?;
+        if length == 0 {
+            return Ok(names);
+        }
+        let found = sys::records(&buffer[..length]);
+        names.extend(found.filter_map(|(name, _)| CString::new(name).ok()));
+    }
 }

@@ -11,6 +11,7 @@ use super::kept::name;
 use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -20,6 +21,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 const JOURNAL: &CStr = c"journal";
 /// The files that have their places again.
 const UNDONE: &CStr = c"undone";
+/// The places that the host had changed by the time that the record was renewed.
+const MEANWHILE: &CStr = c"meanwhile";
 /// The same while it is written.
 const DRAFT: &CStr = c"journal.new";
 /// More than a million changes with long paths have.
@@ -252,6 +255,23 @@ fn is_worked_on(
 /// Which files have their places again.
 pub(super) fn undone(directory: RawFd) -> sys::Result<Vec<Undone>> {
     read(directory, UNDONE).map(Option::unwrap_or_default)
+}
+
+/// The places that the host has changed, and that the upper has, too: later times than that of the
+/// record do not show these.
+pub(super) fn meanwhile(directory: RawFd) -> sys::Result<BTreeSet<Vec<u8>>> {
+    let paths: Vec<String> = read(directory, MEANWHILE)?.unwrap_or_default();
+    Ok(paths.iter().map(|path| bytes::bytes(path).into_owned()).collect())
+}
+
+pub(super) fn note_meanwhile(directory: RawFd, paths: &BTreeSet<Vec<u8>>) -> sys::Result {
+    match paths.is_empty() {
+        true => remove(directory, MEANWHILE),
+        false => {
+            let paths: Vec<String> = paths.iter().map(|path| bytes::text(path)).collect();
+            write(directory, MEANWHILE, &paths)
+        }
+    }
 }
 
 /// From here on there are none.

@@ -6,6 +6,7 @@
 use super::{Contents, Reader};
 use crate::host::upper::{LARGEST, RECORD, UPPER, Upper};
 use crate::launch::Top;
+use crate::launch::states::{Taken, taken};
 use crate::launch::uppers::open_upper;
 use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
@@ -186,6 +187,12 @@ impl Kept {
             return Err(Refused::Layer(path.clone(), libc::ESTALE));
         }
         Ok(opened)
+    }
+
+    /// How many files and directories are in it, how many bytes they have on disk, and whether that is all.
+    pub(crate) fn taken(&self) -> (u64, u64, bool) {
+        let Taken { names, bytes, is_whole } = taken(&self.upper);
+        (names, bytes, is_whole)
     }
 
     /// Begins to read it.

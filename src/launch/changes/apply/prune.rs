@@ -1,11 +1,10 @@
 //! What a layer has now goes out of the upper.
 
 use crate::launch::changes::discard::remove;
-use crate::launch::changes::doors::ENTERS;
+use crate::launch::changes::doors::{entered, names_of};
 use crate::launch::changes::journal::DEEPEST;
 use crate::sys;
-use std::ffi::CString;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 
 /// Puts paths into the order that [`prune`] needs: that of their names, one after the other.
 pub(super) fn sort(left: &mut [&[u8]]) {
@@ -31,18 +30,7 @@ pub(super) fn prune(directory: RawFd, begin: usize, left: &[&[u8]], depth: usize
     {
         return Ok(());
     }
-    let mut names: Vec<CString> = vec![];
-    let mut buffer = vec![0; 32 << 10];
-    sys::rewind(directory)?;
-    loop {
-        let length = sys::read_directory(directory, &mut buffer)?;
-        if length == 0 {
-            break;
-        }
-        let found = sys::records(&buffer[..length]);
-        names.extend(found.filter_map(|(name, _)| CString::new(name).ok()));
-    }
-    for name in names {
+    for name in names_of(directory)? {
         let below = at(left, begin, name.to_bytes());
         let end = begin + name.to_bytes().len();
         let Some(first) = below.first() else {
@@ -50,23 +38,7 @@ pub(super) fn prune(directory: RawFd, begin: usize, left: &[&[u8]], depth: usize
             continue;
         };
         if first.len() > end {
-            let held = sys::openat(directory, &name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
-            let held = sys::owned(held);
-            let looked = sys::look(held.as_raw_fd(), c"")?;
-            if looked.mode & libc::S_IFMT != libc::S_IFDIR {
-                continue;
-            }
-            let mode = looked.mode & 0o7777;
-            if mode & ENTERS != ENTERS {
-                sys::chmod_held(held.as_raw_fd(), mode | ENTERS)?;
-            }
-            let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
-            let open = sys::owned(sys::openat(directory, &name, flags, 0)?);
-            let pruned = prune(open.as_raw_fd(), end + 1, below, depth + 1);
-            if mode & ENTERS != ENTERS {
-                sys::chmod_held(held.as_raw_fd(), mode)?;
-            }
-            pruned?;
+            entered(directory, &name, &mut |open| prune(open, end + 1, below, depth + 1))?;
         }
     }
     Ok(())

@@ -181,7 +181,7 @@ impl<'p> Work<'p> {
         let touched = self.touched.get(&now.inode);
         let is_since = |looked: &Looked| {
             let is_ours = self.touched.get(&looked.inode) == Some(&looked.changed);
-            !is_ours && is_since(&kept.record, looked.changed)
+            !is_ours && is_since(kept.record.begun, looked.changed)
         };
         let is_newer = before.kind == Kind::Directory
             && has_newer(parent.as_raw_fd(), last, &is_since, Err(Errno(libc::EACCES)))?;

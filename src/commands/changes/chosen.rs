@@ -1,0 +1,210 @@
+//! What a command line names: the directory of a kept upper, and paths in it.
+
+use super::{Result, wrong};
+use crate::launch::changes::apply::{Fate, Planned};
+use crate::launch::changes::{Change, Chosen, Kept, What};
+use crate::text::bytes;
+use crate::text::paths::{ancestors, below};
+use crate::text::problem::{escape, suggestion};
+use crate::text::shell::shell_word;
+
+/// How many paths a help names, and how long they may be together.
+const MOST_NAMED: usize = 8;
+const LONGEST: usize = 1_000;
+
+/// The directory, and the paths; none: all that is in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named<'w> {
+    pub directory: &'w str,
+    pub paths: &'w [String],
+}
+
+impl Named<'_> {
+    /// The command line that does something with them.
+    pub(super) fn line(&self, act: &str, flags: &str) -> String {
+        line(act, flags, self.directory, self.paths.iter().map(String::as_str))
+    }
+
+    /// The changes that the paths mean. One that means none is refused: it may have an error.
+    pub(super) fn choose(&self, act: &str, kept: &Kept, planned: &Planned) -> Result<Chosen> {
+        let top = &kept.record.path;
+        let mut chosen = vec![];
+        for word in self.paths {
+            let Some(tail) = tail(word, top) else {
+                return Err(self.none(
+                    act,
+                    word,
+                    &format!("it does not lie in {}", escape(top)),
+                    planned,
+                ));
+            };
+            let one = Chosen::from_iter([bytes::bytes(&tail).into_owned()]);
+            if !planned.changes.iter().any(|(change, _)| one.has(&change.path)) {
+                return Err(self.none(act, word, "nothing is changed there", planned));
+            }
+            chosen.push(bytes::bytes(&tail).into_owned());
+        }
+        Ok(chosen.into_iter().collect())
+    }
+
+    fn none(
+        &self,
+        act: &str,
+        word: &str,
+        why: &str,
+        planned: &Planned,
+    ) -> Box<crate::text::problem::Problem> {
+        let named = escape(word);
+        let cannot = |why: &str| {
+            let message = format!("cannot {act} `{named}` of `{}`: {why}", self.directory);
+            wrong("changes::path", message)
+        };
+        let removed = planned.changes.iter().map(|(change, _)| change).find(|change| {
+            let is_inside = Chosen::from_iter([change.path.clone()]).has(&bytes::bytes(word));
+            change.what == What::Removed && is_inside
+        });
+        if let Some(change) = removed {
+            let whole = bytes::text(&change.path);
+            let why = format!("`{}` is removed with all that was in it", escape(&whole));
+            let named = line(act, "", self.directory, [&*whole]);
+            return cannot(&why).help(format!("name that: {named}")).into();
+        }
+        let texts: Vec<String> =
+            planned.changes.iter().map(|(change, _)| bytes::text(&change.path)).collect();
+        let near = suggestion(word, texts.iter().map(String::as_str));
+        let list = || format!("see what is: stockade changes {}", shell_word(self.directory));
+        cannot(why).help(near.unwrap_or_else(list)).into()
+    }
+}
+
+/// A command line of `changes`; a path is none of its options.
+fn line<'p>(
+    act: &str,
+    flags: &str,
+    directory: &str,
+    paths: impl IntoIterator<Item = &'p str>,
+) -> String {
+    let word = |path: &str| match path.starts_with('-') {
+        true => format!(" {}", shell_word(&format!("./{path}"))),
+        false => format!(" {}", shell_word(path)),
+    };
+    let paths: String = paths.into_iter().map(word).collect();
+    format!("stockade changes {act} {flags}{}{paths}", shell_word(directory))
+}
+
+/// The path below the top that a word means, as the list of a kept upper has it or as it is inside.
+fn tail(word: &str, top: &str) -> Option<String> {
+    let plain = |text: &str| {
+        let parts = text.split('/').filter(|part| !["", "."].contains(part));
+        parts.collect::<Vec<_>>().join("/")
+    };
+    match word.starts_with('/') {
+        true => below(&format!("/{}", plain(word)), top).map(plain),
+        false => Some(plain(word)),
+    }
+}
+
+/// What can be done where the host has changed something meanwhile.
+pub(super) fn ways_out(named: Named, planned: &Planned) -> String {
+    let is_meanwhile = |fate: &Fate| matches!(fate, Fate::Meanwhile(_));
+    let of = |is_meant: &dyn Fn(&Fate) -> bool| -> Vec<&Change> {
+        let meant = planned.changes.iter().filter(|(_, fate)| is_meant(fate));
+        meant.map(|(change, _)| change).collect()
+    };
+    let conflicts: Vec<String> =
+        of(&is_meanwhile).iter().map(|change| bytes::text(&change.path)).collect();
+    let directory = named.directory;
+    let mut ways =
+        vec![format!("compare the two: stockade changes --diff {}", shell_word(directory))];
+    let some = few(&conflicts);
+    if !some.is_empty() {
+        let discard = line("discard", "", directory, some.iter().copied());
+        ways.push(format!("let the host's stay: {discard}"));
+    }
+    let others = others(&of(&|fate| *fate == Fate::Applied), &conflicts);
+    if !others.is_empty() && few(&others).len() == others.len() {
+        let apply = line("apply", "", directory, others.iter().map(String::as_str));
+        ways.push(format!("apply the others alone: {apply}"));
+    }
+    ways.join("\n")
+}
+
+/// As many of some paths as a command line takes that is read.
+fn few(paths: &[String]) -> Vec<&str> {
+    let mut length = 0;
+    let fits = |path: &&String| {
+        length += path.len();
+        length <= LONGEST && !path.is_empty()
+    };
+    paths.iter().take(MOST_NAMED).take_while(fits).map(String::as_str).collect()
+}
+
+/// The largest trees of changes in which no conflict lies, and which lie in none; not many more than
+/// can be shown.
+fn others(applied: &[&Change], conflicts: &[String]) -> Vec<String> {
+    let conflicts: Chosen = conflicts.iter().map(|path| bytes::bytes(path).into_owned()).collect();
+    let mut others: Vec<String> = vec![];
+    for change in applied {
+        let path = format!("/{}", bytes::text(&change.path));
+        let is_known = others.last().is_some_and(|last| below(&path[1..], last).is_some());
+        if is_known || conflicts.has(&change.path) {
+            continue;
+        }
+        let is_free = |above: &&str| {
+            let above = bytes::bytes(&above[1..]);
+            !conflicts.has(&above) && !conflicts.is_below(&above)
+        };
+        let largest = ancestors(&path).take_while(is_free).last();
+        // A directory above both has its own mode to be applied.
+        others.extend(largest.map(|path| path[1..].to_owned()));
+        if others.len() > MOST_NAMED {
+            break;
+        }
+    }
+    others
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_means_a_path_of_the_list_or_inside() {
+        for (word, top, meant) in [
+            ("a/b", "/w", Some("a/b")),
+            ("a/b/", "/w", Some("a/b")),
+            ("./-x", "/w", Some("-x")),
+            ("/w/a//b/", "/w", Some("a/b")),
+            ("/w", "/w", Some("")),
+            (".", "/w", Some("")),
+            ("/etc/x", "/", Some("etc/x")),
+            ("/wa", "/w", None),
+            ("../x", "/w", Some("../x")),
+        ] {
+            assert_eq!(tail(word, top).as_deref(), meant, "{word}");
+        }
+        assert_eq!(
+            line("apply", "--yes ", "my state", ["-x", "a\nb"]),
+            r"stockade changes apply --yes 'my state' ./-x $'a\x0ab'"
+        );
+    }
+
+    #[test]
+    fn the_others_are_the_largest_trees_without_a_conflict() {
+        let change = |path: &str| Change {
+            path: path.into(),
+            what: What::Added,
+            before: None,
+            after: None,
+            unread: false,
+        };
+        let all = ["", "a/b/x", "a/b/y", "a/c", "d/e/f", "d/e/g", "z"].map(change);
+        let all: Vec<&Change> = all.iter().collect();
+        let of = |conflicts: &[&str]| {
+            let conflicts: Vec<String> = conflicts.iter().map(|path| (*path).into()).collect();
+            others(&all, &conflicts)
+        };
+        assert_eq!(of(&["a/c/d", "d/e"]), ["a/b", "z"]);
+        assert_eq!(of(&["d/e/h"]), ["a", "d/e/f", "d/e/g", "z"]);
+    }
+}

@@ -1,0 +1,92 @@
+//! Takes paths out of an upper, so that the layers' show there again. The lock is held.
+//!
+//! What hides the layers whole (`user.overlay.opaque`) on the way to one is made to hide them name by
+//! name first. Each step shows the same files as the one before it; where a kill comes between, an
+//! overlay lists a name that is marked so and has no file.
+
+use super::Kept;
+use super::chosen::Chosen;
+use super::discard::{or_with_subordinate_ids, remove};
+use super::doors::{entered, names_of};
+use super::journal::{DEEPEST, Trouble, split, trouble};
+use super::kept::name;
+use crate::sys::{self, Errno};
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, RawFd};
+
+/// What is taken out, in the directory of the kept upper, until all of it is removed.
+const TAKEN: &CStr = c"discarded";
+const OPAQUE: &CStr = c"user.overlay.opaque";
+
+/// Takes paths out; of the layers these paths are removed.
+pub(crate) fn take_out(
+    kept: &Kept,
+    chosen: &Chosen,
+    removed: &BTreeSet<&[u8]>,
+) -> Result<(), Trouble> {
+    let taking = Taking { directory: kept.directory.as_raw_fd(), removed };
+    remove(taking.directory, TAKEN).map_err(trouble(b""))?;
+    let top = name(crate::host::upper::UPPER).map_err(trouble(b""))?;
+    for path in chosen.iter() {
+        let taken = entered(taking.directory, &top, &mut |top| taking.at(top, 0, path, 0));
+        taken.map_err(trouble(path))?;
+    }
+    sys::sync_all_of(taking.directory).map_err(trouble(b""))
+}
+
+struct Taking<'r> {
+    directory: RawFd,
+    removed: &'r BTreeSet<&'r [u8]>,
+}
+
+impl Taking<'_> {
+    /// Takes out a path, of which so many bytes led to this directory.
+    fn at(&self, here: RawFd, begin: usize, path: &[u8], depth: usize) -> sys::Result {
+        if depth > DEEPEST {
+            return Err(Errno(libc::ENAMETOOLONG));
+        }
+        self.merge(here, &path[..begin.saturating_sub(1)])?;
+        let rest = &path[begin..];
+        let slash = rest.iter().position(|byte| *byte == b'/');
+        let part = CString::new(&rest[..slash.unwrap_or(rest.len())]);
+        let part = part.map_err(|_| Errno(libc::EINVAL))?;
+        match slash {
+            None => self.remove(here, &part),
+            Some(slash) => {
+                let next = begin + slash + 1;
+                entered(here, &part, &mut |open| self.at(open, next, path, depth + 1)).map(drop)
+            }
+        }
+    }
+
+    /// It is gone at once, and not by and by.
+    fn remove(&self, here: RawFd, part: &CStr) -> sys::Result {
+        let no = libc::RENAME_NOREPLACE;
+        match sys::rename_at(here, part, self.directory, TAKEN, no) {
+            Err(Errno(libc::ENOENT)) => Ok(()),
+            Ok(()) => or_with_subordinate_ids(|| remove(self.directory, TAKEN)),
+            // A directory that its owner may not write to is not moved.
+            Err(_) => or_with_subordinate_ids(|| remove(here, part)),
+        }
+    }
+
+    /// Where a directory shows nothing of the layers, has it show what it did by a mark at each name.
+    fn merge(&self, here: RawFd, path: &[u8]) -> sys::Result {
+        if sys::attribute_of(here, OPAQUE, &mut [0; 2]).is_err() {
+            return Ok(());
+        }
+        for part in names_of(here)? {
+            entered(here, &part, &mut |open| sys::set_attribute_of(open, OPAQUE, b"y"))?;
+        }
+        let inner = |one: &&&[u8]| split(one).0 == path && !one.is_empty();
+        for one in self.removed.iter().filter(inner) {
+            let gone = CString::new(split(one).1).map_err(|_| Errno(libc::EINVAL))?;
+            match sys::make_whiteout(here, &gone) {
+                Ok(()) | Err(Errno(libc::EEXIST)) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        sys::remove_attribute_of(here, OPAQUE)
+    }
+}
