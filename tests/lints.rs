@@ -822,3 +822,26 @@ fn privilege_that_has_no_effect() {
         assert!(!checked.contains("W0503"), "{checked}");
     }
 }
+
+/// An entry of `base` keeps the target from changing what the overlay of the whole host is for; one of
+/// the author's is meant. Each help, pasted, ends the warning.
+#[test]
+fn what_is_inherited_covers_an_overlay_of_the_host() {
+    let place = Place::new();
+    let check = |extends: &str, more: &str| {
+        let profile = format!(
+            "format = 1\nextends = [\"{extends}\"]\n[mounts]\n\"/\" = \"overlay\"\n\"${{HOME}}\" = \
+             \"hide\"\n{more}"
+        );
+        let path = place.file("p.toml", &profile);
+        let output = place.stockade(As::User).arg("check").arg(&path).arg("true").output().unwrap();
+        said(&output)
+    };
+    let warned = check("base", "");
+    assert!(warned.contains("/usr stays read-only, as it lies on the overlay at /"), "{warned}");
+    let helps = ["extends = [\"minimal\"]", "\"/usr\" = \"ro\""];
+    assert!(helps.iter().all(|help| warned.contains(help)), "{warned}");
+    for good in [check("minimal", ""), check("base", helps[1])] {
+        assert!(!good.contains("W0311"), "{good}");
+    }
+}

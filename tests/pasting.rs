@@ -40,6 +40,8 @@ const WIDER: &[(&str, &str, &[&str])] = &[
     ("mounts::link", "means now", &[]),
     // Less than the line that it takes the place of.
     ("mounts::mixed", "nothing of the host's system", &["Device", "Kernel", "Variable"]),
+    // Less of the host's, and the rest of that under the throw-away top.
+    ("mounts::over-overlay", "nothing of the host's system", &["Write"]),
     ("mounts::owner", "say so", &[]),
     ("mounts::sockets", "grant what is in it", &["Sockets"]),
     // Calls of System V reach only what is in the sandbox's own ipc namespace then.

@@ -152,6 +152,13 @@ fn the_hosts_system_is_not_mixed_into_another_root() {
                 "ID=tiny\n",
                 "{who:?}"
             );
+            // No help for a program that is not there leads to one of these.
+            let path = place.file("absent.toml", &over(&root, "minimal", ""));
+            let mut command = place.stockade(*who);
+            let output = command.arg("check").arg(&path).arg("awk").output().unwrap();
+            let words = said(&output);
+            let is_right = words.contains("[W0501]") && words.contains("the root directory has");
+            assert!(is_right && !words.contains("programs ="), "{who:?}: {words}");
             // What the root does not have is the host's, as the word says.
             let opt = over(&root, "minimal", "\"/opt\" = \"ro\"");
             assert_eq!(runs(&opt), "ID=tiny\n/opt\n", "{who:?}");

@@ -9,6 +9,8 @@ use crate::text::source::Span;
 pub struct Inside {
     /// Whether the tree is the host's own, in which no entry shows anything.
     pub of_host: bool,
+    /// Whether its root is that of another system, which takes no programs of the host's.
+    pub is_foreign: bool,
     /// The command's program, with what it lacks.
     pub command: Program,
     /// Why the working directory cannot be entered, where the profile names one.

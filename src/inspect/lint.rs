@@ -45,6 +45,7 @@ const LINTS: &[fn(&Scene, &mut Problems)] = &[
     mounts::shadowed,
     mounts::redundant,
     mounts::whole_host,
+    mounts::over_overlay,
     mounts::hidden,
     mounts::seen_elsewhere,
     mounts::other_names,

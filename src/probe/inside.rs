@@ -9,6 +9,7 @@ use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::rights::Rights;
 use crate::language::value::{below, join, parent};
 use crate::policy::mounts::kinds::Mount;
+use crate::policy::mounts::mixed::foreign;
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::{Covered, Tree, covered, empty, is_there};
 use crate::policy::namespaces::Namespace;
@@ -88,7 +89,9 @@ impl Host {
         let nowhere =
             word.map(|word| &word.value).into_iter().filter(is_nowhere).cloned().collect();
         let of_host = bare == Bare::Whole;
-        self.inside = Some(Inside { of_host, command, cwd, nowhere, dangling, unruled, useless });
+        let is_foreign = foreign(tree, self).is_some();
+        self.inside =
+            Some(Inside { of_host, is_foreign, command, cwd, nowhere, dangling, unruled, useless });
     }
 
     /// Reads what the profile's programs need, and the facts of those files.

@@ -62,6 +62,10 @@ fn mixed(problems: Problems, sources: &Sources) -> Problems {
         .collect();
     let (mut out, mut said) = (Problems::default(), vec![]);
     for problem in problems {
+        if problem.code == "mounts::over-overlay" {
+            covering(problem, sources).into_iter().for_each(|problem| out.push(problem));
+            continue;
+        }
         match base(problem.at).filter(|base| mixing.contains(base)) {
             Some(base) if problem.code == MIXED && !said.contains(&base) => {
                 said.push(base);
@@ -78,13 +82,23 @@ fn mixed(problems: Problems, sources: &Sources) -> Problems {
 
 /// The problem of an entry of a built-in profile, for the line that extends that.
 fn of_the_system(problem: Problem, sources: &Sources) -> Problem {
-    let message = "cannot mix two systems: the root has its own, and the host's is inherited";
+    let message = "cannot mix two systems: the root is another one, and the host's is inherited";
     let by = "the host's, by this line";
     let Some(word) = sources.extended_by(problem.at) else {
         let help =
             "name `minimal` in the place of the profile: it brings nothing of the host's system";
         return Problem { message: message.into(), ..problem }.label(by).help(help);
     };
+    let help = minimal(word, sources);
+    let at = problem.at;
+    Problem { at: word, message: message.into(), ..problem }
+        .label("it brings the host's system")
+        .also(at, by)
+        .help(help)
+}
+
+/// The help to extend the built-in profile without the host's system, in the line of this word.
+fn minimal(word: Span, sources: &Sources) -> String {
     // The other words of that list stay.
     let line = || {
         let (line, old) = (sources.lines_of(word)?, sources.text(word)?);
@@ -92,12 +106,23 @@ fn of_the_system(problem: Problem, sources: &Sources) -> Problem {
         line.starts_with("extends").then(|| line.replace(old, "\"minimal\""))
     };
     let line = line().unwrap_or_else(|| "extends = [\"minimal\"]".into());
-    let help = format!("extend what brings nothing of the host's system: {line}");
+    format!("extend what brings nothing of the host's system: {line}")
+}
+
+/// The warning that an entry covers an overlay of the whole host, for the line by which it is
+/// inherited; none for a line of the author's, who means it.
+fn covering(problem: Problem, sources: &Sources) -> Option<Problem> {
+    sources.source(problem.at).filter(|source| source.is_built_in())?;
+    let word = sources.extended_by(problem.at)?;
+    let own = problem.help.as_deref().unwrap_or_default();
+    let help = format!("{}; or {own}", minimal(word, sources));
     let at = problem.at;
-    Problem { at: word, message: message.into(), ..problem }
-        .label("it brings the host's system")
-        .also(at, by)
-        .help(help)
+    Some(
+        Problem { at: word, ..problem }
+            .label("it brings that entry")
+            .also(at, "by this line")
+            .help(help),
+    )
 }
 
 /// A line that a profile is to say, as a flag where the profile is a built-in one: nobody can write

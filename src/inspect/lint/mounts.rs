@@ -8,7 +8,9 @@ use crate::inspect::lint::later::{REPOSITORY, RUN_LATER, there, within};
 use crate::kernel::namespace::Kind;
 use crate::language::value::{AbsolutePath, ancestors, below, join};
 use crate::policy::identity;
-use crate::policy::mounts::kinds::{Access, Bind, Dir, File, Hidden, Hide, Missing, Mount, NODES};
+use crate::policy::mounts::kinds::{
+    Access, Bind, Dir, File, Hidden, Hide, Layers, Missing, Mount, NODES,
+};
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::{
     Base, Node, Tree, above, base, covered, lies_in_layers, source_of, with_root,
@@ -292,6 +294,27 @@ pub(super) fn whole_host(scene: &Scene, found: &mut Problems) {
             false => "grant only the directories that are needed, one by one".to_owned(),
         };
         found.push(Problem::new("mounts::whole-host", node.at, text).help(help));
+    }
+}
+
+/// Read-only directories of the host on an overlay of the whole host, where the target was to write.
+/// Whether a line of the author's says so, the text of the profile shows.
+pub(super) fn over_overlay(scene: &Scene, found: &mut Problems) {
+    let Some(root) = scene.tree.get("/") else { return };
+    let is_overlay = |layers: &&Layers| layers.upper.is_some() && layers.sources("/") == ["/"];
+    if root.mount.layers().filter(is_overlay).is_none() {
+        return;
+    }
+    for (path, source, node) in directories(scene.tree, scene.host) {
+        let is_bound =
+            node.mount.grant(path).is_some_and(|grant| grant.written.is_none() && !grant.merged);
+        let is_first_level = path.rfind('/') == Some(0);
+        if path == source && is_bound && is_first_level && node.at != root.at {
+            let text = format!("{path} stays read-only, as it lies on the overlay at /");
+            let help = format!("say that it is meant: {}", line(path, &node.mount));
+            let warning = Problem::new("mounts::over-overlay", node.at, text);
+            found.push(warning.also(root.at, "this is the overlay").help(help));
+        }
     }
 }
 

@@ -142,6 +142,10 @@ fn to_have_inside(word: &At<String>, lack: &Lack, host: &Host) -> String {
         Ok(_) if SHELL_WORDS.contains(&word.as_str()) => {
             format!("`{}` is a word of the shell: command = [\"sh\", \"-c\", \"...\"]", word.value)
         }
+        // Programs of the host's, and its system, do not go with that root.
+        _ if host.inside.iter().any(|inside| inside.is_foreign) && !word.starts_with('-') => {
+            "name a program that the root directory has, or put it there with what it needs".into()
+        }
         // The help names where the link leads, but offers no grant of it: the maker of the link may
         // have named any file.
         _ if let Lack::Program { link: Some((link, _)), .. } = lack => {

@@ -2,7 +2,7 @@
 
 use super::super::kinds::{Grant, Mount, Proc, Tmpfs, Upper};
 use super::super::tree::{Base, above, all_bound_at, base, of_the_kernel, real};
-use super::super::{place, written};
+use super::super::{mixed, place, written};
 use super::World;
 use super::create::nearest;
 use super::kept::Kept;
@@ -357,10 +357,16 @@ impl World<'_> {
             Base::Own { .. } => "it cannot be".into(),
         };
         let help = self.through_link(path).unwrap_or_else(|| help.into());
-        self.draft.problem(
-            Problem::new("mounts::below", at, format!("cannot make {what} at {path}: {why}"))
-                .help(help),
-        );
+        // A link of the host's is one of its system, as a directory is.
+        let root = mixed::foreign(self.tree, self.host);
+        let root = root.filter(|_| self.current.is_some_and(|mount| mount.grant(path).is_some()));
+        let code = if root.is_some() { "mounts::mixed" } else { "mounts::below" };
+        let problem =
+            Problem::new(code, at, format!("cannot make {what} at {path}: {why}")).help(help);
+        self.draft.problem(match root {
+            Some(root) => problem.also(root.at, "this is the root"),
+            None => problem,
+        });
     }
 
     pub(super) fn absent(&mut self, path: &str, source: &str, errno: i32, at: Span) {
