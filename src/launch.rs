@@ -106,7 +106,7 @@ pub(crate) struct Ended {
     pub denials: Denials,
     /// What was written on top of layers, if it was asked for.
     pub tops: Tops,
-    /// The bounds of uppers in memory that are met, if accounts were asked for.
+    /// The bounds of uppers in memory that are met.
     pub full: Vec<Full>,
 }
 
@@ -274,7 +274,7 @@ fn run<'t>(
     helper.map_or(Ok(()), |helper| helpers.start(helper))?;
     let mut prepared = Prepared::new(plan, groups, helpers)?;
     let mut ours = None;
-    if ask.tops || ask.accounts && tops::memory(plan).next().is_some() {
+    if ask.tops || tops::memory(plan).next().is_some() {
         let (hands, end) = Hands::new(plan).map_err(|errno| own("make a socket pair", errno))?;
         prepared.hands = Some(hands);
         ours = Some(end);
@@ -285,9 +285,7 @@ fn run<'t>(
         // Where nothing ran, nothing was written, and all is removed at once.
         if ended.is_ok() {
             let memory = tops::receive(plan, ours);
-            if ask.accounts {
-                left.full = tops::full(plan, &memory);
-            }
+            left.full = tops::full(plan, &memory);
             if ask.tops {
                 let written = (&*prepared.slots, &prepared.uppers, begun);
                 (left.tops.all, left.tops.failed) = tops::collect(plan, written, &memory);

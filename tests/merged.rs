@@ -134,6 +134,16 @@ fn what_is_written_has_a_bound() {
                     echo all || echo some";
         assert_eq!(run(", inodes = 8", make), ("some".into(), hit("inodes")), "{who:?}");
         assert_eq!(run("", make), ("all".into(), vec![]), "{who:?}");
+        // And so does a line, with what gives it more.
+        let line =
+            |bound: &str| text(&place.run(*who, &profile(bound), &["/bin/sh", "-c", fill]).stderr);
+        let said = line(", size = \"64k\"");
+        assert!(
+            said.contains("stockade: full at the end: mounts.\"/m\".size = 64K (")
+                && said.contains("; size = \"128K\" beside `upper` gives it more"),
+            "{who:?}: {said}"
+        );
+        assert_eq!(line(", size = \"2M\""), "", "{who:?}");
         let room = format!("{fill}; rm /m/big");
         assert_eq!(run(", size = \"64k\"", &room), ("65536".into(), vec![]), "{who:?}");
     }

@@ -3,7 +3,8 @@
 use super::Planned;
 use crate::inspect::view::place_words;
 use crate::language::spelled::name;
-use crate::launch::{Ended, Outcome};
+use crate::language::value::Room;
+use crate::launch::{Ended, Full, Outcome};
 use crate::policy::rlimits::Value;
 use crate::text::source::Span;
 use std::time::Duration;
@@ -49,26 +50,69 @@ fn of_a_signal(signal: i32, ended: &Ended, planned: &Planned) -> Option<(&'stati
     }
 }
 
+/// The entry of a bound that is met: its path, what its bounds are, and its place.
+fn entry<'p>(full: &Full, planned: &'p Planned) -> Option<(&'p str, (Room, u64), Span)> {
+    let mut entries = planned.profile.mounts.map.iter();
+    entries.find_map(|(path, entry)| {
+        let value = entry.value.as_ref()?;
+        let is_it = entry.key == full.at || value.at == full.at;
+        let layers = value.value.layers().filter(|_| is_it)?;
+        Some((path.as_str(), layers.room(), value.at))
+    })
+}
+
 /// The bounds of entries that are met: `mounts."/work".size`.
 pub(super) fn full(ended: &Ended, planned: &Planned) -> impl Iterator<Item = String> {
     ended.full.iter().filter_map(|full| {
-        let mut entries = planned.profile.mounts.map.iter();
-        let (path, _) = entries.find(|(_, entry)| {
-            entry.key == full.at || entry.value.as_ref().is_some_and(|value| value.at == full.at)
-        })?;
+        let (path, ..) = entry(full, planned)?;
         Some(format!("mounts.{}.{}", name(path), full.key))
     })
+}
+
+/// A line for each, with what gives it more.
+pub(super) fn of_full(ended: &Ended, planned: &Planned) -> Vec<String> {
+    let is_counted = planned.profile.limits.memory.get().is_some();
+    let counts = if is_counted { ", which `limits.memory` counts" } else { "" };
+    let line = |full: &Full| {
+        let (path, (room, inodes), at) = entry(full, planned)?;
+        let (has, more) = match (full.key, room) {
+            ("inodes", _) => (inodes.to_string(), inodes.saturating_mul(2).to_string()),
+            (_, Room::Bytes(bytes)) => {
+                (room.to_string(), format!("\"{}\"", Room::Bytes(bytes.saturating_mul(2))))
+            }
+            (_, Room::Percent(share)) => {
+                let more = Room::Percent(share.saturating_mul(2).min(100));
+                (room.to_string(), format!("\"{more}\""))
+            }
+        };
+        let more = format!("{} = {more}", full.key);
+        let word = planned.sources.text(at).is_some_and(|text| text.starts_with(['"', '\'']));
+        let path = name(path);
+        let help = match word {
+            true => format!("{path} = {{ layers = [{path}], upper = \"discard\", {more} }}"),
+            false => format!("{more} beside `upper`"),
+        };
+        let place = place(at, planned);
+        Some(format!(
+            "full at the end: mounts.{path}.{} = {has}{place}; {help} gives it more{counts}",
+            full.key
+        ))
+    };
+    ended.full.iter().filter_map(line).collect()
 }
 
 /// The line.
 pub(super) fn of(ended: &Ended, planned: &Planned) -> Option<String> {
     let (key, at) = limit(ended, planned)?;
-    let place = if at.is_somewhere() {
-        format!(" ({})", place_words(at, &planned.sources))
-    } else {
-        String::new()
-    };
-    Some(format!("ended after {}: {key}{place}", short(ended.wall)))
+    Some(format!("ended after {}: {key}{}", short(ended.wall), place(at, planned)))
+}
+
+/// Where a key is set, in parentheses.
+fn place(at: Span, planned: &Planned) -> String {
+    match at.is_somewhere() {
+        true => format!(" ({})", place_words(at, &planned.sources)),
+        false => String::new(),
+    }
 }
 
 /// A time in the unit that people would take.

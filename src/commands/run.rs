@@ -120,7 +120,7 @@ fn run_plan(
             denials::report(denials, request, planned);
             let of_the_filter = ended_by_the_filter(*outcome, denials, &planned.plan);
             let words = of_the_filter.or_else(|| end::of(&ended, planned));
-            if let Some(words) = words.filter(|_| !quiet) {
+            for words in words.into_iter().chain(end::of_full(&ended, planned)).filter(|_| !quiet) {
                 warn(&format!("stockade: {words}\n"));
             }
             if when.is_some() {
