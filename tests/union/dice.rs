@@ -2,10 +2,10 @@
 
 use super::model::{Attributes, Leaf, Low, LowDirectory, Name, Node, Path, Tree, What};
 use super::op::Op;
+use crate::support;
 
-/// A generator of numbers (xorshift).
-#[derive(Debug, Clone)]
-pub struct Dice(u64);
+/// What throws of it give.
+pub struct Dice(support::Dice);
 
 /// What is drawn from.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,7 @@ const ATTRIBUTES: [&[u8]; 4] = [b"user.a", b"user.b", b"user.overlay.opaque", b"
 
 impl Dice {
     pub fn new(seed: u64) -> Dice {
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut dice = Dice(support::Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
         for _ in 0..8 {
             dice.throw(2);
         }
@@ -51,14 +51,11 @@ impl Dice {
     }
 
     pub fn throw(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 11) % sides.max(1) as u64) as usize
+        self.0.throw(sides)
     }
 
     pub fn one<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.throw(of.len())]
+        self.0.pick(of)
     }
 
     pub fn name(&mut self) -> Name {

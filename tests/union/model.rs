@@ -455,7 +455,7 @@ impl Tree {
         }
     }
 
-    /// In the order of do_renameat2, vfs_rename and ovl_rename.
+    /// In the order of do_renameat2, vfs_rename and ovl_rename. A negative error is that, or none.
     fn rename(&mut self, old: &[Name], new: &[Name], flags: u32) -> Outcome {
         let (old_parent, old_last) = self.parent(old)?;
         let (new_parent, new_last) = self.parent(new)?;
@@ -481,10 +481,11 @@ impl Tree {
         }
         match (source, target) {
             _ if old == new => return Ok(()),
-            // Two names of one file: nothing to do, or what overlayfs says where it has looked up each
-            // by itself.
+            // Two names of one file: nothing to do, or what the kernel says where overlayfs has looked up
+            // each by itself.
             (Node::Leaf(one), Some(Node::Leaf(other))) if one == other => {
-                return Err(libc::ESTALE);
+                let may = may(old_parent.mode, WRITE).and(may(new_parent.mode, WRITE));
+                return Err(-may.err().unwrap_or(libc::ESTALE));
             }
             _ => {}
         }
