@@ -31,19 +31,23 @@ pub(super) fn ended<'b>(name: &[u8], buffer: &'b mut [u8; LONGEST]) -> Result<&'
 pub(super) fn copy_up(lower: RawFd, upper: RawFd, (tail, with_all): (&CStr, bool)) -> Result {
     let (mut below, mut above) = (sys::openat(lower, c".", WAY, 0)?, upper);
     for name in tail.to_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-        let next = step(below, above, ended(name, &mut [0; LONGEST])?, WAY)?;
+        let mut buffer = [0; LONGEST];
+        let name = ended(name, &mut buffer)?;
+        let next = step(below, above, name, WAY)?;
+        let made = next.map_or(Ok(None), |_| Above::Named(above, name).open())?;
         sys::close(below)?;
         if above != upper {
             sys::close(above)?;
         }
-        match next {
-            Some(next) => (below, above) = next,
-            None => return Ok(()),
+        match (next, made) {
+            (Some(next), Some(made)) => (below, above) = (next, made),
+            (Some(next), None) => return sys::close(next),
+            (None, _) => return Ok(()),
         }
     }
     let listed = if with_all { sys::openat(below, c".", DIRECTORY, 0) } else { Ok(below) };
     match listed {
-        Ok(listed) if with_all => all(listed, above, DEEPEST, &mut { MOST })?,
+        Ok(listed) if with_all => all(listed, Above::Open(above), DEEPEST, &mut { MOST })?,
         // What nobody may list has nothing to be made below it.
         Ok(_) | Err(Errno(libc::EACCES)) => sys::close(above)?,
         Err(errno) => return Err(errno),
@@ -51,8 +55,8 @@ pub(super) fn copy_up(lower: RawFd, upper: RawFd, (tail, with_all): (&CStr, bool
     sys::close(below)
 }
 
-/// Makes one directory, and opens what it is made after so; none: it is passed over.
-fn step(below: RawFd, above: RawFd, name: &CStr, how: i32) -> Result<Option<(RawFd, RawFd)>> {
+/// Makes one directory, and gives what it is made after, opened so; none: it is passed over.
+fn step(below: RawFd, above: RawFd, name: &CStr, how: i32) -> Result<Option<RawFd>> {
     let found = match sys::openat(below, name, how, 0) {
         Ok(found) => found,
         Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::EACCES)) => return Ok(None),
@@ -73,14 +77,35 @@ fn step(below: RawFd, above: RawFd, name: &CStr, how: i32) -> Result<Option<(Raw
         Ok(()) | Err(Errno(libc::EEXIST)) => {}
         Err(errno) => return Err(errno),
     }
-    match sys::openat(above, name, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0) {
-        Ok(made) => Ok(Some((found, made))),
-        // The target has put something else there.
-        Err(Errno(libc::ENOTDIR | libc::ELOOP | libc::ENOENT)) => {
-            sys::close(found)?;
-            Ok(None)
+    Ok(Some(found))
+}
+
+/// A directory of the upper, which is opened once something is made in it.
+#[derive(Clone, Copy)]
+enum Above<'n> {
+    Open(RawFd),
+    Named(RawFd, &'n CStr),
+}
+
+impl Above<'_> {
+    /// Opens it; none: the target has put something else there in a run before.
+    fn open(self) -> Result<Option<RawFd>> {
+        let (parent, name) = match self {
+            Above::Open(fd) => return Ok(Some(fd)),
+            Above::Named(parent, name) => (parent, name),
+        };
+        match sys::openat(parent, name, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno(libc::ENOTDIR | libc::ELOOP | libc::ENOENT)) => Ok(None),
+            Err(errno) => Err(errno),
         }
-        Err(errno) => Err(errno),
+    }
+
+    fn close(self) -> Result {
+        match self {
+            Above::Open(fd) => sys::close(fd),
+            Above::Named(..) => Ok(()),
+        }
     }
 }
 
@@ -108,10 +133,11 @@ fn leads_on(found: RawFd, look: &sys::Described) -> bool {
     }
 }
 
-/// Makes all directories below.
-fn all(below: RawFd, above: RawFd, depth: u32, left: &mut u32) -> Result {
+/// Makes all directories below. Most have none below them: what is called for each is called thousands
+/// of times.
+fn all(below: RawFd, mut above: Above<'_>, depth: u32, left: &mut u32) -> Result {
     let mut buffer = [0; 2048];
-    loop {
+    'listed: loop {
         let length = sys::read_directory(below, &mut buffer)?;
         if length == 0 || depth == 0 {
             break;
@@ -120,15 +146,15 @@ fn all(below: RawFd, above: RawFd, depth: u32, left: &mut u32) -> Result {
             if ![libc::DT_DIR, libc::DT_UNKNOWN].contains(&kind) {
                 continue;
             }
-            let Some((inner, made)) =
-                step(below, above, ended(name, &mut [0; LONGEST])?, DIRECTORY)?
-            else {
-                continue;
-            };
+            let Some(place) = above.open()? else { break 'listed };
+            above = Above::Open(place);
+            let mut buffer = [0; LONGEST];
+            let name = ended(name, &mut buffer)?;
+            let Some(inner) = step(below, place, name, DIRECTORY)? else { continue };
             *left = left.checked_sub(1).ok_or(Errno(libc::E2BIG))?;
-            all(inner, made, depth - 1, left)?;
+            all(inner, Above::Named(place, name), depth - 1, left)?;
         }
     }
     sys::close(below)?;
-    sys::close(above)
+    above.close()
 }
