@@ -1232,6 +1232,13 @@ pub(crate) fn mount_flags(fd: RawFd) -> Result<u64> {
     Ok(file_system_state(fd)?.flags)
 }
 
+/// fstatfs(2): whether the file system is one of which it is known that a directory has a link for
+/// each directory in it: ext4, xfs and tmpfs, by their numbers in linux/magic.h.
+pub(crate) fn counts_directories(fd: RawFd) -> Result<bool> {
+    let [kind, ..] = file_system_state(fd)?.counts;
+    Ok([0xef53, 0x5846_5342, 0x0102_1994].contains(&kind))
+}
+
 /// fstatfs(2): how many bytes a file system has room for.
 pub(crate) fn capacity(fd: RawFd) -> Result<u64> {
     let [_, block, blocks, ..] = file_system_state(fd)?.counts;

@@ -33,7 +33,7 @@ pub(super) fn copy_up(lower: RawFd, upper: RawFd, (tail, with_all): (&CStr, bool
     for name in tail.to_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
         let mut buffer = [0; LONGEST];
         let name = ended(name, &mut buffer)?;
-        let next = step(below, above, name, WAY)?;
+        let next = step(below, above, name, WAY)?.map(|(next, _)| next);
         let made = next.map_or(Ok(None), |_| Above::Named(above, name).open())?;
         sys::close(below)?;
         if above != upper {
@@ -47,7 +47,10 @@ pub(super) fn copy_up(lower: RawFd, upper: RawFd, (tail, with_all): (&CStr, bool
     }
     let listed = if with_all { sys::openat(below, c".", DIRECTORY, 0) } else { Ok(below) };
     match listed {
-        Ok(listed) if with_all => all(listed, Above::Open(above), DEEPEST, &mut { MOST })?,
+        Ok(listed) if with_all => {
+            let is_counted = sys::counts_directories(listed)?;
+            all(listed, Above::Open(above), DEEPEST, &mut Bounds { left: MOST, is_counted })?;
+        }
         // What nobody may list has nothing to be made below it.
         Ok(_) | Err(Errno(libc::EACCES)) => sys::close(above)?,
         Err(errno) => return Err(errno),
@@ -55,8 +58,9 @@ pub(super) fn copy_up(lower: RawFd, upper: RawFd, (tail, with_all): (&CStr, bool
     sys::close(below)
 }
 
-/// Makes one directory, and gives what it is made after, opened so; none: it is passed over.
-fn step(below: RawFd, above: RawFd, name: &CStr, how: i32) -> Result<Option<RawFd>> {
+/// Makes one directory, and gives what it is made after, opened so, with the count of its links; none:
+/// it is passed over.
+fn step(below: RawFd, above: RawFd, name: &CStr, how: i32) -> Result<Option<(RawFd, u64)>> {
     let found = match sys::openat(below, name, how, 0) {
         Ok(found) => found,
         Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::EACCES)) => return Ok(None),
@@ -77,7 +81,7 @@ fn step(below: RawFd, above: RawFd, name: &CStr, how: i32) -> Result<Option<RawF
         Ok(()) | Err(Errno(libc::EEXIST)) => {}
         Err(errno) => return Err(errno),
     }
-    Ok(Some(found))
+    Ok(Some((found, look.links)))
 }
 
 /// A directory of the upper, which is opened once something is made in it.
@@ -133,9 +137,17 @@ fn leads_on(found: RawFd, look: &sys::Described) -> bool {
     }
 }
 
-/// Makes all directories below. Most have none below them: what is called for each is called thousands
-/// of times.
-fn all(below: RawFd, mut above: Above<'_>, depth: u32, left: &mut u32) -> Result {
+/// What holds for all directories below one.
+struct Bounds {
+    /// How many more can be made.
+    left: u32,
+    /// Whether the links of one say how many are in it.
+    is_counted: bool,
+}
+
+/// Makes all directories below. What is called for each is called thousands of times: most have none
+/// below them, and are not read where their links say so.
+fn all(below: RawFd, mut above: Above<'_>, depth: u32, bounds: &mut Bounds) -> Result {
     let mut buffer = [0; 2048];
     'listed: loop {
         let length = sys::read_directory(below, &mut buffer)?;
@@ -150,9 +162,13 @@ fn all(below: RawFd, mut above: Above<'_>, depth: u32, left: &mut u32) -> Result
             above = Above::Open(place);
             let mut buffer = [0; LONGEST];
             let name = ended(name, &mut buffer)?;
-            let Some(inner) = step(below, place, name, DIRECTORY)? else { continue };
-            *left = left.checked_sub(1).ok_or(Errno(libc::E2BIG))?;
-            all(inner, Above::Named(place, name), depth - 1, left)?;
+            let Some((inner, links)) = step(below, place, name, DIRECTORY)? else { continue };
+            bounds.left = bounds.left.checked_sub(1).ok_or(Errno(libc::E2BIG))?;
+            if bounds.is_counted && links == 2 {
+                sys::close(inner)?;
+            } else {
+                all(inner, Above::Named(place, name), depth - 1, bounds)?;
+            }
         }
     }
     sys::close(below)?;
