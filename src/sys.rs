@@ -199,6 +199,13 @@ pub(crate) fn may_execute(path: &CStr) -> Result {
     }
 }
 
+/// Whether names can be made in a directory, by its mode and its mount (faccessat2(2)).
+pub(crate) fn may_make_in(directory: RawFd) -> Result {
+    let flags = libc::AT_EACCESS | libc::AT_EMPTY_PATH;
+    let needed = libc::W_OK | libc::X_OK;
+    done(call!(libc::SYS_faccessat2, directory, c"".as_ptr(), needed, flags))
+}
+
 /// What wait4(2) found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Waited {

@@ -782,7 +782,7 @@ fn paths_that_mean_nothing_are_refused_and_new_directories_come_along() {
         ("note", "nothing is changed there", "did you mean `notes`?"),
         ("xyzzy", "nothing is changed there", "see what is: stockade changes state"),
         ("/elsewhere/x", "it does not lie in /", "see what is"),
-        ("old/x", "`old` is removed with all that was in it", "ACT state old"),
+        ("old/x", "`old` is removed with everything in it", "ACT state old"),
     ] {
         for act in ["apply", "discard"] {
             let output = kept.run(&[act, "--yes", "state", "notes", path]);
@@ -815,7 +815,7 @@ fn paths_that_mean_nothing_are_refused_and_new_directories_come_along() {
     assert!(said.contains("applied 7 changes"), "{said}");
 }
 
-/// While a question waits, the host goes on; what was not chosen does not lose that.
+/// While a question waits, the host changes more; what was not chosen does not lose that.
 #[test]
 fn what_the_host_changes_while_it_is_asked_stays_a_conflict() {
     let who = As::all()[0];

@@ -3,6 +3,7 @@
 
 use crate::support::{As, Place, errors, is_emulated, kernel, said, skip, system, text, unwrapped};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -612,4 +613,49 @@ fn a_file_with_many_names_does_not_fill_the_disk() {
     let output = tree.run(&profile, &format!("{many}; rm -r t"));
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(tree.sh("cat f g; stat -c %h f g; ls"), "f\nf\n1\n1\nf\nfile\ng\ngone\nsub\n");
+}
+
+/// What the host does not let the caller change is known before anything is applied, in any tree.
+#[test]
+fn what_the_caller_may_not_write_lets_nothing_be_applied() {
+    if !crate::support::is_root() {
+        return skip("only root makes directories of another user");
+    }
+    let tree = Tree::new(As::User);
+    let roots = tree.place.folder("roots", As::Root);
+    for name in ["roots/shared/its", "roots/plain"] {
+        tree.place.file(name, "root's\n");
+    }
+    let shared = roots.join("shared");
+    std::fs::set_permissions(&shared, PermissionsExt::from_mode(0o1777)).unwrap();
+    let (own, roots, site) = (tree.top.display(), roots.display(), tree.uppers());
+    let entry = |path: &dyn std::fmt::Display, upper: &str| {
+        format!("\"{path}\" = {{ layers = [\"{path}\"], upper = {upper} }}\n")
+    };
+    let kept = format!("\"{}/state\"", site.display());
+    let profile = |upper: &str| {
+        let shared = format!("{roots}/shared");
+        let all = entry(&own, upper) + &entry(&shared, upper);
+        system(&(all + &entry(&roots, &kept)))
+    };
+    let discard = &tree.kinds()[0];
+    let run = |line: &str| tree.run(&profile(discard), line);
+    let before = tree.sh(&format!("find . {roots} | sort; cat file"));
+    for line in [format!("touch {roots}/new"), format!("rm {roots}/shared/its")] {
+        let output = run(&format!("echo new > file && touch {roots}/shared/mine && {line}"));
+        let why = errors(&output);
+        let refused = why.contains("[E1216]") && why.contains("1 change; nothing was applied");
+        assert!(output.status.code() == Some(125) && refused, "{line}: {why}");
+        assert!(why.contains("directory\n") || why.contains("(sticky)\n"), "{line}: {why}");
+        assert_eq!(tree.sh(&format!("find . {roots} | sort; cat file")), before, "{line}: {why}");
+        // The kept one is applied by itself, without what is refused.
+        let mut command = tree.place.stockade(As::User);
+        let state = site.join("state");
+        let output = command.args(["changes", "discard", "--yes"]).arg(&state).output().unwrap();
+        assert!(output.status.success() || line.starts_with("rm"), "{}", said(&output));
+    }
+    // The twin: what the caller may write is applied.
+    let output = run(&format!("echo new > file && touch {roots}/shared/mine"));
+    assert!(output.status.success(), "{}", errors(&output));
+    assert_eq!(tree.sh(&format!("cat file; ls {roots}/shared")), "new\nits\nmine\n");
 }

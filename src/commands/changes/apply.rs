@@ -50,6 +50,8 @@ pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
         planned.choose(&chosen);
     }
     changed_meanwhile(directory, &planned, || ways_out(named, &planned))?;
+    planned.find_shut(&layer);
+    shut(&[(&record.path, &planned)], || ways_out(named, &planned))?;
     let run_later = Later::look(&kept, &planned);
     let later: Vec<(&Change, &str)> =
         planned.applied().filter_map(|change| Some((change, run_later.why(change)?))).collect();
@@ -138,7 +140,7 @@ pub(super) fn changed_meanwhile(
 ) -> Result {
     let mut found = planned.changes.iter().filter_map(|(change, fate)| match fate {
         Fate::Meanwhile(why) => Some((change, *why)),
-        Fate::Applied | Fate::KeptBack(_) | Fate::NotChosen { .. } => None,
+        Fate::Applied | Fate::KeptBack(_) | Fate::Shut(_) | Fate::NotChosen { .. } => None,
     });
     let Some((first, why)) = found.next() else { return Ok(()) };
     let more = match found.count() {
@@ -149,6 +151,40 @@ pub(super) fn changed_meanwhile(
     let problem =
         wrong("changes::meanwhile", format!("cannot apply `{what}`: `{path}`: {why}{more}"));
     Err(problem.help_lines(&help()).into())
+}
+
+/// The same of what the host does not let the caller change, in any of several trees: each is named
+/// with its path below the top.
+pub(super) fn shut(all: &[(&str, &Planned)], help: impl FnOnce() -> String) -> Result {
+    let lines = |planned: &Planned| -> Vec<String> {
+        let of = |(change, fate): &(Change, Fate)| match fate {
+            Fate::Shut(why) => Some(format!("  {}: {why}", line(change, ""))),
+            Fate::Applied | Fate::KeptBack(_) | Fate::Meanwhile(_) | Fate::NotChosen { .. } => None,
+        };
+        planned.changes.iter().filter_map(of).collect()
+    };
+    let found = all.iter().map(|(what, planned)| (*what, lines(planned)));
+    let found: Vec<(&str, Vec<String>)> = found.filter(|(_, lines)| !lines.is_empty()).collect();
+    let Some((first, _)) = found.first() else { return Ok(()) };
+    for (what, lines) in &found {
+        let shown = lines.iter().take(MOST_SHOWN).map(String::as_str).collect::<Vec<_>>();
+        let more = lines.len() - shown.len();
+        let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+        let what = escape(what);
+        warn(&format!("stockade: cannot be applied to {what}:\n{}{more}\n", shown.join("\n")));
+    }
+    let count: usize = found.iter().map(|(_, lines)| lines.len()).sum();
+    let others = match found.len() {
+        1 => String::new(),
+        more => format!(" and {} more", more - 1),
+    };
+    let message = format!(
+        "cannot apply what was written to {}{others}: the host does not let the caller make {}; nothing \
+         was applied",
+        escape(first),
+        counted(count)
+    );
+    Err(wrong("launch::apply", message).help_lines(&help()).into())
 }
 
 fn show(planned: &Planned, later: &[(&Change, &str)]) {

@@ -65,7 +65,7 @@ impl Named<'_> {
         });
         if let Some(change) = removed {
             let whole = bytes::text(&change.path);
-            let why = format!("`{}` is removed with all that was in it", escape(&whole));
+            let why = format!("`{}` is removed with everything in it", escape(&whole));
             let named = line(act, "", self.directory, [&*whole]);
             return cannot(&why).help(format!("name that: {named}")).into();
         }
@@ -106,7 +106,8 @@ fn tail(word: &str, top: &str) -> Option<String> {
 
 /// What can be done where the host has changed something meanwhile.
 pub(super) fn ways_out(named: Named, planned: &Planned) -> String {
-    let is_meanwhile = |fate: &Fate| matches!(fate, Fate::Meanwhile(_));
+    let is_meanwhile = |fate: &Fate| matches!(fate, Fate::Meanwhile(_) | Fate::Shut(_));
+    let is_shut = planned.changes.iter().any(|(_, fate)| matches!(fate, Fate::Shut(_)));
     let of = |is_meant: &dyn Fn(&Fate) -> bool| -> Vec<&Change> {
         let meant = planned.changes.iter().filter(|(_, fate)| is_meant(fate));
         meant.map(|(change, _)| change).collect()
@@ -114,8 +115,8 @@ pub(super) fn ways_out(named: Named, planned: &Planned) -> String {
     let conflicts: Vec<String> =
         of(&is_meanwhile).iter().map(|change| bytes::text(&change.path)).collect();
     let directory = named.directory;
-    let mut ways =
-        vec![format!("compare the two: stockade changes --diff {}", shell_word(directory))];
+    let compare = || format!("compare the two: stockade changes --diff {}", shell_word(directory));
+    let mut ways: Vec<String> = (!is_shut).then(compare).into_iter().collect();
     let some = few(&conflicts);
     if !some.is_empty() {
         let discard = line("discard", "", directory, some.iter().copied());

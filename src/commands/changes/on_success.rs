@@ -3,7 +3,7 @@
 
 use super::apply::{
     ACT, LATER, but_for, changed_meanwhile, counted, failed, kept_back, later_of_half,
-    note_recovered, set_ids,
+    note_recovered, set_ids, shut,
 };
 use super::chosen::{Named, ways_out};
 use super::later::Later;
@@ -24,6 +24,12 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 const LEFT: &str = ".apply-";
 /// And while it is made.
 const MAKING: &str = ".making-";
+
+const LOST: &str = "an `upper` with a directory keeps what is not applied";
+
+/// The same where one tree is several.
+const OWN: &str = "an entry of its own for a directory, with a directory as its `upper`, keeps what is \
+                   not applied";
 
 /// What a run wrote over the host's tree at one path.
 struct Written {
@@ -77,15 +83,20 @@ impl Written {
             return Err(refuse(Refused::Layer(self.path().to_owned(), libc::ESTALE)));
         }
         let mut planned = Planned::read(&self.kept, &layer).map_err(fail)?;
-        let help = || match self.stays {
-            true => ways_out(Named { directory: &self.directory, paths: &[] }, &planned),
-            false => "an `upper` with a directory keeps what is not applied".to_owned(),
-        };
-        changed_meanwhile(self.path(), &planned, help)?;
+        changed_meanwhile(self.path(), &planned, || self.ways(&planned))?;
         let later = Later::look(&self.kept, &planned);
         planned.keep_back(LATER, |change| later.why(change).is_some());
+        planned.find_shut(&layer);
         planned.multiplies().map_err(fail)?;
         Ok((layer, planned))
+    }
+
+    /// What can be done where not all is applied.
+    fn ways(&self, planned: &Planned) -> String {
+        match self.stays {
+            true => ways_out(Named { directory: &self.directory, paths: &[] }, planned),
+            false => LOST.to_owned(),
+        }
     }
 
     fn apply(&self, layer: &File, planned: &Planned) -> Result<usize> {
@@ -131,6 +142,12 @@ pub(in crate::commands) fn on_success(tops: &[Top], done: &mut dyn FnMut(&str, u
     let seen = of_the_host.iter().flat_map(|top| &top.layers);
     let judged = written.iter().zip(seen).map(|(one, seen)| one.judge(seen));
     let judged = judged.collect::<Result<Vec<_>>>()?;
+    let all = written.iter().zip(&judged).map(|(one, (_, planned))| (one.path(), planned));
+    let ways = || match (&*written, &*judged) {
+        ([one], [(_, planned)]) if one.stays => one.ways(planned),
+        _ => OWN.to_owned(),
+    };
+    shut(&all.collect::<Vec<_>>(), ways)?;
     for (one, (layer, planned)) in written.iter().zip(judged) {
         done(one.path(), one.apply(&layer, &planned)?);
     }

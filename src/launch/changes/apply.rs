@@ -12,6 +12,7 @@ mod make;
 mod nest;
 mod prune;
 mod renew;
+mod shut;
 mod work;
 
 pub(crate) use super::journal::WorkedOn;
@@ -191,6 +192,11 @@ impl Planned {
         self.bar();
     }
 
+    /// Finds what the host does not let the caller change.
+    pub(crate) fn find_shut(&mut self, layer: &File) {
+        shut::find(&mut self.changes, layer.as_raw_fd());
+    }
+
     /// Keeps back what lies in a directory that is not made. The changes are in the order of a walk.
     fn bar(&mut self) {
         let mut barred: Option<(Vec<u8>, &'static str)> = None;
@@ -210,7 +216,7 @@ impl Planned {
             let why = match fate {
                 Fate::KeptBack(_) => BELOW,
                 Fate::NotChosen { .. } => ABOVE,
-                Fate::Applied | Fate::Meanwhile(_) => continue,
+                Fate::Applied | Fate::Meanwhile(_) | Fate::Shut(_) => continue,
             };
             barred = is_new.then(|| (change.path.clone(), why));
         }

@@ -32,9 +32,11 @@ pub(super) fn doors<'p>(mut units: Vec<Of<'p>>, top: RawFd) -> Result<Vec<Of<'p>
         }
     }
     let (mut open, mut close) = (vec![], vec![]);
+    let caller = nix::unistd::geteuid().as_raw();
     for (path, looked) in above {
         let old = looked.mode & 0o7777;
-        if old & ENTERS == ENTERS {
+        // One of another's stays as it is, and is open or not.
+        if old & ENTERS == ENTERS || looked.owner != caller {
             continue;
         }
         let path = bytes::text(&path);

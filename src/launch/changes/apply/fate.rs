@@ -19,6 +19,8 @@ pub(crate) enum Fate {
     KeptBack(&'static str),
     /// The host has changed it since, and how.
     Meanwhile(&'static str),
+    /// The host does not let the caller, and why.
+    Shut(&'static str),
     /// The caller chose others; whether the host has changed it since.
     NotChosen {
         is_meanwhile: bool,

@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 
 /// Whether a file has more names than the one that was changed: it becomes a file of its own.
-fn has_more_names(before: &State) -> bool {
+pub(super) fn has_more_names(before: &State) -> bool {
     before.kind == Kind::File && before.links > 1
 }
 
