@@ -35,7 +35,6 @@ use crate::language::section::Entries;
 use crate::text::problem::{Problem, Problems};
 pub(crate) use beside::writable as profiles_beside;
 pub(crate) use draft::{Drafted, Opened, SIZE, Undone, What, draft, open};
-#[cfg(not(face_alone))]
 pub use expected::look as look_at_expected;
 pub(crate) use kinds::NODES as DEV_NODES;
 use kinds::{Further, Mount};
