@@ -261,6 +261,17 @@ fn a_writable_grant_is_at_its_own_place_of_the_merged_tree() {
         let here = grant(&at.to_string());
         assert_eq!(place.sh(*who, &here, &format!("echo x > {at}/new; ls {at}")), "new", "{who:?}");
         assert!(written.join("new").exists(), "{who:?}");
+        // It is in no list, which is said.
+        let (output, record) =
+            place.report_with(*who, &here, &["--changes"], &format!("echo y > {at}/other"));
+        let said = errors(&output);
+        assert!(!said.contains("A  "), "{who:?}: {said}");
+        let line = format!(
+            "stockade: what was written to {at} is in the host's own files, and not listed"
+        );
+        assert!(said.contains(&line), "{who:?}: {said}");
+        let granted = serde_json::json!({ "path": at.to_string(), "why": "grant" });
+        assert_eq!(record["not-listed"][0], granted, "{who:?}: {record}");
         let output = place.run(*who, &grant("/elsewhere"), &["/bin/true"]);
         let said = errors(&output);
         assert!(output.status.code() == Some(125) && said.contains("is in use"), "{who:?}: {said}");

@@ -118,6 +118,25 @@ pub(super) struct Record {
     /// What was changed in trees of layers, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Changed>>,
+    /// Where what was written is not in them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_listed: Vec<NotListed>,
+}
+
+/// A place at which a target wrote, or could, what no list of changes has.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct NotListed {
+    pub path: String,
+    pub why: Why,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Why {
+    /// A writable grant: it is in the host's own files.
+    Grant,
+    /// A directory that is made anew: what is directly in it.
+    MadeAnew,
 }
 
 /// The changes at one entry.
@@ -191,6 +210,7 @@ impl Record {
             skipped,
             denied: denials::records(&ended.denials, &planned.plan),
             changes: None,
+            not_listed: vec![],
         }
     }
 
@@ -211,6 +231,7 @@ impl Record {
             skipped,
             denied: vec![],
             changes: None,
+            not_listed: vec![],
         }
     }
 

@@ -1,7 +1,7 @@
 //! `stockade run`: the whole pipeline, and the record of how it ended.
 
 use super::changes::{MOST_KEPT, end_left, of_run, on_success};
-use super::record::{Changed, Record, Sink};
+use super::record::{Changed, NotListed, Record, Sink, Why};
 use super::{Failed, Planned, denials, end, meant, request, settle, warn};
 use crate::cli::{ChangesAs, Explain, Format, Runs};
 use crate::host::caller::Caller;
@@ -12,7 +12,7 @@ use crate::launch::{
     find_passed, is_of_the_host, launch,
 };
 use crate::plan::Plan;
-use crate::policy::mounts::tree::made_anew;
+use crate::policy::mounts::tree::{made_anew, written_through};
 use crate::policy::seccomp::{Notifications, Verdict};
 use crate::profile::Request;
 use crate::sys::Errno;
@@ -98,10 +98,9 @@ fn run_plan(
     });
     match launched {
         Ok(mut ended) => {
-            let mut changed = changes.map(|how| {
-                let anew: Vec<&str> = made_anew(planned.settled.whole()).collect();
-                changed(&ended.tops, how, some_of(&anew).as_deref(), sink.is_written())
-            });
+            let not_listed = changes.map_or(vec![], |_| not_listed(planned));
+            let mut changed =
+                changes.map(|how| changed(&ended.tops, how, &not_listed, sink.is_written()));
             let applied = match (&mut changed, changes) {
                 (Some(changed), Some(ChangesAs::ApplyOnSuccess)) => applied(&ended, changed)
                     .map_err(|problem| {
@@ -135,6 +134,7 @@ fn run_plan(
             }
             let mut record = Record::ended(&ended, planned, skipped);
             record.changes = changed;
+            record.not_listed = not_listed;
             let status = applied.map_or(FAILED, |()| ended.outcome.status());
             sink.put(&record, status)
         }
@@ -175,9 +175,22 @@ fn refuse_copies(plan: &Plan) -> Result<(), Failure> {
     Err(problem.into())
 }
 
-/// Lists what the target changed, entry by entry; the same for the record. What is made directly in
-/// the directories of `anew` is in no upper.
-fn changed(tops: &Tops, how: ChangesAs, anew: Option<&str>, keeps: bool) -> Vec<Changed> {
+/// Where what the target wrote is in no upper.
+fn not_listed(planned: &Planned) -> Vec<NotListed> {
+    let tree = planned.settled.whole();
+    let of = |why| move |path: &str| NotListed { path: path.to_owned(), why };
+    let granted = written_through(tree).map(of(Why::Grant));
+    granted.chain(made_anew(tree).map(of(Why::MadeAnew))).collect()
+}
+
+/// Lists what the target changed, entry by entry; the same for the record.
+fn changed(tops: &Tops, how: ChangesAs, left_out: &[NotListed], keeps: bool) -> Vec<Changed> {
+    let some = |why| {
+        let of = left_out.iter().filter(|one| one.why == why);
+        let shown: Vec<String> = of.map(|one| escape(&one.path)).collect();
+        some_of(&shown.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let (anew, granted) = (some(Why::MadeAnew), some(Why::Grant));
     if tops.all.is_empty() && tops.failed.is_empty() {
         warn("stockade: there are no changes to list: no entry has an upper\n");
     }
@@ -214,6 +227,11 @@ fn changed(tops: &Tops, how: ChangesAs, anew: Option<&str>, keeps: bool) -> Vec<
             warn("stockade: no changes are listed\n");
         }
         _ => {}
+    }
+    if let Some(some) = granted.filter(|_| !all.is_empty()) {
+        warn(&format!(
+            "stockade: what was written to {some} is in the host's own files, and not listed\n"
+        ));
     }
     if let Some(some) = anew {
         let or = if how == ChangesAs::ApplyOnSuccess { ", and not applied" } else { "" };

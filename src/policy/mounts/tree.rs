@@ -172,6 +172,23 @@ pub(crate) fn made_anew(tree: &Tree) -> impl Iterator<Item = &str> {
     tree.iter().filter(is_made).map(|(path, _)| path.as_str())
 }
 
+/// Entries in a tree with an upper through which the target writes to the host's own files.
+pub(crate) fn written_through(tree: &Tree) -> impl Iterator<Item = &str> {
+    let has_upper = |node: &Node| matches!(&node.mount, Mount::Layers(l) if l.upper.is_some());
+    let is_in_one = move |path: &str| {
+        let wider = |(at, node): (&String, &Node)| {
+            below(path, at).is_some_and(|tail| !tail.is_empty()) && has_upper(node)
+        };
+        tree.iter().any(wider)
+    };
+    let writes = |path: &str, node: &Node| {
+        let grant = node.mount.grant(path);
+        grant.is_some_and(|grant| grant.written.is_some() && !grant.merged)
+    };
+    let found = tree.iter().filter(move |(path, node)| writes(path, node) && is_in_one(path));
+    found.map(|(path, _)| path.as_str())
+}
+
 /// The first Linux on which a tmpfs has overlayfs's attributes for a user's mount. Before, a
 /// directory of a layer that is removed comes to EIO.
 pub(crate) const MEMORY: (u32, u32) = (6, 6);
