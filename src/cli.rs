@@ -317,6 +317,9 @@ pub(crate) struct Runs {
     /// =apply-on-success: put it into the host's trees if the status is 0
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "list", hide_possible_values = true)]
     pub changes: Option<ChangesAs>,
+    /// How --changes lists them; json: one line, the last on standard error
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
     /// How much is said.
     #[command(flatten)]
     pub loudness: Loudness,

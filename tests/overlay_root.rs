@@ -272,6 +272,34 @@ fn a_writable_grant_is_at_its_own_place_of_the_merged_tree() {
         assert!(said.contains(&line), "{who:?}: {said}");
         let granted = serde_json::json!({ "path": at.to_string(), "why": "grant" });
         assert_eq!(record["not-listed"][0], granted, "{who:?}: {record}");
+        // For programs: the last line, and no other of a list.
+        let path = place.file("json.toml", &here);
+        let mut command = place.stockade(*who);
+        command.args(["run", "-q", "--changes=diff", "--format", "json"]).arg(path);
+        let written = place.folder("beside", *who).join("new");
+        let line = format!("echo out; echo err >&2; echo new > {}", written.display());
+        let output = command.args(["/bin/sh", "-c", &line]).output().unwrap();
+        let said = errors(&output);
+        assert_eq!(text(&output.stdout), "out\n", "{who:?}: {said}");
+        let (before, last) = said.trim_end().rsplit_once('\n').unwrap();
+        assert_eq!(before, "err", "{who:?}");
+        let json: serde_json::Value = serde_json::from_str(last).unwrap();
+        assert_eq!(json["not-listed"][0], granted, "{who:?}: {json}");
+        let all = json["changes"].as_array().unwrap();
+        let found = all.iter().flat_map(|one| {
+            assert!(one["held-by"].is_null() && one["layers"].is_array(), "{one}");
+            one["changes"].as_array().unwrap().iter().map(move |row| (one, row))
+        });
+        let mut found = found.filter(|(_, row)| row["change"] == "added");
+        let (one, row) = found.next().expect(last);
+        let at = format!(
+            "{}/{}",
+            one["path"].as_str().unwrap().trim_end_matches('/'),
+            row["path"].as_str().unwrap()
+        );
+        assert_eq!(at, written.display().to_string(), "{who:?}: {json}");
+        assert!(row["diff"].as_str().unwrap().ends_with("+1 @@\n+new\n"), "{who:?}: {row}");
+        assert!(!written.exists(), "{who:?}");
         let output = place.run(*who, &grant("/elsewhere"), &["/bin/true"]);
         let said = errors(&output);
         assert!(output.status.code() == Some(125) && said.contains("is in use"), "{who:?}: {said}");

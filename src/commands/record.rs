@@ -123,6 +123,14 @@ pub(super) struct Record {
     pub not_listed: Vec<NotListed>,
 }
 
+/// The changes of a run alone, for programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Listed<'r> {
+    changes: &'r [Changed],
+    not_listed: &'r [NotListed],
+}
+
 /// A place at which a target wrote, or could, what no list of changes has.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct NotListed {
@@ -145,6 +153,10 @@ pub(super) enum Why {
 pub(super) struct Changed {
     /// The entry's path.
     pub path: String,
+    /// The host's paths of its layers, the lowest first.
+    pub layers: Vec<String>,
+    /// Nobody uses it any more: as `stockade changes` has it.
+    pub held_by: Option<i32>,
     /// One by one.
     pub changes: Vec<Row>,
     /// Why these are not all.
@@ -233,6 +245,12 @@ impl Record {
             changes: None,
             not_listed: vec![],
         }
+    }
+
+    /// The changes in one line, where they were asked for.
+    pub(super) fn listed(&self) -> Option<String> {
+        let listed = Listed { changes: self.changes.as_deref()?, not_listed: &self.not_listed };
+        Some(quiet_json(serde_json::to_string(&listed).unwrap_or_default()) + "\n")
     }
 
     /// How it ended, in words.

@@ -23,8 +23,15 @@ use crate::text::source::Span;
 
 /// Runs the profile; the status is the target's own, or stockade's.
 pub(super) fn run(runs: Runs) -> u8 {
-    let Runs { report, report_fd, stats, explain: when, changes, loudness, given } = runs;
-    let how = How { when, changes, notes: loudness.notes_of_run() };
+    let Runs { report, report_fd, stats, explain: when, changes, format, loudness, given } = runs;
+    if format.is_some() && changes.is_none() {
+        let message = "cannot take `--format` without `--changes`: it is how those are listed";
+        let help = "add --changes; a profile alone: stockade check --format json PROFILE";
+        return Failed::of(Problem::new("cli::flag", Span::NOWHERE, message).help(help))
+            .print(Format::Text);
+    }
+    let as_json = format == Some(Format::Json);
+    let how = How { when, changes, as_json, notes: loudness.notes_of_run() };
     let prepared = plan(given);
     // Descriptors that the caller passes are looked at before the report's takes a number.
     let passed = prepared.as_ref().map_or(Ok(()), |(_, planned)| find_passed(&planned.plan));
@@ -56,13 +63,15 @@ struct How {
     when: Option<Explain>,
     /// How changes are listed, where they are.
     changes: Option<ChangesAs>,
+    /// Whether they are, in one line for programs.
+    as_json: bool,
     notes: Notes,
 }
 
 fn run_plan(
     request: &Request,
     planned: &Planned,
-    How { when, changes, notes }: How,
+    How { when, changes, as_json, notes }: How,
     passed: Result<(), Failure>,
     sink: Sink,
 ) -> u8 {
@@ -99,8 +108,9 @@ fn run_plan(
     match launched {
         Ok(mut ended) => {
             let not_listed = changes.map_or(vec![], |_| not_listed(planned));
+            let keeps = sink.is_written() || as_json;
             let mut changed =
-                changes.map(|how| changed(&ended.tops, how, &not_listed, sink.is_written()));
+                changes.map(|how| changed(&ended.tops, (how, as_json), &not_listed, keeps));
             let applied = match (&mut changed, changes) {
                 (Some(changed), Some(ChangesAs::ApplyOnSuccess)) => applied(&ended, changed)
                     .map_err(|problem| {
@@ -136,7 +146,11 @@ fn run_plan(
             record.changes = changed;
             record.not_listed = not_listed;
             let status = applied.map_or(FAILED, |()| ended.outcome.status());
-            sink.put(&record, status)
+            let status = sink.put(&record, status);
+            if let Some(line) = record.listed().filter(|_| as_json) {
+                warn(&line);
+            }
+            status
         }
         Err(failure) => {
             let failed = planned.failed(failure);
@@ -184,7 +198,17 @@ fn not_listed(planned: &Planned) -> Vec<NotListed> {
 }
 
 /// Lists what the target changed, entry by entry; the same for the record.
-fn changed(tops: &Tops, how: ChangesAs, left_out: &[NotListed], keeps: bool) -> Vec<Changed> {
+fn changed(
+    tops: &Tops,
+    (how, as_json): (ChangesAs, bool),
+    left_out: &[NotListed],
+    keeps: bool,
+) -> Vec<Changed> {
+    let say = |line: &str| {
+        if !as_json {
+            warn(&format!("stockade: {line}\n"))
+        }
+    };
     let some = |why| {
         let of = left_out.iter().filter(|one| one.why == why);
         let shown: Vec<String> = of.map(|one| escape(&one.path)).collect();
@@ -192,50 +216,43 @@ fn changed(tops: &Tops, how: ChangesAs, left_out: &[NotListed], keeps: bool) -> 
     };
     let (anew, granted) = (some(Why::MadeAnew), some(Why::Grant));
     if tops.all.is_empty() && tops.failed.is_empty() {
-        warn("stockade: there are no changes to list: no entry has an upper\n");
+        say("there are no changes to list: no entry has an upper");
     }
+    let of = |path: &str, layers: &[String], changes, failed: Option<String>| {
+        failed.iter().for_each(|failed| say(failed));
+        let (path, layers) = (path.to_owned(), layers.to_vec());
+        Changed { path, layers, held_by: None, changes, failed, applied: None }
+    };
     let unread = tops.failed.iter().map(|(path, Errno(errno))| {
         let (shown, why) = (escape(path), errno_words(*errno));
         let failed = format!("cannot read what was written to {shown}: {why}");
-        warn(&format!("stockade: {failed}\n"));
-        Changed { path: path.clone(), changes: vec![], failed: Some(failed), applied: None }
+        of(path, &[], vec![], Some(failed))
     });
     let unread: Vec<Changed> = unread.collect();
     let is_read = unread.is_empty();
     // A target can make more than can be kept.
     let (mut room, mut count) = (MOST_KEPT, 0);
-    let of = |top: &Top| {
-        let found = of_run(top, how == ChangesAs::Diff, keeps.then_some(&mut room));
+    let format = if as_json { Format::Json } else { Format::Text };
+    let read = |top: &Top| {
+        let found = of_run(top, (format, how == ChangesAs::Diff), keeps.then_some(&mut room));
         count += found.count;
-        let path = top.record.path.clone();
-        let failed = found.ended.err().map(|problem| {
-            warn(&format!("stockade: {}\n", problem.message));
-            problem.message.clone()
-        });
-        Changed { path, changes: found.rows, failed, applied: None }
+        let failed = found.ended.err().map(|problem| problem.message.clone());
+        of(&top.record.path, &top.record.layers, found.rows, failed)
     };
-    let all: Vec<Changed> = tops.all.iter().map(of).chain(unread).collect();
+    let all: Vec<Changed> = tops.all.iter().map(read).chain(unread).collect();
     let is_none = count == 0 && is_read && all.iter().all(|changed| changed.failed.is_none());
     match all.as_slice() {
-        [only] if is_none => {
-            warn(&format!("stockade: nothing was changed in {}\n", escape(&only.path)));
-        }
-        [_, _, ..] if is_none && anew.is_none() => {
-            warn("stockade: nothing was changed\n");
-        }
-        [_, _, ..] if is_none => {
-            warn("stockade: no changes are listed\n");
-        }
+        [only] if is_none => say(&format!("nothing was changed in {}", escape(&only.path))),
+        [_, _, ..] if is_none && anew.is_none() => say("nothing was changed"),
+        [_, _, ..] if is_none => say("no changes are listed"),
         _ => {}
     }
     if let Some(some) = granted.filter(|_| !all.is_empty()) {
-        warn(&format!(
-            "stockade: what was written to {some} is in the host's own files, and not listed\n"
-        ));
+        say(&format!("what was written to {some} is in the host's own files, and not listed"));
     }
     if let Some(some) = anew {
         let or = if how == ChangesAs::ApplyOnSuccess { ", and not applied" } else { "" };
-        warn(&format!("stockade: what was made directly in {some} is not listed{or}\n"));
+        say(&format!("what was made directly in {some} is not listed{or}"));
     }
     all
 }

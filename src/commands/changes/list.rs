@@ -67,9 +67,13 @@ pub(in crate::commands) struct Found {
     pub ended: Result,
 }
 
-/// The changes of a run at one entry, printed to standard error; where there is room for a record, kept
-/// for that, too.
-pub(in crate::commands) fn of_run(top: &Top, diff: bool, room: Option<&mut usize>) -> Found {
+/// The changes of a run at one entry, as text printed to standard error; where there is room for a
+/// record, kept for that, too.
+pub(in crate::commands) fn of_run(
+    top: &Top,
+    (format, diff): (Format, bool),
+    room: Option<&mut usize>,
+) -> Found {
     let path = &top.record.path;
     let layers: Vec<RawFd> = top.layers.iter().map(File::as_raw_fd).collect();
     let reader = match Reader::start(top.upper.as_raw_fd(), &layers, contents(diff)) {
@@ -81,7 +85,7 @@ pub(in crate::commands) fn of_run(top: &Top, diff: bool, room: Option<&mut usize
             return Found { count: 0, rows: vec![], ended };
         }
     };
-    let rows = Rows::new(Format::Text, diff, path, room);
+    let rows = Rows::new(format, diff, path, room);
     let mut rows = Rows { of_a_run: true, shift: top.shift, ..rows };
     let read = each(reader, &mut |change, pair| rows.take(&top.record, change, pair))
         .map_err(|ended| ended.problem(path));
