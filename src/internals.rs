@@ -74,6 +74,7 @@ pub mod inspect {
     }
     pub mod access {
         pub use crate::inspect::access::World;
+        pub use crate::inspect::access::stays::Stays;
     }
 }
 pub mod kernel {

@@ -524,6 +524,26 @@ fn what_is_the_callers_can_be_changed_below_directories_of_others() {
         // `why` says the same.
         let profile = entry("\"discard\"");
         let path = place.file("profile.toml", &profile);
+        // And `plan` says where nothing can be changed, by directory.
+        let stays = |path: &Path| {
+            let mut command = place.stockade(*who);
+            let output = command.args(["plan", "--format", "json"]).arg(path).arg("true").output();
+            let plan: serde_json::Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+            let all = plan["stays"]["directories"].as_array().cloned().unwrap_or_default();
+            let here = all.into_iter().filter(|one| one["path"] == *top.display().to_string());
+            here.map(|one| (one["each"].as_bool(), one["names"].to_string())).collect::<Vec<_>>()
+        };
+        let expected = |each: bool, names: &str| match who {
+            As::Root => vec![],
+            As::User => vec![(Some(each), names.to_owned())],
+        };
+        assert_eq!(stays(&path), expected(false, "[\"other\"]"), "{who:?}");
+        let plain = of_host(
+            *who,
+            &format!("\"{at}\" = {{ layers = [\"{at}\"], upper = \"discard\"{owner} }}"),
+        );
+        let plain = place.file("plain.toml", &plain);
+        assert_eq!(stays(&plain), expected(true, "[\"other\",\"shut\",\"way\"]"), "{who:?}");
         let names =
             ["way/new", "way/in/cwd/it", "shut/new", "shut/home/it", "other/mine/it", "other/new"];
         let files = names.map(|name| format!("{at}/{name}")).into_iter();

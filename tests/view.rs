@@ -9,6 +9,7 @@ use crate::support::{self, As, Place, text as utf8};
 use std::path::{Path, PathBuf};
 use stockade::internals::host::Host;
 use stockade::internals::host::caller::Caller;
+use stockade::internals::inspect::access::Stays;
 use stockade::internals::inspect::access::World;
 use stockade::internals::inspect::exposure::{COSTS, Exposure, weigh};
 use stockade::internals::inspect::view::plan::text;
@@ -36,7 +37,8 @@ fn planned(path: &str, host: impl Fn(&Profile) -> Host) -> Option<(Profile, Host
 
 fn shown((profile, host, plan, sources): &(Profile, Host, Plan, Sources), paint: Paint) -> String {
     let settled = settle(profile, host);
-    text(profile, (host, &settled), &World::new(plan, profile), sources, paint, Notes::Short)
+    let world = World::new(plan, profile);
+    text(profile, (host, &settled), (&world, &Stays::default()), sources, paint, Notes::Short)
 }
 
 /// No line is wider than 80 columns, and nothing that a terminal would obey is in it.

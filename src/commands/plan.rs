@@ -4,6 +4,8 @@
 use super::{Planned, in_locale, prepare_and_lint, print_line, print_problems};
 use crate::cli::{Format, Planning};
 use crate::inspect::access::World;
+use crate::inspect::access::facts::HostFs;
+use crate::inspect::access::stays::{self, Stays};
 use crate::inspect::view::{self, Notes};
 use crate::step::{Shown, Stage};
 use crate::text::layout::Paint;
@@ -24,6 +26,8 @@ pub(super) fn plan(planning: Planning) -> u8 {
             // Keys and hooks count for the exposure, and change no plan.
             planned.host.look_closer(&planned.profile, &planned.settled);
             let Planned { sources, profile, host, settled, plan } = &planned;
+            let world = World::new(plan, profile);
+            let stays = || stays::stays(&world, &HostFs::here());
             match format {
                 Format::Text if planning.steps => {
                     print_line(&in_locale(view::steps::text(plan, sources).trim_end().to_owned()))
@@ -31,12 +35,14 @@ pub(super) fn plan(planning: Planning) -> u8 {
                 Format::Text => print_line(&in_locale(view::plan::text(
                     profile,
                     (host, settled),
-                    &World::new(plan, profile),
+                    (&world, &stays()),
                     sources,
                     Paint::of(&std::io::stdout()),
                     notes,
                 ))),
-                Format::Json => print_line(&quiet_json(json(&planned, &warnings))),
+                Format::Json => {
+                    print_line(&quiet_json(json(&planned, (&world, stays()), &warnings)))
+                }
             }
             if format == Format::Text && notes != Notes::None {
                 print_problems(&warnings, sources);
@@ -59,6 +65,8 @@ struct Record<'a, W> {
     seccomp_of: BTreeMap<&'static str, &'a crate::policy::seccomp::Table>,
     notes: Vec<NoteRecord<'a>>,
     tree: Vec<view::tree::Record<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stays: Option<Stays>,
     protections: Vec<view::protections::Record>,
     not_granted: String,
     exposure: view::plan::Record,
@@ -82,9 +90,9 @@ struct NoteRecord<'a> {
 
 fn json(
     Planned { sources, profile, host, settled, plan }: &Planned,
+    (world, stays): (&World<'_>, Stays),
     warnings: &Problems,
 ) -> String {
-    let world = World::new(plan, profile);
     let record = Record {
         namespaces: &plan.new,
         maps: &plan.ids.maps,
@@ -106,10 +114,11 @@ fn json(
                 at: sources.place(note.at),
             })
             .collect(),
-        tree: view::tree::records(&world, profile, sources),
-        protections: view::protections::records(&world),
-        not_granted: format!("not granted: {}", view::protections::not_granted(&world)),
-        exposure: view::plan::record(profile, (host, settled), &world, sources),
+        tree: view::tree::records(world, profile, sources),
+        stays: Some(stays).filter(|stays| !stays.directories.is_empty()),
+        protections: view::protections::records(world),
+        not_granted: format!("not granted: {}", view::protections::not_granted(world)),
+        exposure: view::plan::record(profile, (host, settled), world, sources),
         warnings: warnings.records(sources),
     };
     serde_json::to_string_pretty(&record)

@@ -12,6 +12,7 @@ pub(crate) mod facts;
 mod kernel;
 pub(crate) mod path;
 pub(crate) mod query;
+pub(crate) mod stays;
 pub(crate) mod why;
 
 use crate::kernel::attrs::Attrs;

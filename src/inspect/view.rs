@@ -7,6 +7,7 @@
 pub(crate) mod answer;
 pub(crate) mod plan;
 pub(crate) mod protections;
+pub(crate) mod stays;
 pub(crate) mod steps;
 pub(crate) mod tree;
 

@@ -41,6 +41,8 @@ pub(crate) struct HostFs {
     pub given: fn(&str, u32) -> Option<Given>,
     /// Where a path leads on the host, once every link is followed.
     pub real: fn(&str) -> Option<String>,
+    /// The names of the directories in one.
+    pub directories: fn(&str) -> Vec<String>,
     /// The supplementary groups of the caller.
     pub groups: Vec<u32>,
     /// Where something is mounted on the host.
@@ -65,6 +67,7 @@ impl HostFs {
             program,
             given: crate::probe::given,
             real: |path| std::fs::canonicalize(bytes::path(path)).ok().map(bytes::of),
+            directories,
             groups: crate::sys::groups().unwrap_or_default(),
             mounts: mount_points(&bytes::text(
                 &std::fs::read("/proc/self/mountinfo").unwrap_or_default(),
@@ -102,6 +105,15 @@ fn see(path: &str) -> Result<Seen, i32> {
         mode: meta.permissions().mode() & 0o7777,
         attrs,
     })
+}
+
+/// Not more than a text of some lines could name.
+fn directories(path: &str) -> Vec<String> {
+    const MOST: usize = 10_000;
+    let Ok(entries) = std::fs::read_dir(bytes::path(path)) else { return vec![] };
+    let entries = entries.flatten().take(MOST);
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories.map(|entry| bytes::of(entry.file_name())).collect()
 }
 
 fn program(path: &str) -> Result<Program, i32> {

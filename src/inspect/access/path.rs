@@ -525,7 +525,7 @@ fn is_served(entry: &Entry) -> bool {
 }
 
 /// Whether what is written there goes to an upper of the sandbox's.
-fn is_written_on_top(entry: &Entry) -> bool {
+pub(super) fn is_written_on_top(entry: &Entry) -> bool {
     match &entry.ground {
         Ground::Host(stack) => stack.upper().is_some(),
         Ground::Own(_) | Ground::Kernel(_) | Ground::Same => false,

@@ -3,8 +3,9 @@
 
 use crate::host::Host;
 use crate::inspect::access::World;
+use crate::inspect::access::stays::Stays;
 use crate::inspect::exposure::{Exposure, Point, tenths, weigh};
-use crate::inspect::view::{Notes, flat, place_words, protections, tree};
+use crate::inspect::view::{Notes, flat, place_words, protections, stays, tree};
 use crate::policy::mounts::settle::Settled;
 use crate::profile::Profile;
 use crate::text::layout::{COLUMNS, Paint, Tone, shorten, width, wrap};
@@ -15,7 +16,7 @@ use serde::Serialize;
 pub fn text(
     profile: &Profile,
     (host, settled): (&Host, &Settled),
-    world: &World<'_>,
+    (world, stays): (&World<'_>, &Stays),
     sources: &Sources,
     paint: Paint,
     notes: Notes,
@@ -28,7 +29,9 @@ pub fn text(
     let mut head = |text: &str| out += &(paint.tone(Tone::Head, text) + "\n");
     head("files");
     out += &tree::text(world, profile, paint);
-    out += &format!("\n{}\n", paint.tone(Tone::Head, "protections"));
+    out.push('\n');
+    out += &stays::text(stays, paint);
+    out += &format!("{}\n", paint.tone(Tone::Head, "protections"));
     out += &protections::text(world, paint);
     out.push('\n');
     out += &exposure(&weigh(profile, host, settled, world), sources, paint);

@@ -85,8 +85,13 @@ impl World<'_> {
             found.chain(made.filter(|made| below(made, path).is_some())).collect();
         found.sort_unstable();
         if let Some(some) = some_of(&found) {
-            let text =
-                format!("what other users own stays as it is, but for names directly in {some}");
+            let copied: Vec<&str> = layers.copy_up.iter().map(|up| &*up.0).collect();
+            let copied = some_of(&copied);
+            let copied =
+                copied.map_or(String::new(), |some| format!(", and in directories of {some}"));
+            let text = format!(
+                "what other users own stays as it is, but for names directly in {some}{copied}"
+            );
             let why = "overlayfs copies nothing of another owner's for a change (EOVERFLOW)";
             self.draft.note_less(at, text, why);
         }
