@@ -28,6 +28,7 @@ pub(crate) mod trail;
 mod uppers;
 mod view;
 mod walk;
+pub(crate) mod written;
 
 use crate::host::bounds::Bounds;
 use crate::host::caller::Caller;

@@ -2,7 +2,7 @@
 //! run.
 
 use crate::support::processes::stat;
-use crate::support::{As, Place, errors, is_root, said, skip, system, text};
+use crate::support::{As, Place, errors, is_root, said, skip, system, text, unwrapped};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -506,5 +506,62 @@ fn what_an_earlier_run_removed_below_an_entry_is_told_at_its_line() {
             trees.sh(&kept, "rm -r /m/sub; mkdir /m/sub; touch /m/sub/inner");
             assert_eq!(trees.sh(&entry, read), sees, "{who:?}");
         }
+    }
+}
+
+/// The next run begins with what an earlier one left, and a question about it is answered so.
+#[test]
+fn a_question_knows_what_a_kept_upper_has() {
+    for who in As::all() {
+        let trees = Trees::new(*who);
+        let profile = trees.kept();
+        let path = trees.place.file("kept.toml", &profile);
+        let ask = |question: &str| {
+            let mut command = trees.place.stockade(*who);
+            let output = command.arg("why").arg(&path).arg(question).output().unwrap();
+            let said = unwrapped(&text(&output.stdout));
+            (said.split(':').next().unwrap().to_owned(), said)
+        };
+        let questions = [
+            "read:/m/file",
+            "read:/m/new",
+            "list:/m/sub",
+            "read:/m/sub/inner",
+            "write:/m/sub/x",
+            "write:/m/made/x",
+            "read:/m/link/x",
+            "write:/m/file",
+        ];
+        let of = || questions.map(|question| ask(question).0);
+        let plain =
+            ["allowed", "denied", "allowed", "allowed", "allowed", "denied", "denied", "allowed"];
+        assert_eq!(of(), plain, "{who:?}");
+        // A run that changes something else changes no answer.
+        trees.sh(&profile, "echo 1 > /m/sub/other");
+        assert_eq!(of(), plain, "{who:?}");
+        trees.sh(
+            &profile,
+            "cd /m; rm file; echo 2 > new; rm -r sub; mkdir sub; mkdir made; ln -s /etc link",
+        );
+        let changed =
+            ["denied", "unknown", "allowed", "denied", "allowed", "unknown", "unknown", "unknown"];
+        assert_eq!(of(), changed, "{who:?}");
+        let state = trees.state.display();
+        for (question, words) in [
+            (
+                "read:/m/file",
+                format!("at /m/file the upper in {state}, of earlier runs, has removed the"),
+            ),
+            ("read:/m/sub/inner", format!("at /m/sub/inner the upper in {state}")),
+            (
+                "read:/m/link/x",
+                format!("at /m/link the upper in {state}, of earlier runs, has its own"),
+            ),
+        ] {
+            let said = ask(question).1;
+            assert!(said.contains(&words), "{who:?}: {question}: {said}");
+        }
+        trees.sh(&profile, "chmod 700 /m/sub");
+        assert_eq!(ask("list:/m/sub").0, "unknown", "{who:?}");
     }
 }

@@ -8,6 +8,7 @@ use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::probe::elf::Program;
 use crate::probe::groups::unescape;
+use crate::probe::written::{self, Written};
 use crate::sys;
 use crate::text::bytes;
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -54,6 +55,8 @@ pub(crate) struct HostFs {
     pub first_free_port: u32,
     /// A setting of the kernel, by its path below /proc/sys.
     pub sysctl: fn(&str) -> Option<i64>,
+    /// What a kept upper, by its directory, has at a path below its top.
+    pub written: fn(&str, &str) -> Option<Written>,
 }
 
 impl HostFs {
@@ -78,6 +81,7 @@ impl HostFs {
             sysctl: |name| {
                 std::fs::read_to_string(format!("/proc/sys/{name}")).ok()?.trim().parse().ok()
             },
+            written: written::look,
         }
     }
 }

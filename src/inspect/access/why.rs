@@ -6,6 +6,7 @@
 
 mod calls;
 mod files;
+mod kept;
 mod network;
 mod programs;
 

@@ -20,18 +20,32 @@ const MAKE_FILE: Rights = Rights(AccessFs::MakeReg as u64);
 impl Asked<'_> {
     pub(super) fn path(&self, act: Act, path: &str) -> Result<Vec<Reason>, Reason> {
         let walk = self.walker.walk(path)?;
+        let mut reasons = self.of_layers(act, path, &walk)?;
+        if let Some(reason) = self.in_upper(act, &walk) {
+            // Of the file these know what the layers have.
+            let is_of_file = |reason: &Reason| {
+                matches!(reason.mechanism, Mechanism::File | Mechanism::Permissions)
+            };
+            reasons.retain(|reason| !is_of_file(reason));
+            reasons.push(reason);
+        }
+        Ok(reasons)
+    }
+
+    /// The answer where nothing is in a kept upper.
+    fn of_layers(&self, act: Act, path: &str, walk: &Walk) -> Result<Vec<Reason>, Reason> {
         let Some(thing) = walk.way.last() else { return Ok(vec![]) };
         if !walk.missing.is_empty() {
             return if act == Act::Write {
-                self.make(&walk, thing)
+                self.make(walk, thing)
             } else {
-                Ok(vec![self.absent(path, &walk, thing)])
+                Ok(vec![self.absent(path, walk, thing)])
             };
         }
         let mut reasons = match (act, &thing.kind) {
-            (Act::Write, FileKind::Directory) => return self.make(&walk, thing),
+            (Act::Write, FileKind::Directory) => return self.make(walk, thing),
             (Act::Read | Act::List, FileKind::Directory) => {
-                self.judge(&walk, thing, Need::Read, Rights::LIST)
+                self.judge(walk, thing, Need::Read, Rights::LIST)
             }
             (Act::List, kind) => {
                 vec![wrong(thing, format!("it is {}, not a directory", kind.word()))]
@@ -39,15 +53,15 @@ impl Asked<'_> {
             (Act::Read, FileKind::Socket) => {
                 vec![wrong(thing, format!("it is a socket: ask connect:{path}"))]
             }
-            (Act::Read, _) => self.judge(&walk, thing, Need::Read, READ_FILE),
+            (Act::Read, _) => self.judge(walk, thing, Need::Read, READ_FILE),
             (Act::Write, FileKind::Socket) | (Act::Connect, FileKind::Socket) => {
-                self.judge(&walk, thing, Need::Write, Rights::CONNECT)
+                self.judge(walk, thing, Need::Write, Rights::CONNECT)
             }
             (Act::Connect, kind) => {
                 vec![wrong(thing, format!("it is {}, not a socket", kind.word()))]
             }
-            (Act::Write, _) => self.judge(&walk, thing, Need::Write, WRITE_FILE),
-            (Act::Execute, FileKind::Regular) => self.judge(&walk, thing, Need::Search, TO_RUN),
+            (Act::Write, _) => self.judge(walk, thing, Need::Write, WRITE_FILE),
+            (Act::Execute, FileKind::Regular) => self.judge(walk, thing, Need::Search, TO_RUN),
             (Act::Execute, kind) => {
                 vec![wrong(thing, format!("it is {}, not a program", kind.word()))]
             }
