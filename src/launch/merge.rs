@@ -120,8 +120,11 @@ pub(super) fn copy_up(
 ) -> Result {
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
     let upper = sys::openat(prepared.slots[upper.slot.0], upper.upper.as_c_str(), flags, 0)?;
-    // overlayfs merges two at least.
-    if let (None, [only], None) = lower {
+    // overlayfs merges two at least; and what leads to what is not hidden is in the one layer as it is
+    // in the merged tree, without a mount that waits at its end (some 1 ms).
+    if let (mask, [only], lowest) = lower
+        && (!all || (mask, lowest) == (None, None))
+    {
         return copy_up::copy_up(prepared.slots[only.0], upper, (tail.relative(), all));
     }
     let merged = merge(prepared, lower, None, Attrs(0))?;
