@@ -50,6 +50,7 @@ use crate::policy::{identity, mounts, privilege};
 use crate::profile::{Profile, read_import, way};
 use crate::sys;
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use crate::text::source::Sources;
 use crate::tree::walk::{Last, meant};
 pub(crate) use ids::LOCKS;
@@ -119,7 +120,7 @@ impl Host {
         }
         self.landlock = sys::landlock_abi().ok().filter(|abi| *abi > 0);
         self.streams = [0, 1, 2].map(streams::look);
-        self.passed = asks.passed.iter().map(|fd| (*fd, streams::look(*fd as i32))).collect();
+        self.passed = asks.passed.iter().map(|fd| (*fd, streams::look(*fd as i32))).gather();
         self.fed = profile.process.file(0).and_then(|file| streams::owner(file.path));
         self.terminal = profile.process.keeps_terminal(self).then(streams::terminal).flatten();
         for fd in profile.process.outputs_taken_anew(self) {
@@ -265,7 +266,7 @@ impl Host {
         if !joined.is_empty() {
             self.joins = joined::caller();
             let look = |path: &String| (path.clone(), joined::look(path, self.joins.inode));
-            self.joined = joined.iter().map(look).collect();
+            self.joined = joined.iter().map(look).gather();
         }
         if *keyring {
             self.keyctl_refused = refused_keyctl();
@@ -293,25 +294,25 @@ impl Host {
             Fact::Present(file) => Some(file.real.as_ref().map_or(path.as_str(), |(real, _)| real)),
             Fact::Absent(_) => None,
         });
-        let above: BTreeSet<&str> = places.flat_map(|place| ancestors(parent(place))).collect();
+        let above: BTreeSet<&str> = places.flat_map(|place| ancestors(parent(place))).gather();
         let read = |path: &str| match look(path, true, false) {
             Fact::Present(file) => Some((path.to_owned(), file)),
             Fact::Absent(_) => None,
         };
-        self.above = above.into_iter().filter_map(read).collect();
+        self.above = above.into_iter().filter_map(read).gather();
     }
 
     fn read_ids(&mut self, asks: &Questions, caller: &Caller) {
         if asks.taken || !asks.users.is_empty() {
             let users = read_database("/etc/passwd");
             self.taken.extend(users.iter().map(|(_, id)| (*id, 1)));
-            self.users = users.into_iter().filter(|(name, _)| asks.users.contains(name)).collect();
+            self.users = users.into_iter().filter(|(name, _)| asks.users.contains(name)).gather();
         }
         if asks.taken || !asks.groups.is_empty() {
             let groups = read_database("/etc/group");
             self.taken.extend(groups.iter().map(|(_, id)| (*id, 1)));
             self.groups =
-                groups.into_iter().filter(|(name, _)| asks.groups.contains(name)).collect();
+                groups.into_iter().filter(|(name, _)| asks.groups.contains(name)).gather();
         }
         if asks.subordinate {
             for (file, own) in
@@ -459,7 +460,7 @@ fn unwritable(entries: &Mounts, paths: &BTreeMap<String, Fact>) -> BTreeMap<Stri
     made.filter_map(|above| {
         Some((above.clone(), nix::unistd::access(&*bytes::path(&above), how).err()? as i32))
     })
-    .collect()
+    .gather()
 }
 
 /// How large a file is that this process may read (access(2)).
@@ -473,7 +474,7 @@ pub(crate) fn names_in(path: &str) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(bytes::path(path)) else { return vec![] };
     let mut names: Vec<String> =
         entries.flatten().map(|entry| bytes::of(entry.file_name())).collect();
-    names.sort();
+    names.sort_unstable();
     names
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod bytes;
 pub(crate) mod explain;
+pub(crate) mod gather;
 pub(crate) mod layout;
 pub(crate) mod paths;
 pub(crate) mod problem;

@@ -8,6 +8,7 @@ use crate::inspect::view::Notes;
 use crate::plan::Plan;
 use crate::step::GroupOp;
 use crate::text::explain::number;
+use crate::text::gather::Gather;
 use crate::text::problem::{Note, Problems, escape};
 use std::collections::BTreeSet;
 
@@ -24,7 +25,7 @@ pub(super) fn check(checked: Checked) -> u8 {
             let less = skipped(&planned.plan).next().is_some();
             let denied = checked.deny_warnings && (less || !warnings.is_empty());
             let stops: BTreeSet<&str> =
-                start::stops(&warnings).filter_map(|stop| number(stop.code)).collect();
+                start::stops(&warnings).filter_map(|stop| number(stop.code)).gather();
             let failed = denied || !stops.is_empty();
             match format {
                 Format::Json => {

@@ -8,6 +8,7 @@ use crate::inspect::access::facts::HostFs;
 use crate::inspect::access::stays::{self, Stays};
 use crate::inspect::view::{self, Notes};
 use crate::step::{Shown, Stage};
+use crate::text::gather::Gather;
 use crate::text::layout::Paint;
 use crate::text::problem::{Problems, quiet_json};
 use crate::text::source::Place;
@@ -104,7 +105,7 @@ fn json(
         watch: &plan.watch,
         landlock: &plan.landlock,
         seccomp: &plan.filter,
-        seccomp_of: plan.filter.others.iter().map(|table| (table.abi.word(), table)).collect(),
+        seccomp_of: plan.filter.others.iter().map(|table| (table.abi.word(), table)).gather(),
         notes: plan
             .notes
             .iter()

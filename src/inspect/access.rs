@@ -26,6 +26,7 @@ use crate::plan::Plan;
 use crate::policy::namespaces::Namespace;
 use crate::profile::Profile;
 use crate::step::{Cover, InLayer, OutsideOp, Slot, TreeOp, UpperPlace};
+use crate::text::gather::Gather;
 use crate::text::source::Span;
 use crate::tree::ancestry::Ancestry;
 use crate::tree::{Ground, HasGround, Own, Source, Stack, Top, Tree};
@@ -452,7 +453,7 @@ fn settle(tree: &mut Tree<Entry>) {
         .iter()
         .filter(|(_, entry)| entry.mount)
         .map(|(path, entry)| (path.as_str(), entry.attrs))
-        .collect();
+        .gather();
     let of = |path: &str| {
         mount(&near, path).and_then(|mount| mounts.get(mount).copied()).unwrap_or_default()
     };

@@ -10,6 +10,7 @@ use crate::policy::mounts::settle::Settled;
 use crate::probe::{look, names_in};
 use crate::profile::Profile;
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use nix::unistd::{AccessFlags, access};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -39,7 +40,7 @@ impl Host {
     /// The keys of every home: root's runs reach those of all users.
     fn read_keys(&mut self) {
         let homes = homes(&self.caller.home);
-        let homes: BTreeSet<&str> = homes.iter().map(String::as_str).collect();
+        let homes: BTreeSet<&str> = homes.iter().map(String::as_str).gather();
         for path in keys::wanted(homes) {
             if access(&*bytes::path(&path), AccessFlags::R_OK).is_err() {
                 continue;
@@ -60,7 +61,7 @@ pub(crate) fn homes(own: &str) -> BTreeSet<String> {
     let homes = homes.filter(|home| {
         home.starts_with('/') && access(&*bytes::path(home), AccessFlags::X_OK).is_ok()
     });
-    homes.map(str::to_owned).collect()
+    homes.map(str::to_owned).gather()
 }
 
 /// How many directories are opened for [`repositories`] in all, each about 10 µs.
@@ -105,7 +106,7 @@ fn repositories(source: &str, directories: &mut usize) -> Vec<String> {
             directories.map(|entry| bytes::of(entry.file_name())).filter(|name| name != ".git");
         next.extend(names.map(|directory| (name(&directory), level + 1)));
     }
-    found.sort();
+    found.sort_unstable();
     found.dedup();
     found
 }

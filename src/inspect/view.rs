@@ -78,7 +78,7 @@ impl Notes {
                 (Notes::All | Notes::Short, _) => one_by_one.push(note),
             }
         }
-        absent.sort();
+        absent.sort_unstable();
         let name = |name: &str| name.trim_matches(['<', '>']).to_owned();
         let line = match absent.as_slice() {
             [] => None,

@@ -3,6 +3,7 @@
 use crate::language::read::Why;
 use crate::language::shape::Shape;
 use crate::language::value::{Spelled, Written};
+use crate::text::gather::Gather;
 use crate::text::problem::suggestion;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ static NAMES: LazyLock<BTreeMap<u8, String>> = LazyLock::new(|| {
     let name = |cap: caps::Capability| {
         cap.to_string().trim_start_matches("CAP_").to_ascii_lowercase().replace('_', "-")
     };
-    caps::all().into_iter().map(|cap| (cap.index(), name(cap))).collect()
+    caps::all().into_iter().map(|cap| (cap.index(), name(cap))).gather()
 });
 
 impl Written for Capability {
@@ -60,7 +61,7 @@ impl Written for Capability {
     }
     fn looks() -> Shape {
         let mut names: Vec<&String> = NAMES.values().collect();
-        names.sort();
+        names.sort_unstable();
         Shape::Either(vec![Shape::names(names), Shape::Integer(0, 63)])
     }
 }

@@ -7,6 +7,7 @@ use crate::language::read::{Node, Read};
 use crate::language::reader::Reader;
 use crate::language::shape::{Need, Shape, Shaped};
 use crate::language::spelled::Toml;
+use crate::text::gather::Gather;
 use crate::text::problem::{Problem, Problems};
 use crate::text::source::{At, Span};
 use toml::Spanned;
@@ -153,7 +154,7 @@ type Names = std::collections::BTreeSet<String>;
 
 impl<T: ToString> Set<T> {
     fn names(&self) -> Names {
-        self.items.iter().map(|item| item.value.to_string()).collect()
+        self.items.iter().map(|item| item.value.to_string()).gather()
     }
 
     fn named(&self) -> Vec<At<String>> {
@@ -169,5 +170,5 @@ fn remove_names(had: &Names, removed: Vec<At<String>>, problems: &mut Problems) 
         }
         problems.push(nothing_to_remove(&name.value, name.at, had.iter().map(String::as_str)));
     }
-    removed.into_iter().map(|name| name.value).collect()
+    removed.into_iter().map(|name| name.value).gather()
 }

@@ -4,12 +4,13 @@
 use crate::host::layering::{Doubt, Unlayered};
 use crate::kernel::name::Name;
 use crate::sys::{self, Errno, Result};
+use crate::text::gather::Gather;
 use std::collections::BTreeMap;
 
 /// Those that overlayfs refuses. If it could not be tried, the launch itself shows it.
 pub(crate) fn refused_layers(doubtful: &[Doubt]) -> BTreeMap<String, Unlayered> {
     let refused = doubtful.iter().filter(|doubt| tried(&doubt.place) == Err(Errno(libc::EINVAL)));
-    refused.map(|doubt| (doubt.source.clone(), doubt.reason.clone())).collect()
+    refused.map(|doubt| (doubt.source.clone(), doubt.reason.clone())).gather()
 }
 
 /// The status of the process is the kernel's error.

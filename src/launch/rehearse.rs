@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::policy::process::Terminal;
 use crate::step::{Content, ProcessOp, Stage, Step, TreeOp};
 use crate::sys::Errno;
+use crate::text::gather::Gather;
 use crate::text::problem::Problem;
 use nix::unistd::{AccessFlags, access};
 use std::collections::BTreeMap;
@@ -107,7 +108,7 @@ fn make_no_directories(plan: &mut Plan) -> Result<(), Box<Problem>> {
         .tree()
         .filter_map(|(op, _)| op.facets().source)
         .map(|(slot, source)| (slot.0, source.text().to_owned()))
-        .collect();
+        .gather();
     let places: Vec<String> = plan
         .tree()
         .filter_map(|(op, _)| op.facets().attached)

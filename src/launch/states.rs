@@ -204,7 +204,7 @@ impl Kept {
         };
         let all = names(self.directory.as_fd())?.into_iter().filter(is_state);
         let mut all: Vec<String> = all.map(bytes::of).collect();
-        all.sort();
+        all.sort_unstable();
         Ok(all)
     }
 

@@ -206,7 +206,7 @@ fn top(
         .filter(|inside| *inside != path.text() && below(inside, path.text()).is_some())
         .map(str::to_owned)
         .collect();
-    mounts.sort();
+    mounts.sort_unstable();
     mounts.dedup();
     let first = |extents| outside(extents, 0);
     let maps = plan.ids.maps.as_ref().filter(|_| plan.ids.needs_idmap);

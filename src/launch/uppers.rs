@@ -14,6 +14,7 @@ use crate::plan::Plan;
 use crate::step::Slot;
 use crate::sys::{self, Errno};
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use clear::{clear, names};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
@@ -252,7 +253,7 @@ fn held(wanted: &Wanted<'_>, own: Name, above: File, name: &str) -> Result<Held>
     let layers: Vec<String> = wanted.layers.iter().map(|layer| layer.text().to_owned()).collect();
     let path = wanted.path.text();
     let mut mounts: BTreeSet<String> =
-        wanted.mounts.iter().map(|path| path.text().to_owned()).collect();
+        wanted.mounts.iter().map(|path| path.text().to_owned()).gather();
     let now = number(path, &layers);
     let (begun, number) = match read(&file)? {
         Some(record) if record.layers == layers => {

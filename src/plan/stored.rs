@@ -38,6 +38,7 @@ use crate::step::{
     Content, Cover, Directory, FileSystem, Ground, GroupOp, InLayer, Kernel, Made, Op, OutsideOp,
     Owned, ProcessOp, Slot, Stage, Step, TreeOp, UpperPlace,
 };
+use crate::text::gather::Gather;
 use crate::text::problem::Note;
 use crate::text::source::Span;
 use std::collections::BTreeMap;
@@ -239,7 +240,7 @@ impl<K: Stored + Ord, V: Stored> Stored for BTreeMap<K, V> {
     }
 
     fn restore(from: &mut Input<'_>) -> Option<BTreeMap<K, V>> {
-        Vec::<(K, V)>::restore(from).map(|pairs| pairs.into_iter().collect())
+        Vec::<(K, V)>::restore(from).map(|pairs| pairs.into_iter().gather())
     }
 }
 

@@ -11,6 +11,7 @@ use crate::language::section::{Key, Set, section};
 use crate::language::shape::{Shape, Shaped};
 use crate::language::spelled::Toml;
 use crate::language::value::{Spelled, Written, words};
+use crate::text::gather::Gather;
 use crate::text::source::Span;
 pub(crate) use draft::{UNSAID_FOR_ROOT, become_owner, draft};
 pub(crate) use maps::{block_of, blocks, unused_host_id};
@@ -201,9 +202,9 @@ pub(crate) fn ask(identity: &Identity, caller: &Caller, asks: &mut Questions) {
         Id::Name(name) => Some(name.clone()),
         Id::Number(_) => None,
     };
-    asks.users = identity.user.get().and_then(|id| named(id)).into_iter().collect();
+    asks.users = identity.user.get().and_then(|id| named(id)).into_iter().gather();
     let groups = identity.group.get().into_iter().chain(&identity.groups.items);
-    asks.groups = groups.filter_map(|id| named(id)).collect();
+    asks.groups = groups.filter_map(|id| named(id)).gather();
     asks.taken = caller.uid == 0;
     let maps = identity.uid_map.get().is_some() || identity.gid_map.get().is_some();
     asks.subordinate = caller.uid == 0 || maps;

@@ -10,6 +10,7 @@ use crate::policy::{
 };
 use crate::profile::Profile;
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use std::collections::BTreeSet;
 
 /// The questions of a profile's single keys.
@@ -46,6 +47,6 @@ pub(super) fn expected(profile: &Profile, caller: &Caller) -> Vec<String> {
     // The way to one may lead through links, and be that of another part.
     let real = |path: &String| std::fs::canonicalize(bytes::path(path)).ok().map(bytes::of);
     let all: BTreeSet<String> =
-        places.flat_map(|path| real(&path).into_iter().chain([path])).collect();
+        places.flat_map(|path| real(&path).into_iter().chain([path])).gather();
     all.into_iter().collect()
 }

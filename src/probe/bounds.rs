@@ -4,6 +4,7 @@
 use crate::host::bounds::Bounds;
 use crate::host::questions::Questions;
 use crate::sys;
+use crate::text::gather::Gather;
 
 impl Bounds {
     /// Those of this process that are asked for.
@@ -13,7 +14,7 @@ impl Bounds {
         }
         let limit = |resource| sys::get_rlimit(resource).unwrap_or_default();
         let resources = asks.resources.iter().flatten();
-        let hard = resources.map(|resource| (*resource, limit(*resource).1)).collect();
+        let hard = resources.map(|resource| (*resource, limit(*resource).1)).gather();
         if !asks.priorities {
             return Some(Bounds { hard, ..Bounds::default() });
         }

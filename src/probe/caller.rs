@@ -2,6 +2,7 @@
 
 use crate::host::caller::Caller;
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
@@ -14,7 +15,7 @@ impl Caller {
     pub fn current() -> Caller {
         let (uid, gid) = crate::sys::ids_at_start();
         let env: BTreeMap<String, String> =
-            std::env::vars_os().map(|(name, value)| (bytes::of(name), bytes::of(value))).collect();
+            std::env::vars_os().map(|(name, value)| (bytes::of(name), bytes::of(value))).gather();
         let (user, home) = passwd_entry(uid).unwrap_or_else(|| (uid.to_string(), NO_HOME.into()));
         let cwd = std::env::current_dir().map_or(String::new(), bytes::of);
         // The XDG Base Directory Specification has a path that is not absolute ignored.

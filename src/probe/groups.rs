@@ -19,6 +19,7 @@ use crate::policy::mounts::Mounts;
 use crate::probe::nodes::{block_device, nodes};
 use crate::probe::systemd;
 use crate::sys;
+use crate::text::gather::Gather;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -176,7 +177,7 @@ impl Hierarchy {
                 .flatten()
                 .flatten()
                 .filter_map(|entry| entry.file_name().into_string().ok())
-                .collect()
+                .gather()
         };
         let own = names(&self.directory);
         let top =

@@ -11,6 +11,7 @@ use crate::policy::mounts::kinds::Mount;
 use crate::policy::mounts::tree::{NOT_WITH_ROOT, thrown_to};
 use crate::sys;
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
@@ -92,7 +93,7 @@ struct Points<'m>(BTreeMap<&'m str, &'m str>);
 
 impl<'m> Points<'m> {
     fn of(mounted: &'m Mounted) -> Points<'m> {
-        Points(mounted.mounts.iter().map(|mount| (&*mount.at, &*mount.kind)).collect())
+        Points(mounted.mounts.iter().map(|mount| (&*mount.at, &*mount.kind)).gather())
     }
 
     /// The mounts below a directory, each before those in it.
@@ -181,7 +182,7 @@ impl<'m> Points<'m> {
         let Ok(entries) = std::fs::read_dir(bytes::path(path)) else { return };
         let mut names: Vec<String> =
             entries.flatten().map(|entry| bytes::of(entry.file_name())).collect();
-        names.sort();
+        names.sort_unstable();
         for name in names {
             if path == "/" && NOT_WITH_ROOT.contains(&name.as_str()) {
                 continue;

@@ -12,6 +12,7 @@ use crate::probe::loader::{Cache, LARGEST_CACHE, Loader, Object};
 use crate::probe::script::{Script, program_of_env};
 use crate::probe::view::{Found, View, What};
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use crate::text::problem::did_you_mean;
 use crate::tree::walk::meant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,9 +130,9 @@ impl<'a> Search<'a> {
 
     fn near(&self, word: &str, directories: &[String]) -> Option<String> {
         let names: BTreeSet<String> = match directories {
-            [] => self.view.names(parent(word)).into_iter().collect(),
+            [] => self.view.names(parent(word)).into_iter().gather(),
             directories => {
-                directories.iter().flat_map(|directory| self.view.names(directory)).collect()
+                directories.iter().flat_map(|directory| self.view.names(directory)).gather()
             }
         };
         let last = word.rsplit('/').next().unwrap_or(word);

@@ -14,6 +14,7 @@ use crate::probe::look;
 use crate::profile::Profile;
 use crate::sys;
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::FileTypeExt;
@@ -44,7 +45,7 @@ impl Host {
         let looked_at: BTreeMap<String, _> = looked_at(tree, self, held)
             .filter(|(_, sockets, _)| asked(*sockets))
             .map(|(source, _, reach)| (source.to_owned(), reach))
-            .collect();
+            .gather();
         let mut budget = Budget::new();
         for (source, reach) in looked_at {
             let Some(Fact::Present(file)) = self.paths.get_mut(&source) else { continue };

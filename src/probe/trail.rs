@@ -13,6 +13,7 @@ use crate::policy::mounts::tree::Tree;
 use crate::probe::look;
 use crate::sys;
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use crate::tree::walk::{Last, MOST_LINKS, names_of};
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -29,7 +30,7 @@ impl Host {
     /// Follows the links that entries keep, with the facts of every place on the way.
     pub(super) fn read_trails(&mut self, tree: &Tree, with_fs: bool) {
         let sources: BTreeSet<String> =
-            kept(tree, self).iter().map(|kept| kept.source.to_owned()).collect();
+            kept(tree, self).iter().map(|kept| kept.source.to_owned()).gather();
         for source in sources {
             let trail = walk(&source, Last::Followed);
             let end = trail.errno.is_none().then_some(&trail.end);

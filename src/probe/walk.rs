@@ -14,6 +14,7 @@ use crate::policy::mounts::pattern::{Dots, Pattern, Progress, is_pattern};
 use crate::policy::mounts::tree::{Tree, all_bound_at, tree};
 use crate::policy::mounts::{MOST_ENTRIES, Mounts};
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use nix::unistd::{AccessFlags, access};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -109,7 +110,7 @@ impl View<'_> {
             .filter_map(|path| path[prefix.len()..].split('/').next())
             .filter(|name| !name.is_empty())
             .map(str::to_owned)
-            .collect()
+            .gather()
     }
 
     /// Whether the profile itself has an entry at a path.

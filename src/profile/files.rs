@@ -259,7 +259,7 @@ fn known_names(caller: &Caller) -> Vec<String> {
         .filter_map(|entry| bytes::of(entry.file_name()).strip_suffix(".toml").map(str::to_owned));
     let mut names: Vec<String> =
         BUILTIN.iter().map(|(name, _)| (*name).to_owned()).chain(stems).collect();
-    names.sort();
+    names.sort_unstable();
     names.dedup();
     names
 }

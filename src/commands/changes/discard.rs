@@ -9,6 +9,7 @@ use crate::language::value::Size;
 use crate::launch::changes::apply::{Failed, Half, Planned};
 use crate::launch::changes::{self, Change, Kept, Trouble, What, take_out};
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use crate::text::problem::{errno_words, escape};
 use crate::text::shell::shell_word;
 use std::collections::BTreeSet;
@@ -84,7 +85,7 @@ fn some(named: Named, kept: &Kept, yes: bool) -> Result {
         return Ok(());
     }
     let removed = all().filter(|change| change.what == What::Removed);
-    let removed: BTreeSet<&[u8]> = removed.map(|change| &*change.path).collect();
+    let removed: BTreeSet<&[u8]> = removed.map(|change| &*change.path).gather();
     take_out(kept, &chosen, &removed).map_err(|Trouble { path, errno }| {
         let (path, why) = (escape(&bytes::text(&path)), errno_words(errno));
         wrong("launch::apply", format!("cannot discard `{path}` of `{directory}`: {why}"))

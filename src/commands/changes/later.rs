@@ -7,6 +7,7 @@ use crate::inspect::lint::{REPOSITORY, RUN_LATER};
 use crate::launch::changes::apply::{Half, Planned};
 use crate::launch::changes::{Change, Kept, Kind};
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use crate::text::paths::{ancestors, below, join};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -42,7 +43,7 @@ impl Later {
         // What is not applied the host has as it is.
         let after = planned.applied();
         let after = after.map(|change| (bytes::text(&change.path), change.after.is_some()));
-        Later::at(&kept.record.path, &after.collect())
+        Later::at(&kept.record.path, &after.gather())
     }
 
     /// The same of what an apply has left half done; why its end is more than `--yes` agrees to.
@@ -54,7 +55,7 @@ impl Later {
             .map(|place| bytes::text(&place.path))
             .collect();
         let after = places.iter().map(|path| (path.clone(), true));
-        let later = Later::at(&kept.record.path, &after.collect());
+        let later = Later::at(&kept.record.path, &after.gather());
         // What kind of file it is only the tree says.
         places.into_iter().find_map(|path| later.of(&path, true).map(|why| (path, why)))
     }
@@ -63,12 +64,12 @@ impl Later {
     /// whether something is there after it.
     fn at(tree: &str, changed: &BTreeMap<String, bool>) -> Later {
         let directories: BTreeSet<&str> =
-            changed.keys().flat_map(|path| above(path).skip(1)).collect();
+            changed.keys().flat_map(|path| above(path).skip(1)).gather();
         let mut later =
             Later { tree: tree.to_owned(), led_to: BTreeMap::new(), repositories: BTreeSet::new() };
         let is_repository = |directory: &&&str| later.is_repository(directory, changed);
         let repositories = directories.iter().filter(is_repository).map(|d| (*d).to_owned());
-        later.repositories = repositories.collect();
+        later.repositories = repositories.gather();
         let mut names: Table = BTreeMap::new();
         for (name, why) in RUN_LATER {
             let first = name.split('/').next().unwrap_or(name);

@@ -16,6 +16,7 @@ use crate::policy::mounts::tree::{
     Base, Node, Tree, above, base, covered, lies_in_layers, source_of, with_root,
 };
 use crate::policy::mounts::written::line;
+use crate::text::gather::Gather;
 use crate::text::problem::{Problem, Problems};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
@@ -39,7 +40,7 @@ pub fn wanted(settled: &Settled) -> Vec<String> {
 /// The directories of the host that are granted for writing, in which repositories are looked for.
 pub(crate) fn granted(settled: &Settled, host: &Host) -> Vec<String> {
     let writable: BTreeSet<&str> =
-        writable(&settled.tree).take(MOST_GRANTS).map(|(_, source, _)| source).collect();
+        writable(&settled.tree).take(MOST_GRANTS).map(|(_, source, _)| source).gather();
     let directories = writable
         .into_iter()
         .filter(|source| host.present(source).is_some_and(|file| file.kind == FileKind::Directory));
@@ -142,7 +143,7 @@ pub(super) fn redundant(scene: &Scene, found: &mut Problems) {
         .iter()
         .filter(|(path, node)| wider(path, node).is_none())
         .map(|(_, node)| node.at)
-        .collect();
+        .gather();
     for (path, node) in scene.tree.iter().filter(|(_, node)| !needed.contains(&node.at)) {
         let Some((over, wider)) = wider(path, node) else { continue };
         let warning = Problem::new(

@@ -6,6 +6,7 @@ use crate::kernel::syscalls;
 use crate::language::read::Read;
 use crate::language::value::Written;
 use crate::policy::seccomp::{Base, Calls, Condition, Is, Otherwise, Spec, is_particular};
+use crate::text::gather::Gather;
 use crate::text::problem::{Problem, Problems};
 use crate::text::source::At;
 use std::collections::BTreeSet;
@@ -126,7 +127,7 @@ pub(super) fn logged(scene: &Scene, found: &mut Problems) {
 pub(super) fn others_alike(scene: &Scene, found: &mut Problems) {
     let seccomp = &scene.profile.seccomp;
     let denied: BTreeSet<&str> =
-        seccomp.deny.items.iter().flat_map(|calls| calls.members()).collect();
+        seccomp.deny.items.iter().flat_map(|calls| calls.members()).gather();
     let allowed = || seccomp.allow.items.iter().flat_map(|calls| calls.members());
     let is_open = |call: &str| match (seccomp.import.get(), seccomp.policy.get()) {
         (Some(_), _) => true,
@@ -139,7 +140,7 @@ pub(super) fn others_alike(scene: &Scene, found: &mut Problems) {
     };
     let left = |call: &str| -> Vec<&'static str> {
         let others = syscalls::ALIKE.iter().filter(|family| family.contains(&call));
-        let others: BTreeSet<&str> = others.flat_map(|family| family.iter().copied()).collect();
+        let others: BTreeSet<&str> = others.flat_map(|family| family.iter().copied()).gather();
         let is_left = |other: &&str| {
             *other != call
                 && !denied.contains(other)

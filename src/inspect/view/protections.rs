@@ -14,6 +14,7 @@ use crate::policy::env::Setting;
 use crate::policy::namespaces::Namespace;
 use crate::policy::rlimits;
 use crate::step::{GroupOp, ProcessOp, Stage};
+use crate::text::gather::Gather;
 use crate::text::layout::{Paint, Tone, width, wrap};
 use crate::tree::{Ground, Stack};
 use landlock::Scope;
@@ -308,7 +309,7 @@ fn env(plan: &Plan) -> String {
     let own = settings.iter().filter(|setting| setting.by.is_none());
     let mut parts = vec![names(own)];
     let prefixes: BTreeSet<&String> =
-        settings.iter().filter_map(|setting| setting.by.as_ref()).collect();
+        settings.iter().filter_map(|setting| setting.by.as_ref()).gather();
     for prefix in prefixes {
         let passed = settings.iter().filter(|setting| setting.by.as_ref() == Some(prefix));
         parts.push(format!("by {}: {}", flat(prefix), names(passed)));

@@ -2,6 +2,7 @@
 //! profile names a group.
 
 use crate::kernel::syscalls::known_name;
+use crate::text::gather::Gather;
 use std::collections::BTreeSet;
 
 const TEXT: &str = include_str!("../../../profiles/groups.txt");
@@ -17,7 +18,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 /// The calls in a group and in the groups in it, or `None` where there is no such group.
 pub(crate) fn members(group: &str) -> Option<BTreeSet<&'static str>> {
     if group == KNOWN {
-        return Some(super::names().collect());
+        return Some(super::names().gather());
     }
     let mut calls = BTreeSet::new();
     for member in lines().find(|(name, _)| *name == group)?.1 {

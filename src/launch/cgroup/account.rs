@@ -4,6 +4,7 @@ use super::io::{self, Io};
 use super::{Groups, Made, write};
 use crate::kernel::controller::{Controller, Version};
 use crate::kernel::limit::LimitKey;
+use crate::text::gather::Gather;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -281,7 +282,7 @@ impl Groups {
             };
             (size, pages)
         };
-        let pages: BTreeMap<String, HugePages> = sizes.map(account).collect();
+        let pages: BTreeMap<String, HugePages> = sizes.map(account).gather();
         if pages.values().any(|pages| pages.refused > 0) {
             hit.insert(LimitKey::Hugetlb.word().into());
         }
@@ -294,7 +295,7 @@ impl Groups {
         [of("cpu", "cpu.pressure"), of("memory", "memory.pressure"), of("io", "io.pressure")]
             .into_iter()
             .flatten()
-            .collect()
+            .gather()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What block devices report of a group: bytes and operations, and whether its limits held it back.
 //! Pure: texts of the kernel in, numbers out.
 
+use crate::text::gather::Gather;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -83,7 +84,7 @@ fn keyed(text: &str, words: [&str; 4], unsaid: u64) -> ByDevice {
         };
         Some((device.to_owned(), words.map(of)))
     };
-    text.lines().filter_map(device).collect()
+    text.lines().filter_map(device).gather()
 }
 
 /// The kernel lets through at once what a limit gives in a tenth of a second (blk-throttle.c,

@@ -6,6 +6,7 @@ use crate::kernel::device::Node;
 use crate::kernel::name::Name;
 use crate::policy::limits::values::numbers;
 use crate::sys::{self, Errno};
+use crate::text::gather::Gather;
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 
@@ -108,7 +109,7 @@ fn amount(text: &str) -> Option<u64> {
 
 /// The numbers of a list, sorted.
 fn list(text: &str) -> BTreeSet<u32> {
-    numbers(text).collect()
+    numbers(text).gather()
 }
 
 /// One write to a file that is there.

@@ -1,5 +1,6 @@
 //! Changes that a caller chooses by paths below the top.
 
+use crate::text::gather::Gather;
 use std::collections::BTreeSet;
 
 /// Paths: each stands for itself and for what lies below it. The empty one is the top, with all.
@@ -8,7 +9,7 @@ pub(crate) struct Chosen(BTreeSet<Vec<u8>>);
 
 impl FromIterator<Vec<u8>> for Chosen {
     fn from_iter<I: IntoIterator<Item = Vec<u8>>>(paths: I) -> Chosen {
-        Chosen(paths.into_iter().collect())
+        Chosen(paths.into_iter().gather())
     }
 }
 

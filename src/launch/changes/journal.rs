@@ -10,6 +10,7 @@ use super::discard::remove;
 use super::kept::name;
 use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
@@ -261,7 +262,7 @@ pub(super) fn undone(directory: RawFd) -> sys::Result<Vec<Undone>> {
 /// record do not show these.
 pub(super) fn meanwhile(directory: RawFd) -> sys::Result<BTreeSet<Vec<u8>>> {
     let paths: Vec<String> = read(directory, MEANWHILE)?.unwrap_or_default();
-    Ok(paths.iter().map(|path| bytes::bytes(path).into_owned()).collect())
+    Ok(paths.iter().map(|path| bytes::bytes(path).into_owned()).gather())
 }
 
 pub(super) fn note_meanwhile(directory: RawFd, paths: &BTreeSet<Vec<u8>>) -> sys::Result {

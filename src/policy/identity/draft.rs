@@ -7,6 +7,7 @@ use crate::kernel::namespace::Kind;
 use crate::policy::namespaces::{Choice, Namespace};
 use crate::step::draft::Draft;
 use crate::step::{ProcessOp, Stage};
+use crate::text::gather::Gather;
 use crate::text::problem::Problem;
 use crate::text::source::{At, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,7 +95,7 @@ fn numbers(identity: &Identity, host: &Host, draft: &mut Draft) -> (Ids, Places)
         .iter()
         .map(|id| (id.at, resolve(Some(id), &host.groups, 0, "group")))
         .collect();
-    let groups: BTreeSet<u32> = places.iter().map(|(_, id)| *id).collect();
+    let groups: BTreeSet<u32> = places.iter().map(|(_, id)| *id).gather();
     let at = (
         identity.user.at().or(identity.group.at()),
         places.first().map_or(Span::NOWHERE, |(at, _)| *at),

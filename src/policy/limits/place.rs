@@ -3,6 +3,7 @@
 use super::{Limits, values::Amount};
 use crate::host::groups::{Groups, Hierarchy};
 use crate::kernel::controller::{Controller, Form, Version};
+use crate::text::gather::Gather;
 use std::collections::BTreeSet;
 
 /// Where a controller is: version 1 has it where it is mounted there; else version 2.
@@ -73,7 +74,7 @@ pub(crate) fn wanted_controllers(limits: &Limits, named: bool) -> BTreeSet<Contr
         .chain(own)
         .chain(raw)
         .chain(OF_THE_NAMED.into_iter().filter(|_| named))
-        .collect()
+        .gather()
 }
 
 impl Limits {

@@ -8,6 +8,7 @@ use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::idmap::inside;
 use crate::language::value::{ancestors, below, join};
 use crate::policy::identity::Ids;
+use crate::text::gather::Gather;
 use std::collections::BTreeSet;
 
 /// Those that every program knows.
@@ -73,11 +74,11 @@ pub(super) fn made<'h>(
         deepest
     };
     let all: BTreeSet<&str> =
-        tails(&host.expected, tree, path).into_iter().filter_map(deepest).collect();
+        tails(&host.expected, tree, path).into_iter().filter_map(deepest).gather();
     let is_way = |one: &&str| {
         let is_above = |other: &&str| other != one && below(other, one).is_some();
         let is_copied = |up: &String| below(&join(path, one), up).is_some();
         !all.iter().any(is_above) && !layers.copy_up.iter().any(|up| is_copied(&up.0))
     };
-    all.iter().copied().filter(is_way).collect()
+    all.iter().copied().filter(is_way).gather()
 }

@@ -239,7 +239,7 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
 pub fn wanted(tree: &Tree, mounts: &Mounts, brought: &Brought) -> Vec<String> {
     let mut wanted = wanted_of(tree);
     wanted.extend(bottom(mounts).iter().flat_map(|mounts| wanted_of(&self::tree(mounts, brought))));
-    wanted.sort();
+    wanted.sort_unstable();
     wanted.dedup();
     wanted
 }

@@ -15,6 +15,7 @@ use crate::language::read::Why;
 use crate::language::section::{Entries, Key, Set, section};
 use crate::language::shape::Shape;
 use crate::language::value::{AbsolutePath, Spelled, Written, word_of};
+use crate::text::gather::Gather;
 use crate::text::problem::suggestion;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
@@ -187,7 +188,7 @@ impl Calls {
     /// The calls that it means.
     pub fn members(&self) -> BTreeSet<&'static str> {
         groups::members(&self.0)
-            .unwrap_or_else(|| syscalls::known_name(&self.0).into_iter().collect())
+            .unwrap_or_else(|| syscalls::known_name(&self.0).into_iter().gather())
     }
 }
 

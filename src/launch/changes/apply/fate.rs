@@ -7,6 +7,7 @@ use crate::launch::changes::journal::{
 use crate::launch::changes::{Change, Kind, What};
 use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
@@ -44,7 +45,7 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn read(directory: RawFd) -> sys::Result<Known> {
         let undone = undone(directory)?.into_iter();
-        let undone = undone.map(|one| (bytes::bytes(&one.path).into_owned(), one)).collect();
+        let undone = undone.map(|one| (bytes::bytes(&one.path).into_owned(), one)).gather();
         Ok(Known { undone, meanwhile: meanwhile(directory)? })
     }
 }

@@ -8,6 +8,7 @@ use crate::launch::changes::journal::{descend, forget_undone, has_newer, note_me
 use crate::launch::changes::{Change, Kept, Kind, What};
 use crate::launch::uppers;
 use crate::sys::{self, Errno, Looked};
+use crate::text::gather::Gather;
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -28,7 +29,7 @@ impl Planned {
             (_, None) => false,
         };
         let meanwhile = left().filter(is_meanwhile).map(|(change, _)| change.path.clone());
-        note_meanwhile(kept.directory.as_raw_fd(), &meanwhile.collect())?;
+        note_meanwhile(kept.directory.as_raw_fd(), &meanwhile.gather())?;
         // A place that was switched before this moment is none that the host has changed.
         let mut record = Upper { begun: upper::now(), ..kept.record.clone() };
         if left().next().is_none() {

@@ -9,6 +9,7 @@ use crate::launch::changes::journal::{
 use crate::launch::changes::{Change, Contents, Item, Kept, Kind, State, Stop, Stopped, What};
 use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fs::File;
@@ -86,7 +87,7 @@ impl<'p> Work<'p> {
         units.extend(removals);
         let units = if is_root { units } else { doors(units, top)? };
         let mut by_path: BTreeMap<&[u8], (&Change, Option<usize>)> =
-            parts.into_iter().map(|change| (&*change.path, (change, None))).collect();
+            parts.into_iter().map(|change| (&*change.path, (change, None))).gather();
         by_path.extend(
             units
                 .iter()
@@ -202,7 +203,7 @@ impl<'p> Work<'p> {
         // What was opened has another mode by now.
         let opened = self.journal.units.iter().filter(|unit| matches!(unit.act, Act::Open { .. }));
         let opened: BTreeSet<Vec<u8>> =
-            opened.map(|unit| bytes::bytes(&unit.path).into_owned()).collect();
+            opened.map(|unit| bytes::bytes(&unit.path).into_owned()).gather();
         self.count = self.planned.keys().filter(|path| opened.contains(**path)).count();
         while let Some(item) = reader.next().map_err(Failed::Reading)? {
             let path = file.as_ref().map_or(vec![], |(change, _)| change.path.clone());

@@ -9,6 +9,7 @@ use crate::host::{Fact, File, FileKind, Host};
 use crate::kernel::name::Name;
 use crate::language::value::{ancestors, below, join, parent};
 use crate::step::{Slot, Stage, TreeOp};
+use crate::text::gather::Gather;
 use crate::text::problem::{Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
@@ -25,7 +26,7 @@ pub(super) fn to_make(tree: &Tree, host: &Host) -> BTreeSet<String> {
             let (there, tail) = nearest(grant.topmost, host);
             levels(real(host, there), tail).collect::<Vec<_>>()
         })
-        .collect()
+        .gather()
 }
 
 /// Of the directories above a path, the nearest of which something is known, and the rest of the

@@ -11,6 +11,7 @@ use crate::kernel::name::{Inode, Name};
 use crate::kernel::rights::Rights;
 use crate::language::value::{AbsolutePath, Mode, Room, below};
 use crate::step::{Cover, FileSystem, Ground, Kernel, TreeOp};
+use crate::text::gather::Gather;
 use crate::text::problem::Problem;
 use crate::text::source::Span;
 use std::collections::BTreeSet;
@@ -95,7 +96,7 @@ impl World<'_> {
             self.attach_node(&format!("{path}/{name}"), &format!("/dev/{name}"), None, at);
         }
         self.console(path, at);
-        for source in extra.iter().map(|path| path.0.as_str()).collect::<BTreeSet<&str>>() {
+        for source in extra.iter().map(|path| path.0.as_str()).gather::<BTreeSet<&str>>() {
             match below(source, "/dev").filter(|tail| !tail.is_empty()) {
                 Some(tail)
                     if NODES.contains(&&tail[1..])

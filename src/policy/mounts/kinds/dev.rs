@@ -6,6 +6,7 @@ use crate::language::read::Read;
 use crate::language::spelled::Toml;
 use crate::language::value::{AbsolutePath, below};
 use crate::step::Kernel;
+use crate::text::gather::Gather;
 use crate::tree::{Ground, Own, Source, Stack};
 use std::collections::BTreeMap;
 
@@ -94,7 +95,7 @@ fn names(extra: &[AbsolutePath]) -> BTreeMap<String, Ground> {
         .into_iter()
         .chain(links)
         .map(|(name, ground)| (name.to_owned(), ground))
-        .collect();
+        .gather();
     let more = extra.iter().filter_map(|path| below(&path.0, "/dev")?.strip_prefix('/'));
     names.extend(NODES.iter().copied().chain(more).map(node));
     names
