@@ -78,7 +78,9 @@ impl Later {
         let mut places: BTreeSet<String> = homes(&Caller::current().home);
         places.extend(ancestors(tree).map(str::to_owned));
         places.extend(near(tree));
-        places.extend(directories.iter().take(MOST_CHANGED).map(|tail| place(tree, tail)));
+        // The kernel opens no longer path, and all of a deep tree take its square.
+        let short = directories.iter().filter(|tail| tail.len() < libc::PATH_MAX as usize);
+        places.extend(short.take(MOST_CHANGED).map(|tail| place(tree, tail)));
         places.iter().for_each(|directory| later.look_into(directory, &names));
         later
     }

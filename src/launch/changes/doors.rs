@@ -1,8 +1,8 @@
 //! Directories that an `apply` opens before its work and closes after it. Root needs none of it.
 
-use super::journal::{Act, Trouble, Unit, descend, trouble};
+use super::journal::{Act, Trouble, Unit, descend_by, split, trouble};
 use super::{Change, Kind};
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -14,31 +14,42 @@ pub(super) type Of<'p> = (Option<&'p Change>, Unit);
 /// What the owner of a directory needs to change names in it.
 pub(super) const ENTERS: u32 = 0o700;
 
+/// How many bytes the paths of closed directories may have.
+const MOST_BYTES: usize = 64 << 20;
+
 /// Units in an order in which an ordinary user can do and undo them: a directory that its owner may
 /// not write to is opened before anything is made in it, and one that its owner may not enter from
 /// now on is closed after all else, the innermost first.
 pub(super) fn doors<'p>(mut units: Vec<Of<'p>>, top: RawFd) -> Result<Vec<Of<'p>>, Trouble> {
-    let mut above = BTreeMap::new();
-    for (_, unit) in &units {
-        let path = bytes::bytes(&unit.path).into_owned();
-        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        for end in std::iter::once(0).chain(ends).filter(|_| !path.is_empty()) {
-            let directory = &path[..end];
-            if !above.contains_key(directory) {
-                let open = descend(top, directory).map_err(trouble(directory))?;
-                let looked = sys::look(open.as_raw_fd(), c"").map_err(trouble(directory))?;
-                above.insert(directory.to_vec(), looked);
-            }
-        }
-    }
-    let (mut open, mut close) = (vec![], vec![]);
+    // Of a deep tree those that are closed alone are kept: each has the whole of its path.
+    let (mut above, mut length) = (BTreeMap::<Vec<u8>, Looked>::new(), 0);
+    let mut last: Option<Vec<u8>> = None;
     let caller = nix::unistd::geteuid().as_raw();
-    for (path, looked) in above {
-        let old = looked.mode & 0o7777;
-        // One of another's stays as it is, and is open or not.
-        if old & ENTERS == ENTERS || looked.owner != caller {
+    for (_, unit) in &units {
+        let path = bytes::bytes(&unit.path);
+        let (parent, _) = split(&path);
+        if path.is_empty() || last.as_deref() == Some(parent) {
             continue;
         }
+        let mut keep = |end: usize, looked: &Looked| {
+            // One of another's stays as it is, and is open or not.
+            let is_shut = looked.mode & ENTERS != ENTERS && looked.owner == caller;
+            if is_shut && !above.contains_key(&parent[..end]) {
+                length += end;
+                if length <= MOST_BYTES {
+                    above.insert(parent[..end].to_vec(), *looked);
+                }
+            }
+        };
+        descend_by(top, parent, &mut keep).map_err(trouble(parent))?;
+        if length > MOST_BYTES {
+            return Err(trouble(parent)(Errno(libc::ENAMETOOLONG)));
+        }
+        last = Some(parent.to_vec());
+    }
+    let (mut open, mut close) = (vec![], vec![]);
+    for (path, looked) in above {
+        let old = looked.mode & 0o7777;
         let path = bytes::text(&path);
         let unit = |act| {
             let written = looked.written;

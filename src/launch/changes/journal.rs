@@ -148,15 +148,29 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 
 /// Opens a directory below another, name by name: no link, and no other mount.
 pub(super) fn descend(top: RawFd, path: &[u8]) -> sys::Result<OwnedFd> {
+    descend_by(top, path, &mut |_, _| {})
+}
+
+/// The same, with a look at each directory on the way: how long its path is, and what it is.
+pub(super) fn descend_by(
+    top: RawFd,
+    path: &[u8],
+    each: &mut dyn FnMut(usize, &Looked),
+) -> sys::Result<OwnedFd> {
     let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
     let mut here = sys::owned(sys::openat(top, c".", flags, 0)?);
-    let mount = sys::look(top, c"")?.mount;
+    let looked = sys::look(top, c"")?;
+    each(0, &looked);
+    let (mount, mut end) = (looked.mount, 0);
     for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+        end += part.len() + usize::from(end > 0);
         let part = CString::new(part).map_err(|_| Errno(libc::EINVAL))?;
         here = sys::owned(sys::openat(here.as_raw_fd(), &part, flags, 0)?);
-        if sys::look(here.as_raw_fd(), c"")?.mount != mount {
+        let looked = sys::look(here.as_raw_fd(), c"")?;
+        if looked.mount != mount {
             return Err(Errno(libc::EXDEV));
         }
+        each(end, &looked);
     }
     Ok(here)
 }
