@@ -93,7 +93,8 @@ impl World<'_> {
                 "what other users own stays as it is, but for names directly in {some}{copied}"
             );
             let why = "overlayfs copies nothing of another owner's for a change (EOVERFLOW)";
-            self.draft.note_less(at, text, why);
+            // True of every user's, and so not repeated by each run.
+            self.draft.notes.push(Note::new(at, text).because(why));
         }
     }
 }
