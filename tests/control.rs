@@ -72,6 +72,7 @@ impl Running {
     }
 }
 
+#[track_caller]
 fn until(mut good: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !good() {
