@@ -463,6 +463,10 @@ fn what_an_earlier_run_left_undoes_no_entry() {
         assert_eq!(with("\"/m/sub/inner\" = \"hide\"", none), "none", "{who:?}");
         assert_eq!(with("\"/m/sub\" = \"hide\"", "cat sub/inner || ls sub"), "", "{who:?}");
         assert_eq!(with("", none), "layer", "{who:?}");
+        // Nor in a directory that no layer has.
+        assert_eq!(with("", "mkdir made; echo x > made/key; cat made/key"), "x", "{who:?}");
+        let skip = "\"/m/made/key\" = { hide = true, missing = \"skip\" }";
+        assert_eq!(with(skip, "cat made/key || echo none"), "none", "{who:?}");
         let own = "rm -r sub; mkdir sub; echo own > sub/inner; mv sub to; mv to sub; cat sub/inner";
         assert_eq!(with("", own), "own", "{who:?}");
         let away = "mv sub away || echo kept; cat sub/inner";

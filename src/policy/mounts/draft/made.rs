@@ -196,11 +196,7 @@ impl World<'_> {
         if self.in_layers.contains(path) {
             // That layer lies below the upper: what a kept one has there by an earlier run is covered.
             if self.is_in_kept(path) {
-                let (over, over_at) = self.tree.over(parent(path));
-                let (over, over_at) = (over.to_owned(), over_at.at);
-                self.kept.push(Kept { path: path.to_owned(), at, over, over_at });
-                let (path, cover) = (Name::new(path), Cover::Directory);
-                self.step(TreeOp::Hide { path, cover, if_present: true }, at);
+                self.hide_in_kept(path, at);
             }
             return;
         }
@@ -212,6 +208,9 @@ impl World<'_> {
         };
         let Fact::Present(file) = kind else {
             if missing == Missing::Skip {
+                if self.is_in_kept(path) {
+                    return self.hide_in_kept(path, at);
+                }
                 return self
                     .draft
                     .note(at, format!("nothing is at {path}, so nothing is hidden there"));
@@ -262,6 +261,15 @@ impl World<'_> {
             TreeOp::Hide { path: Name::new(path), cover, if_present: missing == Missing::Skip },
             at,
         );
+    }
+
+    /// A cover of what earlier runs left in a kept upper, if anything.
+    fn hide_in_kept(&mut self, path: &str, at: Span) {
+        let (over, over_at) = self.tree.over(parent(path));
+        let (over, over_at) = (over.to_owned(), over_at.at);
+        self.kept.push(Kept { path: path.to_owned(), at, over, over_at });
+        let (path, cover) = (Name::new(path), Cover::Directory);
+        self.step(TreeOp::Hide { path, cover, if_present: true }, at);
     }
 
     /// A cover on the sandbox's own ground, in place of the host's file that the entry hides. If
