@@ -18,7 +18,7 @@ use crate::policy::{landlock, limits, name, network, programs, unnested, write_e
 use crate::step::draft::Draft;
 use crate::step::{OutsideOp, ProcessOp, Slot, Stage, TreeOp};
 use crate::text::problem::Problem;
-use crate::text::source::{At, Span};
+use crate::text::source::Span;
 
 /// mount_setattr(2) with MOUNT_ATTR_NOSYMFOLLOW and the calls that the recipes need.
 pub(crate) const LEAST_KERNEL: (u32, u32) = (5, 14);
@@ -403,8 +403,15 @@ pub(super) fn time_of_pid_one(settled: &Settled<'_>, watch: &Watch, draft: &mut 
 
 /// What is written on top of layers is memory, and the control group counts it.
 pub(super) fn room_of_layers(settled: &Settled<'_>, draft: &mut Draft) {
-    let memory = &settled.profile.limits.memory;
-    let Some(At { value: Amount::Bytes(limit), at: limited }) = memory.get() else { return };
+    let Some(memory) = settled.profile.limits.memory.get() else { return };
+    // 0 where the memory of the machine is not known.
+    let share =
+        |percent: u64| u128::from(settled.host.control_groups.ram) * u128::from(percent) / 100;
+    let (limit, words) = match memory.value {
+        Amount::Bytes(bytes) => (u128::from(bytes), Size(bytes).to_string()),
+        Amount::Percent(percent) => (share(percent), format!("{percent}%")),
+        Amount::Unlimited => return,
+    };
     for (path, node) in settled.mounts.whole() {
         let Mount::Layers(Layers { upper: Some(Upper::Discard), size, driver, .. }) = &node.mount
         else {
@@ -415,18 +422,20 @@ pub(super) fn room_of_layers(settled: &Settled<'_>, draft: &mut Draft) {
             continue;
         }
         let is_part = node.whole.as_ref().is_some_and(|whole| whole != path);
-        if let Some(Room::Bytes(size)) = *size
-            && size > *limit
-            && !is_part
-        {
-            let (size, limit) = (Size(size), Size(*limit));
+        let room = match size {
+            Some(Room::Bytes(bytes)) => u128::from(*bytes),
+            Some(Room::Percent(percent)) => share(u64::from(*percent)),
+            None => continue,
+        };
+        if room > limit && limit > 0 && !is_part {
+            let size = size.as_ref().map(ToString::to_string).unwrap_or_default();
             let message = format!(
                 "cannot give {size} to what is written to {path}: limits.memory counts that, and is \
-                 {limit}"
+                 {words}"
             );
             let problem = Problem::new("mounts::upper", node.at, message);
-            let help = format!("write size = \"{limit}\" or less, or let it be on disk");
-            draft.problem(problem.also(*limited, "this is the limit").help(help));
+            let help = format!("write size = \"{words}\" or less, or let it be on disk");
+            draft.problem(problem.also(memory.at, "this is the limit").help(help));
         }
     }
 }

@@ -86,10 +86,12 @@ impl Limits {
             || self.raw.get().is_some()
     }
 
-    /// Whether a share of the machine's memory is asked for.
+    /// Whether the memory of the machine is asked for: a share of it is set, or what a profile gives
+    /// shares of it to is held against the limit.
     pub fn wants_share(&self) -> bool {
-        [&self.memory, &self.memory_high, &self.memory_swap]
-            .iter()
-            .any(|limit| matches!(limit.get().map(|at| at.value), Some(Amount::Percent(_))))
+        self.memory.get().is_some()
+            || [&self.memory_high, &self.memory_swap]
+                .iter()
+                .any(|limit| matches!(limit.get().map(|at| at.value), Some(Amount::Percent(_))))
     }
 }
