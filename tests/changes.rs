@@ -668,6 +668,42 @@ fn a_conflict_has_ways_out() {
     }
 }
 
+/// What is kept back stands in no way where the host has changed it, and its removal is kept back as it
+/// is: what it was moved to is, too.
+#[test]
+fn what_is_kept_back_is_no_conflict_and_is_not_removed() {
+    for who in As::all() {
+        let place = Place::new();
+        let before = "mkdir -p .git/hooks sub/deep plain bare/objects bare/refs; echo i > .git/index; \
+                      echo h > .git/hooks/pre-commit; echo e > sub/deep/.envrc; echo f > file; \
+                      echo p > plain/p; echo c > bare/HEAD";
+        let kept = Kept::new(&place, *who, before, "true");
+        kept.begin("$(date +%s%N)", "");
+        kept.change("echo 2 > file; echo 2 > .git/index; echo x > .git/x");
+        kept.sh("echo host > low/.git/index");
+        let said = kept.changes(&["apply", "--yes", "state"]);
+        let index = "M  .git/index: the host runs it later, and has changed it since\n";
+        assert!(said.contains(index) && said.contains("applied 1 change "), "{who:?}: {said}");
+        // That it was changed is not forgotten.
+        let refused = kept.run(&["apply", "--yes", "--run-later", "state"]);
+        assert_eq!(refused.status.code(), Some(125), "{}", text(&refused.stdout));
+        assert!(text(&refused.stderr).contains("`.git/index`: the host has changed it since"));
+        kept.changes(&["discard", "--yes", "state", ".git"]);
+
+        kept.change("mv sub moved; rm -r plain; mv bare other; rm .git/hooks/pre-commit");
+        let said = kept.changes(&["apply", "--yes", "state"]);
+        assert!(said.contains("D  sub/: direnv runs it\n"), "{who:?}: {said}");
+        assert!(said.contains("D  bare/: git runs its hooks"), "{who:?}: {said}");
+        let found = kept.sh("cd low; find . | sort");
+        let all = "./bare/HEAD\n./bare/objects\n./bare/refs\n./file\n./moved\n./moved/deep\n./other\n./sub\n\
+                   ./sub/deep\n./sub/deep/.envrc\n";
+        assert!(found.ends_with(all) && found.contains("./.git/hooks/pre-commit\n"), "{found}");
+        kept.changes(&["apply", "--yes", "--run-later", "state"]);
+        let found = kept.sh("cd low; find . -type f | sort");
+        assert_eq!(found, "./.git/index\n./file\n./moved/deep/.envrc\n./other/HEAD\n", "{who:?}");
+    }
+}
+
 /// Paths that are taken out show the layers' again, and nothing else becomes another.
 #[test]
 fn paths_are_taken_out_of_an_upper() {

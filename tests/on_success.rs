@@ -142,6 +142,24 @@ fn what_a_target_changed_is_applied_if_it_succeeds() {
     }
 }
 
+/// What is moved to where it is not applied stays where it was: nothing else has it once the run is over.
+#[test]
+fn what_is_moved_is_in_one_place_at_least() {
+    for who in As::all() {
+        for upper in Tree::new(*who).kinds() {
+            let tree = Tree::new(*who);
+            tree.sh("mkdir .git/refs .git/objects src; echo h > .git/HEAD; echo e > src/.envrc");
+            let line = "mv .git git2; mv src new; rm gone";
+            let output = tree.run(&tree.profile(&upper, ""), line);
+            let why = errors(&output);
+            assert!(output.status.success(), "{who:?} {upper}: {why}");
+            assert!(why.contains("D  .git/: the host runs it later"), "{upper}: {why}");
+            let found = tree.sh("cat .git/HEAD src/.envrc; ls");
+            assert_eq!(found, "h\ne\nfile\ngit2\nnew\nsrc\nsub\n", "{who:?} {upper}: {why}");
+        }
+    }
+}
+
 #[test]
 fn the_report_says_how_much_was_applied() {
     let tree = Tree::new(As::all()[0]);

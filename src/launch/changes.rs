@@ -184,6 +184,11 @@ impl Change {
         self.path.len() + states.map(|state| state.target.len()).sum::<usize>()
     }
 
+    /// Whether what was there goes, and something else or nothing is in its place.
+    pub(crate) fn removes(&self) -> bool {
+        matches!(self.what, What::Removed | What::Replaced)
+    }
+
     pub(crate) fn is_new_directory(&self) -> bool {
         let is_directory = |after: &State| after.kind == Kind::Directory;
         self.what == What::Added && self.after.as_ref().is_some_and(is_directory)

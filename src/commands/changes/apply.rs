@@ -25,6 +25,7 @@ pub(super) struct Agreed {
 }
 
 pub(super) const LATER: &str = "the host runs it later";
+pub(super) const LATER_SINCE: &str = "the host runs it later, and has changed it since";
 
 pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
     let directory = named.directory;
@@ -49,10 +50,14 @@ pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
         let chosen = named.choose(ACT, &kept, &planned)?;
         planned.choose(&chosen);
     }
+    let run_later = Later::look(&kept, &planned);
+    // Git writes to its index when it is only asked for the state of the tree.
+    if !agreed.run_later {
+        planned.keep_changed_back(LATER_SINCE, |change| run_later.why(change).is_some());
+    }
     changed_meanwhile(directory, &planned, || ways_out(named, &planned))?;
     planned.find_shut(&layer);
     shut(&[(&record.path, &planned)], || ways_out(named, &planned))?;
-    let run_later = Later::look(&kept, &planned);
     let later: Vec<(&Change, &str)> =
         planned.applied().filter_map(|change| Some((change, run_later.why(change)?))).collect();
     let count = planned.applied().count() - later.len();
@@ -140,7 +145,11 @@ pub(super) fn changed_meanwhile(
 ) -> Result {
     let mut found = planned.changes.iter().filter_map(|(change, fate)| match fate {
         Fate::Meanwhile(why) => Some((change, *why)),
-        Fate::Applied | Fate::KeptBack(_) | Fate::Shut(_) | Fate::NotChosen { .. } => None,
+        Fate::Applied
+        | Fate::KeptBack(_)
+        | Fate::MeanwhileKeptBack(_)
+        | Fate::Shut(_)
+        | Fate::NotChosen { .. } => None,
     });
     let Some((first, why)) = found.next() else { return Ok(()) };
     let more = match found.count() {
@@ -159,7 +168,11 @@ pub(super) fn shut(all: &[(&str, &Planned)], help: impl FnOnce() -> String) -> R
     let lines = |planned: &Planned| -> Vec<String> {
         let of = |(change, fate): &(Change, Fate)| match fate {
             Fate::Shut(why) => Some(format!("  {}: {why}", line(change, ""))),
-            Fate::Applied | Fate::KeptBack(_) | Fate::Meanwhile(_) | Fate::NotChosen { .. } => None,
+            Fate::Applied
+            | Fate::KeptBack(_)
+            | Fate::Meanwhile(_)
+            | Fate::MeanwhileKeptBack(_)
+            | Fate::NotChosen { .. } => None,
         };
         planned.changes.iter().filter_map(of).collect()
     };
@@ -229,7 +242,7 @@ pub(super) fn kept_back(planned: &Planned) -> Vec<String> {
     let mut back: Vec<String> = vec![];
     let mut more = 0;
     for (change, fate) in &planned.changes {
-        let Fate::KeptBack(why) = fate else { continue };
+        let (Fate::KeptBack(why) | Fate::MeanwhileKeptBack(why)) = fate else { continue };
         match back.len() < MOST_SHOWN {
             true => back.push(format!("  {}: {why}", line(change, ""))),
             false => more += 1,

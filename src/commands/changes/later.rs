@@ -5,7 +5,7 @@ use crate::host::caller::Caller;
 use crate::inspect::homes;
 use crate::inspect::lint::{REPOSITORY, RUN_LATER};
 use crate::launch::changes::apply::{Half, Planned};
-use crate::launch::changes::{Change, Kept, Kind};
+use crate::launch::changes::{Change, Kept, Kind, State};
 use crate::text::bytes;
 use crate::text::gather::Gather;
 use crate::text::paths::{ancestors, below, join};
@@ -41,7 +41,7 @@ impl Later {
     /// What becomes of changes.
     pub(super) fn look(kept: &Kept, planned: &Planned) -> Later {
         // What is not applied the host has as it is.
-        let after = planned.applied();
+        let after = planned.applied().chain(planned.meanwhile());
         let after = after.map(|change| (bytes::text(&change.path), change.after.is_some()));
         Later::at(&kept.record.path, &after.gather())
     }
@@ -85,11 +85,48 @@ impl Later {
         later
     }
 
-    /// Why a program of the host runs what is at a path, without being asked.
+    /// Why a program of the host runs what is at a path, or would run what was, without being asked.
+    /// What is removed goes back with what it was moved to: to apply the one without the other would
+    /// leave neither.
     pub(super) fn why(&self, change: &Change) -> Option<Why> {
-        // What is removed is not run.
-        let after = change.after.as_ref()?;
-        self.of(&bytes::text(&change.path), after.kind == Kind::Link)
+        let path = bytes::text(&change.path);
+        let is_link = |state: &State| state.kind == Kind::Link;
+        let after = change.after.as_ref().and_then(|after| self.of(&path, is_link(after)));
+        after.or_else(|| {
+            let before = change.before.as_ref().filter(|_| change.removes())?;
+            self.of(&path, is_link(before))
+                .or_else(|| (before.kind == Kind::Directory).then(|| self.within(&path))?)
+        })
+    }
+
+    /// The same of what the host has in a directory.
+    fn within(&self, path: &str) -> Option<Why> {
+        let last =
+            |name: &'static str| name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
+        let names: BTreeSet<String> = RUN_LATER.iter().map(|(name, _)| last(name)).gather();
+        let mut next = vec![path.to_owned()];
+        while let Some(directory) = next.pop() {
+            let Ok(entries) = std::fs::read_dir(bytes::path(&place(&self.tree, &directory))) else {
+                continue;
+            };
+            if self.is_repository(&directory, &BTreeMap::new()) {
+                return Some(REPOSITORY);
+            }
+            for entry in entries.flatten() {
+                let name = bytes::of(entry.file_name());
+                let (path, kind) = (format!("{directory}/{name}"), entry.file_type().ok());
+                let is_asked =
+                    names.contains(&name.to_ascii_lowercase()) || self.led_to.contains_key(&path);
+                let is_link = kind.is_some_and(|kind| kind.is_symlink());
+                if let Some(why) = is_asked.then(|| self.of(&path, is_link)).flatten() {
+                    return Some(why);
+                }
+                if kind.is_some_and(|kind| kind.is_dir()) {
+                    next.push(path);
+                }
+            }
+        }
+        None
     }
 
     fn of(&self, path: &str, is_link: bool) -> Option<Why> {

@@ -2,7 +2,7 @@
 //! its target has succeeded.
 
 use super::apply::{
-    ACT, LATER, but_for, changed_meanwhile, counted, failed, kept_back, later_of_half,
+    ACT, LATER, LATER_SINCE, but_for, changed_meanwhile, counted, failed, kept_back, later_of_half,
     note_recovered, set_ids, shut,
 };
 use super::chosen::{Named, ways_out};
@@ -83,8 +83,9 @@ impl Written {
             return Err(refuse(Refused::Layer(self.path().to_owned(), libc::ESTALE)));
         }
         let mut planned = Planned::read(&self.kept, &layer).map_err(fail)?;
-        changed_meanwhile(self.path(), &planned, || self.ways(&planned))?;
         let later = Later::look(&self.kept, &planned);
+        planned.keep_changed_back(LATER_SINCE, |change| later.why(change).is_some());
+        changed_meanwhile(self.path(), &planned, || self.ways(&planned))?;
         planned.keep_back(LATER, |change| later.why(change).is_some());
         planned.find_shut(&layer);
         planned.multiplies().map_err(fail)?;

@@ -192,6 +192,20 @@ impl Planned {
         self.bar();
     }
 
+    /// The same of what the host has changed since, which then stands in nobody's way.
+    pub(crate) fn keep_changed_back(
+        &mut self,
+        why: &'static str,
+        is_meant: impl Fn(&Change) -> bool,
+    ) {
+        for (change, fate) in &mut self.changes {
+            if matches!(fate, Fate::Meanwhile(_)) && is_meant(change) {
+                *fate = Fate::MeanwhileKeptBack(why);
+            }
+        }
+        self.bar();
+    }
+
     /// Finds what the host does not let the caller change.
     pub(crate) fn find_shut(&mut self, layer: &File) {
         shut::find(&mut self.changes, layer.as_raw_fd());
@@ -214,7 +228,7 @@ impl Planned {
                 |state: &Option<State>| state.as_ref().is_some_and(|s| s.kind == Kind::Directory);
             let is_new = is_directory(&change.after) && change.what != What::Rights;
             let why = match fate {
-                Fate::KeptBack(_) => BELOW,
+                Fate::KeptBack(_) | Fate::MeanwhileKeptBack(_) => BELOW,
                 Fate::NotChosen { .. } => ABOVE,
                 Fate::Applied | Fate::Meanwhile(_) | Fate::Shut(_) => continue,
             };
@@ -224,6 +238,11 @@ impl Planned {
 
     fn of(&self, fate: impl Fn(Fate) -> bool) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(move |(_, own)| fate(*own)).map(|(change, _)| change)
+    }
+
+    /// Those that the host has changed since, and that are not kept back.
+    pub(crate) fn meanwhile(&self) -> impl Iterator<Item = &Change> {
+        self.of(|fate| matches!(fate, Fate::Meanwhile(_)))
     }
 
     /// Those that are applied.

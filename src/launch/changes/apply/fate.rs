@@ -20,6 +20,8 @@ pub(crate) enum Fate {
     KeptBack(&'static str),
     /// The host has changed it since, and how.
     Meanwhile(&'static str),
+    /// The same, and it is kept back in any case.
+    MeanwhileKeptBack(&'static str),
     /// The host does not let the caller, and why.
     Shut(&'static str),
     /// The caller chose others; whether the host has changed it since.

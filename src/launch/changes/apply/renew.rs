@@ -24,7 +24,8 @@ impl Planned {
     ) -> sys::Result {
         let left = || self.changes.iter().filter(|(change, fate)| is_left(change, *fate));
         let is_meanwhile = |(change, fate): &&(Change, Fate)| match (fate, layer) {
-            (Fate::Meanwhile(_) | Fate::NotChosen { is_meanwhile: true }, _) => true,
+            (Fate::Meanwhile(_) | Fate::MeanwhileKeptBack(_), _) => true,
+            (Fate::NotChosen { is_meanwhile: true }, _) => true,
             (_, Some(layer)) => self.is_another(change, layer),
             (_, None) => false,
         };
