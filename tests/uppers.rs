@@ -488,10 +488,10 @@ fn what_an_earlier_run_removed_below_an_entry_is_told_at_its_line() {
         let own = trees.place.file("own", "own\n");
         let bound = format!("{{ bind = \"{}\" }}", own.display());
         let hidden = "\"hide\"".to_owned();
-        for (removed, entry, sees) in [
-            ("mkdir /m/sub", &bound, "own"),
-            ("echo file > /m/sub", &bound, "own"),
-            ("mkdir -p /m/to; ln -s to /m/sub", &hidden, "none"),
+        for (removed, entry, sees, part) in [
+            ("mkdir /m/sub", &bound, "own", "sub/inner"),
+            ("echo file > /m/sub", &bound, "own", "sub"),
+            ("mkdir -p /m/to; ln -s to /m/sub", &hidden, "none", "sub"),
         ] {
             let entry = format!("{kept}\"/m/sub/inner\" = {entry}\n");
             let read = "cat /m/sub/inner 2>/dev/null || echo none";
@@ -505,9 +505,12 @@ fn what_an_earlier_run_removed_below_an_entry_is_told_at_its_line() {
             assert!(why.contains("E1201") && why.contains("\"/m/sub/inner\""), "{who:?}: {why}");
             let flat = why.replace('│', "").split_whitespace().collect::<Vec<_>>().join(" ");
             let help = "an earlier run removed or replaced it, or a directory above it";
-            let is_helped = flat.contains(help) && flat.contains("stockade changes discard");
-            assert!(is_helped, "{who:?}: {why}");
-            trees.sh(&kept, "rm -r /m/sub; mkdir /m/sub; touch /m/sub/inner");
+            let discard = format!("stockade changes discard {} {part}", trees.state.display());
+            assert!(flat.contains(help) && flat.contains(&discard), "{who:?}: {why}");
+            let mut command = trees.place.stockade(*who);
+            command.args(["changes", "discard", "--yes"]).arg(&trees.state).arg(part);
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{who:?}: {}", said(&output));
             assert_eq!(trees.sh(&entry, read), sees, "{who:?}");
         }
     }

@@ -6,10 +6,12 @@ use super::{MORE_FILES, NO_PROGRAM, not_executed, own, user_namespace_cause};
 use crate::host::upper::{RECORD, Upper};
 use crate::kernel::capability::CapabilitySet;
 use crate::kernel::name::Name;
+use crate::language::value::below;
 use crate::launch::cause::{self, Barriers};
 use crate::launch::cgroup::Wrong;
 use crate::launch::message::OWN;
 use crate::plan::Plan;
+use crate::probe::written::{self, What};
 use crate::step::{GroupOp, Op, OutsideOp, ProcessOp, Step, TreeOp};
 use crate::sys::{self, Errno};
 use crate::text::bytes;
@@ -165,19 +167,33 @@ fn unmade(plan: &Plan, op: &TreeOp, errno: i32) -> Option<String> {
     let directory = plan.kept_around(path)?;
     let is_gone = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP].contains(&errno);
     is_gone.then(|| {
+        let discard = format!("stockade changes discard {}", shell_word(directory.text()));
+        let part = taken_out(directory, path)
+            .map_or(String::new(), |part| format!(" {}", shell_word(&part)));
         format!(
             "an earlier run removed or replaced it, or a directory above it, and the upper keeps \
-             that: make it again in a run without this line, or start anew: stockade changes discard \
-             {}",
-            shell_word(directory.text())
+             that: make it again in a run without this line, or have the layers' again: \
+             {discard}{part}"
         )
     })
 }
 
+/// The path, below the top of a kept upper, that hides the layers' at another.
+fn taken_out(directory: &Name, path: &Name) -> Option<String> {
+    let over = recorded(directory)?.path;
+    let written = written::look(directory.text(), below(path.text(), &over)?)?;
+    let is_over = !matches!(written.what, What::Directory(_));
+    is_over.then(|| written.at.trim_start_matches('/').to_owned())
+}
+
+fn recorded(directory: &Name) -> Option<Upper> {
+    let record = std::fs::read(bytes::path(directory.text()).join(RECORD));
+    record.ok().and_then(|record| Upper::parse(&record))
+}
+
 /// Another sandbox has a kept upper: its record says whose.
 fn held(directory: &Name) -> Means {
-    let record = std::fs::read(bytes::path(directory.text()).join(RECORD));
-    let pid = record.ok().and_then(|record| Upper::parse(&record)).map(|record| record.pid);
+    let pid = recorded(directory).map(|record| record.pid);
     let who = match pid.filter(|pid| *pid > 0) {
         Some(pid) => format!("wait until its launcher, process {pid}, has ended"),
         None => "wait until it has ended".to_owned(),
