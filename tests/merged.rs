@@ -144,6 +144,10 @@ fn what_is_written_has_a_bound() {
             "{who:?}: {said}"
         );
         assert_eq!(line(", size = \"2M\""), "", "{who:?}");
+        // A copy without an upper is as full as it can be, and has no bound to be met.
+        let copy = system(&format!("\"/m\" = {{ layers = [\"{low}\"], driver = \"copy\" }}"));
+        let (_, record) = place.report(*who, &copy, "ls /m");
+        assert!(crate::support::limits_hit(&record).is_empty(), "{who:?}: {record}");
         let room = format!("{fill}; rm /m/big");
         assert_eq!(run(", size = \"64k\"", &room), ("65536".into(), vec![]), "{who:?}");
     }
@@ -697,6 +701,19 @@ fn directories_of_others_can_be_changed_where_they_are_made_in_the_upper() {
             let does = place.run(As::User, &profile(more), &["/bin/sh", "-c", &line]);
             assert_eq!(says, does.status.success(), "{more} {name}: {}", said(&output));
         }
+    }
+    // As deep as it is said; one level more is an error, and not passed over.
+    let chain = |count: usize| format!("deep{count}/{}", vec!["d"; count - 1].join("/"));
+    for (count, is_made) in [(257, true), (258, false)] {
+        let chain = chain(count);
+        place.file(&format!("tree/{chain}/conf"), "");
+        let profile = profile(&format!(", copy-up = [\"/m/deep{count}\"]"));
+        let line = format!("touch /m/{chain}/new && echo made");
+        let output = place.run(As::User, &profile, &["/bin/sh", "-c", &line]);
+        let said = unwrapped(&errors(&output));
+        assert_eq!(text(&output.stdout) == "made\n", is_made, "{count}: {said}");
+        assert!(is_made || said.contains("65536, 256 deep: name those that are needed"), "{said}");
+        std::fs::remove_dir_all(top.join(format!("deep{count}"))).unwrap();
     }
     // What is made beforehand is no change.
     let path = place.file("copied.toml", &profile(", copy-up = [\"/m\"]"));

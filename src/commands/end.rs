@@ -56,7 +56,8 @@ fn entry<'p>(full: &Full, planned: &'p Planned) -> Option<(&'p str, (Room, u64),
     entries.find_map(|(path, entry)| {
         let value = entry.value.as_ref()?;
         let is_it = entry.key == full.at || value.at == full.at;
-        let layers = value.value.layers().filter(|_| is_it)?;
+        // A copy without an upper has the room that its files take.
+        let layers = value.value.layers().filter(|layers| is_it && layers.upper.is_some())?;
         Some((path.as_str(), layers.room(), value.at))
     })
 }

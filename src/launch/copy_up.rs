@@ -8,8 +8,8 @@ use std::os::fd::RawFd;
 
 /// How many directories are made for one entry.
 const MOST: u32 = 1 << 16;
-/// How deep they lie. What is deeper stays as it is.
-const DEEPEST: u32 = 64;
+/// How deep they lie.
+const DEEPEST: u32 = 256;
 
 const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
 /// The same of one that is not to be read.
@@ -151,7 +151,7 @@ fn all(below: RawFd, mut above: Above<'_>, depth: u32, bounds: &mut Bounds) -> R
     let mut buffer = [0; 2048];
     'listed: loop {
         let length = sys::read_directory(below, &mut buffer)?;
-        if length == 0 || depth == 0 {
+        if length == 0 {
             break;
         }
         for (name, kind) in sys::records(&buffer[..length]) {
@@ -163,11 +163,12 @@ fn all(below: RawFd, mut above: Above<'_>, depth: u32, bounds: &mut Bounds) -> R
             let mut buffer = [0; LONGEST];
             let name = ended(name, &mut buffer)?;
             let Some((inner, links)) = step(below, place, name, DIRECTORY)? else { continue };
+            let depth = depth.checked_sub(1).ok_or(Errno(libc::E2BIG))?;
             bounds.left = bounds.left.checked_sub(1).ok_or(Errno(libc::E2BIG))?;
             if bounds.is_counted && links == 2 {
                 sys::close(inner)?;
             } else {
-                all(inner, Above::Named(place, name), depth - 1, bounds)?;
+                all(inner, Above::Named(place, name), depth, bounds)?;
             }
         }
     }

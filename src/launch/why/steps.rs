@@ -266,7 +266,13 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
         TreeOp::OpenMade { .. } | TreeOp::Lay { .. } | TreeOp::Upper { .. } => None,
         TreeOp::UpperInRoot { .. } => None,
         TreeOp::CopyUp { .. } => match errno {
-            libc::E2BIG => Some("it has more than 65536 directories: name those that are needed".into()),
+            libc::E2BIG => {
+                let words = "there are too many directories in it, or too deep ones";
+                return (
+                    Some(words),
+                    Some("there can be 65536, 256 deep: name those that are needed".into()),
+                );
+            }
             libc::ENOSPC => Some("there are more directories than inodes: give the upper more, inodes = 131072".into()),
             _ => None,
         },
