@@ -131,6 +131,21 @@ fn the_doctor_makes_no_upper_and_takes_none() {
     assert_eq!(trees.names(), ["state"]);
 }
 
+/// Root may make a directory there as far as modes say.
+#[test]
+fn a_file_system_of_the_kernels_takes_no_upper() {
+    for who in As::all() {
+        let trees = Trees::new(*who);
+        let profile = trees.profile("\"/proc/upper\"");
+        let path = trees.place.file("checked.toml", &profile);
+        let output =
+            trees.place.stockade(*who).arg("check").arg(path).arg("true").output().unwrap();
+        let said = said(&output);
+        let why = if *who == As::Root { "proc cannot take it" } else { "permission denied" };
+        assert!(output.status.code() == Some(125) && said.contains(why), "{who:?}: {said}");
+    }
+}
+
 #[test]
 fn a_kept_upper_is_for_its_layers_and_its_caller() {
     let who = *As::all().last().unwrap();

@@ -42,6 +42,23 @@ pub(super) fn refuses_upper(magic: i64, kernel: (u32, u32)) -> Option<&'static s
         0x7461_636f => Some("ocfs2"),
         0x8584_58f6 => Some("ramfs"),
         0x0102_1994 if kernel < MEMORY => Some("tmpfs"),
+        _ => kernels_own(magic),
+    }
+}
+
+/// File systems of the kernel's own files, by linux/magic.h.
+pub(super) fn kernels_own(magic: i64) -> Option<&'static str> {
+    match magic {
+        0x9fa0 => Some("proc"),
+        0x6265_6572 => Some("sysfs"),
+        0x1cd1 => Some("devpts"),
+        0x0027_e0eb => Some("cgroup"),
+        0x6367_7270 => Some("cgroup2"),
+        0x6462_6720 => Some("debugfs"),
+        0x7472_6163 => Some("tracefs"),
+        0x7363_6673 => Some("securityfs"),
+        0xcafe_4a11 => Some("bpf"),
+        0x1980_0202 => Some("mqueue"),
         _ => None,
     }
 }
@@ -255,9 +272,9 @@ impl World<'_> {
             if let Some(errno) = refused {
                 let help = "name a directory that the caller may write to";
                 problems.push(refuse(errno_words(*errno), help));
-            } else if let Some(name) = refuses_upper(*fs, self.host.kernel)
-                .filter(|name| !is_copied || TAKES_NO_COPY.contains(name))
-            {
+            } else if let Some(name) = refuses_upper(*fs, self.host.kernel).filter(|name| {
+                !is_copied || TAKES_NO_COPY.contains(name) || kernels_own(*fs).is_some()
+            }) {
                 let why = format!("{name} cannot take it");
                 problems.push(refuse(why, "name a directory on a disk, such as of ext4 or xfs"));
             } else if let Some(name) = file_system_without_idmap(*fs, self.host.kernel)

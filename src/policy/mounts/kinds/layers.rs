@@ -255,6 +255,10 @@ impl Read for Layer {
 
 impl Kind for Layers {
     fn take(&mut self, further: &Further) -> Result<(), Why> {
+        // The bounds of an upper in memory are none of one on disk that takes its place.
+        if matches!(further.upper, Some(Upper::Kept(_) | Upper::DiscardIn(_))) {
+            (self.size, self.inodes) = (None, None);
+        }
         self.upper = further.upper.clone().or(self.upper.take());
         self.copy_up = further.copy_up.clone().unwrap_or_else(|| std::mem::take(&mut self.copy_up));
         self.driver = further.driver.unwrap_or(self.driver);

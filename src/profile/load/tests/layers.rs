@@ -231,6 +231,23 @@ fn keys_alone_change_the_inherited_entry() {
     assert_eq!((mounts.map["/w"].amended.len(), mounts.map["/t"].amended.len()), (2, 2));
 }
 
+/// `size` is of an upper in memory, and goes with it.
+#[test]
+fn another_upper_leaves_the_bounds_of_the_inherited_one() {
+    let spelled = |upper: &str| {
+        let place =
+            Place::main(&format!("extends = ['a.toml']\n[mounts]\n'/w' = {{ upper = {upper} }}\n"));
+        let all = "upper = 'discard', size = '1M', inodes = 9";
+        place.file("a.toml", &format!("[mounts]\n'/w' = {{ layers = ['/x'], {all} }}\n"));
+        place.load().mounts.get("/w").unwrap().value.kind().spell().to_string()
+    };
+    assert_eq!(spelled("'/kept'"), "{ layers = [\"/x\"], upper = \"/kept\" }");
+    assert_eq!(
+        spelled("'discard'"),
+        "{ layers = [\"/x\"], upper = \"discard\", size = \"1M\", inodes = 9 }"
+    );
+}
+
 #[test]
 fn keys_alone_need_an_inherited_entry_that_takes_them() {
     let place = Place::main(

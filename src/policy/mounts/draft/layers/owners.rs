@@ -6,6 +6,7 @@ use crate::kernel::name::Name;
 use crate::policy::identity::Ids;
 use crate::policy::mounts::draft::World;
 use crate::policy::mounts::draft::bind::file_system_without_idmap;
+use crate::policy::mounts::draft::upper::kernels_own;
 use crate::policy::mounts::kinds::{Driver, Layers, Mount};
 use crate::policy::mounts::written;
 use crate::step::{OutsideOp, Slot};
@@ -52,6 +53,7 @@ impl World<'_> {
         }
         let name = match file_system_without_idmap(file.fs, self.host.kernel) {
             None if self.host.kernel < (5, 19) => Some("overlayfs"),
+            None => kernels_own(file.fs),
             name => name,
         };
         if let Some(name) = name {
