@@ -668,6 +668,53 @@ fn a_conflict_has_ways_out() {
     }
 }
 
+/// What the host has changed is not forgotten where the target puts something else at the path, above or
+/// below it, once others were applied.
+#[test]
+fn a_conflict_is_not_forgotten_by_what_the_target_does_next() {
+    let who = As::all()[0];
+    // What the target does first and then, and which conflict there is: none in the twins.
+    for (first, then, conflict) in [
+        ("echo t > d/x", "rm -r d", Some("d")),
+        ("rm -r d", "mkdir d; echo evil > d/x", Some("d/x")),
+        ("rm d/x; mkfifo d/x", "rm d/x; echo evil > d/x", Some("d/x")),
+        ("echo t > d/x", "rm d/x; mkfifo d/x", Some("d/x")),
+        ("echo t > y", "rm y; mkdir y; echo t > y/d", None),
+        ("echo t > d/y", "echo 2 > d/y; mkdir d/z", None),
+    ] {
+        let place = Place::new();
+        let before = "mkdir d; echo h > d/x; echo o > o; echo o > p; sleep .02";
+        let kept = Kept::new(&place, who, before, "true");
+        kept.begin("$(date +%s%N)", "");
+        kept.change(&format!("{first}; echo t > o; echo t > p"));
+        if conflict.is_some() {
+            kept.sh("echo \"HOST'S WORK\" > low/d/x");
+        }
+        kept.changes(&["apply", "--yes", "state", "o"]);
+        kept.change(then);
+        // Another that is applied does not make it forgotten either.
+        kept.changes(&["apply", "--yes", "state", "p"]);
+        if then.contains("mkfifo") {
+            kept.changes(&["apply", "--yes", "state"]);
+            kept.change("rm d/x; echo evil > d/x");
+        }
+        let output = kept.run(&["apply", "--yes", "state"]);
+        let said = unwrapped(&errors(&output));
+        match conflict {
+            Some(path) => {
+                assert_eq!(output.status.code(), Some(125), "{first}; {then}");
+                assert!(said.contains(&format!("`{path}`: the host has changed")), "{said}");
+                assert_eq!(kept.sh("cat low/d/x"), "HOST'S WORK\n", "{first}; {then}");
+                kept.changes(&["discard", "--yes", "state", path]);
+                assert_eq!(kept.change("cat d/x; echo 3 > d/x"), "HOST'S WORK\n");
+                kept.changes(&["apply", "--yes", "state"]);
+                assert_eq!(kept.sh("cat low/d/x; ls state"), "3\nstockade\nupper\nwork\n");
+            }
+            None => assert!(output.status.success(), "{first}; {then}: {said}"),
+        }
+    }
+}
+
 /// What is kept back stands in no way where the host has changed it, and its removal is kept back as it
 /// is: what it was moved to is, too.
 #[test]

@@ -5,7 +5,7 @@ use super::later::Later;
 use super::line::{line, quoted};
 use super::{Result, ask, refused, stopped, take, wrong};
 use crate::commands::{print_line, warn};
-use crate::launch::changes::apply::{Failed, Fate, Half, Planned, WorkedOn};
+use crate::launch::changes::apply::{Failed, Fate, Half, Judged, Planned, WorkedOn};
 use crate::launch::changes::{Change, Kept, Kind, State, Trouble};
 use crate::text::bytes;
 use crate::text::paths::some_of;
@@ -143,13 +143,9 @@ pub(super) fn changed_meanwhile(
     planned: &Planned,
     help: impl FnOnce() -> String,
 ) -> Result {
-    let mut found = planned.changes.iter().filter_map(|(change, fate)| match fate {
-        Fate::Meanwhile(why) => Some((change, *why)),
-        Fate::Applied
-        | Fate::KeptBack(_)
-        | Fate::MeanwhileKeptBack(_)
-        | Fate::Shut(_)
-        | Fate::NotChosen { .. } => None,
+    let mut found = planned.changes.iter().filter_map(|one| match one.fate {
+        Fate::Meanwhile(why) => Some((&one.change, why)),
+        Fate::Applied | Fate::KeptBack(_) | Fate::Shut(_) | Fate::NotChosen => None,
     });
     let Some((first, why)) = found.next() else { return Ok(()) };
     let more = match found.count() {
@@ -166,13 +162,9 @@ pub(super) fn changed_meanwhile(
 /// with its path below the top.
 pub(super) fn shut(all: &[(&str, &Planned)], help: impl FnOnce() -> String) -> Result {
     let lines = |planned: &Planned| -> Vec<String> {
-        let of = |(change, fate): &(Change, Fate)| match fate {
+        let of = |Judged { change, fate, .. }: &Judged| match fate {
             Fate::Shut(why) => Some(format!("  {}: {why}", line(change, ""))),
-            Fate::Applied
-            | Fate::KeptBack(_)
-            | Fate::Meanwhile(_)
-            | Fate::MeanwhileKeptBack(_)
-            | Fate::NotChosen { .. } => None,
+            Fate::Applied | Fate::KeptBack(_) | Fate::Meanwhile(_) | Fate::NotChosen => None,
         };
         planned.changes.iter().filter_map(of).collect()
     };
@@ -241,8 +233,8 @@ pub(super) fn set_ids(planned: &Planned) -> Option<String> {
 pub(super) fn kept_back(planned: &Planned) -> Vec<String> {
     let mut back: Vec<String> = vec![];
     let mut more = 0;
-    for (change, fate) in &planned.changes {
-        let (Fate::KeptBack(why) | Fate::MeanwhileKeptBack(why)) = fate else { continue };
+    for Judged { change, fate, .. } in &planned.changes {
+        let Fate::KeptBack(why) = fate else { continue };
         match back.len() < MOST_SHOWN {
             true => back.push(format!("  {}: {why}", line(change, ""))),
             false => more += 1,

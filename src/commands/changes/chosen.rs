@@ -1,7 +1,7 @@
 //! What a command line names: the directory of a kept upper, and paths in it.
 
 use super::{Result, wrong};
-use crate::launch::changes::apply::{Fate, Planned};
+use crate::launch::changes::apply::{Fate, Judged, Planned};
 use crate::launch::changes::{Change, Chosen, Kept, What};
 use crate::text::bytes;
 use crate::text::paths::{ancestors, below};
@@ -39,7 +39,7 @@ impl Named<'_> {
                 ));
             };
             let one = Chosen::from_iter([bytes::bytes(&tail).into_owned()]);
-            if !planned.changes.iter().any(|(change, _)| one.has(&change.path)) {
+            if !planned.changes.iter().any(|known| one.has(&known.change.path)) {
                 return Err(self.none(act, word, "nothing is changed there", planned));
             }
             chosen.push(bytes::bytes(&tail).into_owned());
@@ -59,7 +59,7 @@ impl Named<'_> {
             let message = format!("cannot {act} `{named}` of `{}`: {why}", self.directory);
             wrong("changes::path", message)
         };
-        let removed = planned.changes.iter().map(|(change, _)| change).find(|change| {
+        let removed = planned.changes.iter().map(|one| &one.change).find(|change| {
             let is_inside = Chosen::from_iter([change.path.clone()]).has(&bytes::bytes(word));
             change.what == What::Removed && is_inside
         });
@@ -70,7 +70,7 @@ impl Named<'_> {
             return cannot(&why).help(format!("name that: {named}")).into();
         }
         let texts: Vec<String> =
-            planned.changes.iter().map(|(change, _)| bytes::text(&change.path)).collect();
+            planned.changes.iter().map(|one| bytes::text(&one.change.path)).collect();
         let near = suggestion(word, texts.iter().map(String::as_str));
         let list = || format!("see what is: stockade changes {}", shell_word(self.directory));
         cannot(why).help(near.unwrap_or_else(list)).into()
@@ -107,10 +107,10 @@ fn tail(word: &str, top: &str) -> Option<String> {
 /// What can be done where the host has changed something meanwhile.
 pub(super) fn ways_out(named: Named, planned: &Planned) -> String {
     let is_meanwhile = |fate: &Fate| matches!(fate, Fate::Meanwhile(_) | Fate::Shut(_));
-    let is_shut = planned.changes.iter().any(|(_, fate)| matches!(fate, Fate::Shut(_)));
+    let is_shut = planned.changes.iter().any(|one| matches!(one.fate, Fate::Shut(_)));
     let of = |is_meant: &dyn Fn(&Fate) -> bool| -> Vec<&Change> {
-        let meant = planned.changes.iter().filter(|(_, fate)| is_meant(fate));
-        meant.map(|(change, _)| change).collect()
+        let meant = planned.changes.iter().filter(|one| is_meant(&one.fate));
+        meant.map(|Judged { change, .. }| change).collect()
     };
     let conflicts: Vec<String> =
         of(&is_meanwhile).iter().map(|change| bytes::text(&change.path)).collect();

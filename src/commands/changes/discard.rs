@@ -6,8 +6,8 @@ use super::line::line;
 use super::{Result, ask, refused, take, wrong};
 use crate::commands::print_line;
 use crate::language::value::Size;
-use crate::launch::changes::apply::{Failed, Half, Planned};
-use crate::launch::changes::{self, Change, Kept, Trouble, What, take_out};
+use crate::launch::changes::apply::{Failed, Half, Judged, Planned};
+use crate::launch::changes::{self, Change, Chosen, Kept, Trouble, What, take_out};
 use crate::text::bytes;
 use crate::text::gather::Gather;
 use crate::text::problem::{errno_words, escape};
@@ -65,7 +65,7 @@ fn some(named: Named, kept: &Kept, yes: bool) -> Result {
     };
     let planned = planned.map_err(fail)?;
     let chosen = named.choose(ACT, kept, &planned)?;
-    let all = || planned.changes.iter().map(|(change, _)| change);
+    let all = || planned.changes.iter().map(|one| &one.change);
     if chosen.has(b"") {
         let whole = format!("stockade changes discard {}", shell_word(directory));
         let why = "that is its top, and all that is in it";
@@ -90,7 +90,14 @@ fn some(named: Named, kept: &Kept, yes: bool) -> Result {
         let (path, why) = (escape(&bytes::text(&path)), errno_words(errno));
         wrong("launch::apply", format!("cannot discard `{path}` of `{directory}`: {why}"))
     })?;
-    let renewed = planned.renew(kept, layer.as_ref(), |change, _| !chosen.has(&change.path));
+    // Of what lies above something that was taken out nothing may be left either.
+    let is_out = |path: &[u8]| {
+        let one = Chosen::from_iter([path.to_vec()]);
+        let is_left = |change: &Change| one.has(&change.path) && !chosen.has(&change.path);
+        chosen.has(path) || chosen.is_below(path) && !all().any(is_left)
+    };
+    let is_left = |one: &Judged| !chosen.has(&one.change.path);
+    let renewed = planned.renew(kept, layer.as_ref(), is_left, is_out);
     renewed.map_err(|errno| {
         let why = errno_words(errno.0);
         wrong("launch::apply", format!("cannot write the record of `{directory}`: {why}"))

@@ -16,7 +16,7 @@ mod shut;
 mod work;
 
 pub(crate) use super::journal::WorkedOn;
-pub(crate) use fate::Fate;
+pub(crate) use fate::{Fate, Judged};
 
 use super::discard::empty;
 use super::doors::ENTERS;
@@ -26,7 +26,7 @@ use super::{Change, Chosen, Contents, Item, Kept, Kind, Reader, Refused, State, 
 use crate::host::upper::{self, WORK};
 use crate::sys::{self, Errno};
 use crate::text::bytes;
-use fate::{ABOVE, BELOW, Known, fate, is_since};
+use fate::{ABOVE, BELOW, Known, is_since};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use prune::{prune, sort};
 use std::collections::BTreeSet;
@@ -43,7 +43,7 @@ const MOST_COPIED: u64 = 1 << 30;
 /// All changes, each with what becomes of it.
 #[derive(Debug, Default)]
 pub(crate) struct Planned {
-    pub changes: Vec<(Change, Fate)>,
+    pub changes: Vec<Judged>,
     /// When they began to be read.
     begun: u64,
 }
@@ -145,7 +145,7 @@ impl Planned {
         let reader = kept.read(std::slice::from_ref(lower), Contents::Nothing)?;
         let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
         let known = Known::read(kept.directory.as_raw_fd()).map_err(failed)?;
-        let judge = |change: &Change| fate(&kept.record, change, layer, &known);
+        let judge = |change| Judged::new(&kept.record, change, layer, &known);
         let mut planned = Planned { begun, ..Planned::take(reader, judge)? };
         planned.bar();
         Ok(planned)
@@ -154,10 +154,10 @@ impl Planned {
     /// The same of those that are not for the host's tree.
     pub(crate) fn list(kept: &Kept) -> Result<Planned, Failed> {
         let reader = kept.read(&kept.layers()?, Contents::Nothing)?;
-        Planned::take(reader, |_| Fate::Applied)
+        Planned::take(reader, |change| Judged { change, fate: Fate::Applied, conflict: None })
     }
 
-    fn take(mut reader: Reader, judge: impl Fn(&Change) -> Fate) -> Result<Planned, Failed> {
+    fn take(mut reader: Reader, judge: impl Fn(Change) -> Judged) -> Result<Planned, Failed> {
         let (mut planned, mut length) = (Planned::default(), 0);
         while let Some(item) = reader.next().map_err(Failed::Reading)? {
             let Item::Change(change) = item else { continue };
@@ -165,18 +165,17 @@ impl Planned {
             if planned.changes.len() >= MOST || length > MOST_BYTES {
                 return Err(Failed::TooMany);
             }
-            let fate = judge(&change);
-            planned.changes.push((*change, fate));
+            planned.changes.push(judge(*change));
         }
         Ok(planned)
     }
 
     /// Leaves out what the caller did not choose. A new directory comes with what is chosen in it.
     pub(crate) fn choose(&mut self, chosen: &Chosen) {
-        for (change, fate) in &mut self.changes {
+        for Judged { change, fate, .. } in &mut self.changes {
             let is_on_the_way = change.is_new_directory() && chosen.is_below(&change.path);
             if !chosen.has(&change.path) && !is_on_the_way {
-                *fate = Fate::NotChosen { is_meanwhile: matches!(fate, Fate::Meanwhile(_)) };
+                *fate = Fate::NotChosen;
             }
         }
         self.bar();
@@ -184,7 +183,7 @@ impl Planned {
 
     /// Keeps back what the caller did not agree to.
     pub(crate) fn keep_back(&mut self, why: &'static str, is_meant: impl Fn(&Change) -> bool) {
-        for (change, fate) in &mut self.changes {
+        for Judged { change, fate, .. } in &mut self.changes {
             if *fate == Fate::Applied && is_meant(change) {
                 *fate = Fate::KeptBack(why);
             }
@@ -198,9 +197,9 @@ impl Planned {
         why: &'static str,
         is_meant: impl Fn(&Change) -> bool,
     ) {
-        for (change, fate) in &mut self.changes {
+        for Judged { change, fate, .. } in &mut self.changes {
             if matches!(fate, Fate::Meanwhile(_)) && is_meant(change) {
-                *fate = Fate::MeanwhileKeptBack(why);
+                *fate = Fate::KeptBack(why);
             }
         }
         self.bar();
@@ -214,7 +213,7 @@ impl Planned {
     /// Keeps back what lies in a directory that is not made. The changes are in the order of a walk.
     fn bar(&mut self) {
         let mut barred: Option<(Vec<u8>, &'static str)> = None;
-        for (change, fate) in &mut self.changes {
+        for Judged { change, fate, .. } in &mut self.changes {
             if let Some((above, why)) = &barred {
                 if is_inside(&change.path, above) {
                     if *fate == Fate::Applied {
@@ -228,8 +227,8 @@ impl Planned {
                 |state: &Option<State>| state.as_ref().is_some_and(|s| s.kind == Kind::Directory);
             let is_new = is_directory(&change.after) && change.what != What::Rights;
             let why = match fate {
-                Fate::KeptBack(_) | Fate::MeanwhileKeptBack(_) => BELOW,
-                Fate::NotChosen { .. } => ABOVE,
+                Fate::KeptBack(_) => BELOW,
+                Fate::NotChosen => ABOVE,
                 Fate::Applied | Fate::Meanwhile(_) | Fate::Shut(_) => continue,
             };
             barred = is_new.then(|| (change.path.clone(), why));
@@ -237,7 +236,7 @@ impl Planned {
     }
 
     fn of(&self, fate: impl Fn(Fate) -> bool) -> impl Iterator<Item = &Change> {
-        self.changes.iter().filter(move |(_, own)| fate(*own)).map(|(change, _)| change)
+        self.changes.iter().filter(move |one| fate(one.fate)).map(|one| &one.change)
     }
 
     /// Those that the host has changed since, and that are not kept back.
@@ -301,7 +300,8 @@ impl Planned {
     fn settle(&self, kept: &Kept, layer: &File) -> sys::Result {
         let is_left = |fate: Fate| fate != Fate::Applied;
         let mut left: Vec<&[u8]> = self.of(is_left).map(|change| &*change.path).collect();
-        if left.is_empty() {
+        let is_empty = left.is_empty();
+        if is_empty {
             empty(kept.upper.as_fd())?;
             let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
             let directory = kept.directory.as_raw_fd();
@@ -315,7 +315,7 @@ impl Planned {
             sys::fchmod(top, mode)?;
             pruned?;
         }
-        self.renew(kept, Some(layer), |_, fate| is_left(fate))
+        self.renew(kept, Some(layer), |one| is_left(one.fate), |_| is_empty)
     }
 }
 

@@ -20,14 +20,19 @@ pub(crate) enum Fate {
     KeptBack(&'static str),
     /// The host has changed it since, and how.
     Meanwhile(&'static str),
-    /// The same, and it is kept back in any case.
-    MeanwhileKeptBack(&'static str),
     /// The host does not let the caller, and why.
     Shut(&'static str),
-    /// The caller chose others; whether the host has changed it since.
-    NotChosen {
-        is_meanwhile: bool,
-    },
+    /// The caller chose others.
+    NotChosen,
+}
+
+/// A change, and what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub change: Change,
+    pub fate: Fate,
+    /// Why it is in conflict with what the host has done since, whatever becomes of it.
+    pub conflict: Option<&'static str>,
 }
 
 /// Where all others of a directory are that is kept back.
@@ -58,38 +63,79 @@ pub(super) fn is_since(begun: u64, (seconds, nanos): (i64, u32)) -> bool {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanos.into()) >= begun
 }
 
-pub(super) fn fate(record: &Upper, change: &Change, layer: &File, known: &Known) -> Fate {
+impl Judged {
+    /// The conflict is judged apart from what is kept back: what is kept back now may be another file
+    /// the next time, of which later times would not show it.
+    pub(super) fn new(record: &Upper, change: Change, layer: &File, known: &Known) -> Judged {
+        let conflict = conflict(record, &change, layer, known);
+        let fate = match (kept_back(record, &change), conflict) {
+            (Some(why), _) => Fate::KeptBack(why),
+            (None, Some(why)) => Fate::Meanwhile(why),
+            (None, None) => Fate::Applied,
+        };
+        Judged { change, fate, conflict }
+    }
+}
+
+fn kept_back(record: &Upper, change: &Change) -> Option<&'static str> {
     match record.cover(&change.path) {
-        Cover::Covered => return Fate::KeptBack("an entry of [mounts] covers it"),
-        Cover::Above => return Fate::KeptBack("an entry of [mounts] lies below it"),
+        Cover::Covered => return Some("an entry of [mounts] covers it"),
+        Cover::Above => return Some("an entry of [mounts] lies below it"),
         Cover::Free => {}
     }
     if change.path.split(|byte| *byte == b'/').any(is_of_apply) {
-        return Fate::KeptBack("its name is that of an apply of stockade's");
+        return Some("its name is that of an apply of stockade's");
     }
     if change.unread {
-        return Fate::KeptBack("it is not readable");
+        return Some("it is not readable");
     }
     if let Some(after) = &change.after {
         match after.kind {
             Kind::File | Kind::Directory | Kind::Link => {}
             Kind::Fifo | Kind::Socket | Kind::Character | Kind::Block => {
-                return Fate::KeptBack("it is no file, directory or link");
+                return Some("it is no file, directory or link");
             }
         }
     }
     if let (What::Rights, Some(before), Some(after)) = (change.what, &change.before, &change.after)
         && (after.kind == Kind::Link || after.mode & 0o1777 == before.mode & 0o1777)
     {
-        return Fate::KeptBack("no owner and no set-id bit is applied");
+        return Some("no owner and no set-id bit is applied");
     }
-    if known.meanwhile.contains(&change.path) {
-        return Fate::Meanwhile("the host has changed it since");
+    None
+}
+
+const SINCE: &str = "the host has changed it since";
+const IN_IT: &str = "the host has changed something in it since";
+
+impl Known {
+    /// Whether the host had changed what a change is of, or something in what it takes away, or what
+    /// lay in a place above, which may be another directory of the target's by now.
+    fn meanwhile(&self, change: &Change) -> Option<&'static str> {
+        let path = &change.path;
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        let mut above = ends.filter(|end| *end > 0).chain([path.len()]);
+        if above.any(|end| self.meanwhile.contains(&path[..end])) {
+            return Some(SINCE);
+        }
+        let was_directory =
+            change.before.as_ref().is_some_and(|before| before.kind == Kind::Directory);
+        let is_gone = was_directory && change.what != What::Rights;
+        let under = [path, &b"/"[..]].concat();
+        let next = self.meanwhile.range(under.clone()..).next();
+        (is_gone && next.is_some_and(|next| next.starts_with(&under))).then_some(IN_IT)
     }
-    let Some(before) = &change.before else { return Fate::Applied };
+}
+
+/// Why what the host has done since must not be lost by a change.
+fn conflict(record: &Upper, change: &Change, layer: &File, known: &Known) -> Option<&'static str> {
+    if let Some(why) = known.meanwhile(change) {
+        return Some(why);
+    }
+    let before = change.before.as_ref()?;
     let is_since = |at| is_since(record.begun, at);
     if record.begun == 0 {
-        return Fate::Meanwhile("the upper does not say when it was begun");
+        return Some("the upper does not say when it was begun");
     }
     // A name that is made in a directory changes its ctime, too: that says nothing of its mode.
     let is_mode_of_directory = before.kind == Kind::Directory && change.what == What::Rights;
@@ -97,7 +143,7 @@ pub(super) fn fate(record: &Upper, change: &Change, layer: &File, known: &Known)
     let was_undone = undone
         .is_some_and(|undone| (undone.number, undone.changed) == (before.inode.1, before.changed));
     if is_since(before.changed) && !is_mode_of_directory && !was_undone {
-        return Fate::Meanwhile("the host has changed it since");
+        return Some(SINCE);
     }
     if before.kind == Kind::Directory && !is_mode_of_directory {
         let (parent, last) = split(&change.path);
@@ -105,15 +151,13 @@ pub(super) fn fate(record: &Upper, change: &Change, layer: &File, known: &Known)
             let is_since = |at: &Looked| is_since(at.changed);
             has_newer(parent.as_raw_fd(), last, &is_since, Err(Errno(libc::EACCES)))
         });
-        match old {
-            Ok(false) => {}
+        return match old {
+            Ok(false) => None,
             Err(Errno(libc::EACCES)) => {
-                return Fate::Meanwhile("whether the host has changed something in it is not seen");
+                Some("whether the host has changed something in it is not seen")
             }
-            Ok(true) | Err(_) => {
-                return Fate::Meanwhile("the host has changed something in it since");
-            }
-        }
+            Ok(true) | Err(_) => Some(IN_IT),
+        };
     }
-    Fate::Applied
+    None
 }

@@ -2,35 +2,39 @@
 //! this. What it had changed before at a place that the upper still has is written down, and so is what
 //! it changed while this ran.
 
-use super::{Fate, Planned, is_since};
+use super::{Judged, Planned, is_since};
 use crate::host::upper::{self, Upper};
-use crate::launch::changes::journal::{descend, forget_undone, has_newer, note_meanwhile, split};
+use crate::launch::changes::journal::{
+    descend, forget_undone, has_newer, meanwhile, note_meanwhile, split,
+};
 use crate::launch::changes::{Change, Kept, Kind, What};
 use crate::launch::uppers;
 use crate::sys::{self, Errno, Looked};
-use crate::text::gather::Gather;
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
 impl Planned {
-    /// Renews it; `is_left` says what is left in the upper, and `layer` is the host's tree, where it is
+    /// Renews it; `is_left` says what is left in the upper, `is_out` of which paths nothing is, and `layer` is the host's tree, where it is
     /// of that.
     pub(crate) fn renew(
         &self,
         kept: &Kept,
         layer: Option<&File>,
-        is_left: impl Fn(&Change, Fate) -> bool,
+        is_left: impl Fn(&Judged) -> bool,
+        is_out: impl Fn(&[u8]) -> bool,
     ) -> sys::Result {
-        let left = || self.changes.iter().filter(|(change, fate)| is_left(change, *fate));
-        let is_meanwhile = |(change, fate): &&(Change, Fate)| match (fate, layer) {
-            (Fate::Meanwhile(_) | Fate::MeanwhileKeptBack(_), _) => true,
-            (Fate::NotChosen { is_meanwhile: true }, _) => true,
-            (_, Some(layer)) => self.is_another(change, layer),
-            (_, None) => false,
+        let left = || self.changes.iter().filter(|one| is_left(one));
+        let is_meanwhile = |one: &&Judged| {
+            one.conflict.is_some() || layer.is_some_and(|layer| self.is_another(&one.change, layer))
         };
-        let meanwhile = left().filter(is_meanwhile).map(|(change, _)| change.path.clone());
-        note_meanwhile(kept.directory.as_raw_fd(), &meanwhile.gather())?;
+        let new = left().filter(is_meanwhile).map(|one| one.change.path.clone());
+        let directory = kept.directory.as_raw_fd();
+        let mut all = meanwhile(directory)?;
+        // At one that is no change now, the target may have what it was before for the moment.
+        all.retain(|path| !is_out(path));
+        all.extend(new);
+        note_meanwhile(directory, &all)?;
         // A place that was switched before this moment is none that the host has changed.
         let mut record = Upper { begun: upper::now(), ..kept.record.clone() };
         if left().next().is_none() {
@@ -40,7 +44,7 @@ impl Planned {
         let io = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
         uppers::write(&kept.file, &record).map_err(io)?;
         sys::sync(kept.file.as_raw_fd())?;
-        forget_undone(kept.directory.as_raw_fd())
+        forget_undone(directory)
     }
 
     /// Whether a place has by now another file than when it was judged.

@@ -2,7 +2,7 @@
 //! write: an apply to several trees would else have begun with some of them.
 
 use super::work::has_more_names;
-use super::{Fate, is_inside};
+use super::{Fate, Judged, is_inside};
 use crate::launch::changes::journal::{descend, split};
 use crate::launch::changes::{Change, Kind, State, What};
 use crate::sys::{self, Errno, Looked};
@@ -17,10 +17,10 @@ struct Directory {
 }
 
 /// Judges what would be applied. The changes are in the order of a walk.
-pub(super) fn find(changes: &mut [(Change, Fate)], top: RawFd) {
+pub(super) fn find(changes: &mut [Judged], top: RawFd) {
     let caller = nix::unistd::geteuid().as_raw();
     let (mut whole, mut last): (Option<Vec<u8>>, Option<Directory>) = (None, None);
-    for (change, fate) in changes.iter_mut().filter(|(_, fate)| *fate == Fate::Applied) {
+    for Judged { change, fate, .. } in changes.iter_mut().filter(|one| one.fate == Fate::Applied) {
         if whole.as_ref().is_some_and(|whole| is_inside(&change.path, whole)) {
             continue;
         }
