@@ -1,7 +1,7 @@
 //! Every example is run: what we show works.
 
 use crate::roots::tiny;
-use crate::support::{self, As, Place, is_root, skip, text};
+use crate::support::{self, As, Place, is_root, kernel, skip, text};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -131,6 +131,7 @@ fn every_example_has_a_test() {
             "review",
             "shell",
             "systemd",
+            "throwaway-host",
             "try-upgrade",
             "untrusted-script"
         ]
@@ -282,6 +283,25 @@ fn changes_are_read_before_they_are_made() {
         assert!(sh("stockade changes --diff \"$PWD.changes\"").contains("\n+after\n"), "{who:?}");
         sh("stockade changes apply --yes \"$PWD.changes\"");
         assert_eq!(sh("cat new file"), "x\nafter\n", "{who:?}");
+    });
+}
+
+#[test]
+fn what_is_changed_of_the_host_is_listed_and_thrown_away() {
+    if kernel() < (6, 6) {
+        return skip("a tmpfs has room for overlayfs's attributes since 6.6");
+    }
+    each("throwaway-host", |example, who| {
+        let work = example.folder("work", who);
+        let profile = example.path("profile.toml");
+        let line = "echo x > /etc/stockade-new; rm /etc/passwd; echo y > own; ls /etc/stockade-new";
+        let run = format!("stockade run --changes {profile} sh -c '{line}' 2>&1");
+        let said = good(who, example.shell(who, &work, &run));
+        let has = |line: &str| said.lines().any(|one| one == line);
+        assert!(has("/etc/stockade-new") && has("A  /etc/stockade-new"), "{who:?}: {said}");
+        assert!(said.contains("is in the host's own files, and not listed\n"), "{who:?}: {said}");
+        assert!(!Path::new("/etc/stockade-new").exists() && Path::new("/etc/passwd").exists());
+        assert_eq!(std::fs::read_to_string(work.join("own")).unwrap(), "y\n");
     });
 }
 
