@@ -210,6 +210,26 @@ fn as_many_layers_are_merged_as_the_kernel_takes() {
 }
 
 #[test]
+fn why_names_the_layer_that_has_a_file() {
+    for who in As::all() {
+        let place = Place::new();
+        let [low, high] = two(&place, *who);
+        let profile = system(&format!("\"/m\" = {{ layers = [\"{low}\", \"{high}\"] }}"));
+        let path = place.file("asked.toml", &profile);
+        for (name, says) in [
+            ("low", format!("of /m/low, the host's {low}/low, lets")),
+            ("both/low", format!("of /m/both/low, the host's {low}/both/low, lets")),
+            ("none", "no layer of /m has /m/none".to_owned()),
+        ] {
+            let question = format!("read:/m/{name}");
+            let output = place.stockade(*who).arg("why").arg(&path).arg(question).output().unwrap();
+            let said = unwrapped(&text(&output.stdout));
+            assert!(said.contains(&says), "{who:?}: {said}");
+        }
+    }
+}
+
+#[test]
 fn a_layer_more_than_the_kernel_merges_is_refused_and_a_newline_is_a_name_as_any() {
     let place = Place::new();
     let name = place.folder("one\ntwo", As::all()[0]).display().to_string().replace('\n', "\\n");

@@ -105,6 +105,14 @@ impl Asked<'_> {
         Ok(reasons)
     }
 
+    /// The path of an entry that merges several layers.
+    fn in_layers<'p>(&self, over: &'p str) -> Option<&'p str> {
+        match &self.world.tree.get(over)?.ground {
+            Ground::Host(stack) => (stack.topmost_first().count() > 1).then_some(over),
+            Ground::Own(_) | Ground::Kernel(_) | Ground::Same => None,
+        }
+    }
+
     pub(super) fn absent(&self, path: &str, walk: &Walk, directory: &ResolvedFile) -> Reason {
         let from = walk.links.last().map_or(String::new(), |(link, text)| {
             format!(", where the link {link} leads ({text})")
@@ -121,12 +129,14 @@ impl Asked<'_> {
             return Reason::new(Mechanism::Mounts, Decision::Denies, words, entry.at);
         }
         match (&directory.host, self.world.tree.get(&directory.over)) {
-            (Some(host), _) => Reason::new(
-                Mechanism::File,
-                Decision::Denies,
-                format!("the host's {host} has no {}{from}", walk.missing.join("/")),
-                directory.at,
-            ),
+            (Some(host), _) => {
+                let has_none = match self.in_layers(&directory.over) {
+                    Some(over) => format!("no layer of {over} has {what}"),
+                    None => format!("the host's {host} has no {}", walk.missing.join("/")),
+                };
+                let words = format!("{has_none}{from}");
+                Reason::new(Mechanism::File, Decision::Denies, words, directory.at)
+            }
             (None, Some(entry)) => {
                 let (gone, at) = match self.removed(&what, &directory.over) {
                     Some((path, at)) => (format!("the entry for {path} is removed, and "), at),
@@ -169,7 +179,11 @@ impl Asked<'_> {
             return reasons;
         }
         reasons.push(self.walker.refuses(thing, need).unwrap_or_else(|| {
-            let words = format!("mode {:04o} of {} lets the target's ids", thing.mode, thing.path);
+            let path = match self.in_layers(&thing.over).zip(thing.host.as_ref()) {
+                Some((_, host)) => format!("{}, the host's {host},", thing.path),
+                None => thing.path.clone(),
+            };
+            let words = format!("mode {:04o} of {path} lets the target's ids", thing.mode);
             Reason::new(Mechanism::Permissions, Decision::Allows, words, Span::NOWHERE)
         }));
         reasons.extend(self.landlock(walk, thing, rights));
