@@ -11,10 +11,14 @@ use std::path::Path;
 
 const GATE_MERGED: (f64, &str) = (1.15, "of the start with a bind in their place");
 const GATE_ROOT: (f64, &str) = (4.0, "ms more than with \"/\" read-only");
+const GATE_COPY_UP: (f64, &str) = (12.0, "us for each directory of copy-up");
 const GATE_CHANGES: (f64, &str) = (150.0, "ms to list 10,000 changes");
 
 /// How many layers are merged.
 const LAYERS: usize = 5;
+
+/// How many directories are made in an upper beforehand: so many in each of so many.
+const DIRECTORIES: (usize, usize) = (40, 50);
 
 /// Starts in turns, and lists.
 pub fn run(stage: &Stage, gates: &mut Gates) -> Result<(), String> {
@@ -38,10 +42,16 @@ pub fn run(stage: &Stage, gates: &mut Gates) -> Result<(), String> {
     let merged =
         format!("\"/work\" = {{ layers = [{}], upper = \"discard\" }}\n", layers.join(", "));
     let bound = format!("\"/work\" = {{ bind = {}, access = \"rw\" }}\n", layers[0]);
+    let wide = directories(&top.join("wide")).map_err(error)?;
+    let copied = |more: &str| {
+        let entry = format!("\"/work\" = {{ layers = [{wide}], upper = \"discard\"{more} }}\n");
+        profile(0) + &entry
+    };
     println!("layers: median milliseconds, {runs} rounds in turns");
     let pairs = [
         (start("layers", profile(0) + &merged)?, start("bind", profile(0) + &bound)?),
         (start("overlay", whole("overlay"))?, start("read-only", whole("ro"))?),
+        (start("copy-up", copied(", copy-up = [\"/work\"]"))?, start("without", copied(""))?),
     ];
     let mut medians = vec![];
     for (of, to) in &pairs {
@@ -57,6 +67,8 @@ pub fn run(stage: &Stage, gates: &mut Gates) -> Result<(), String> {
     }
     gates.judge(GATE_MERGED.0, GATE_MERGED.1, medians[0].0);
     gates.judge(GATE_ROOT.0, GATE_ROOT.1, medians[1].1);
+    let made = (DIRECTORIES.0 * (DIRECTORIES.1 + 1)) as f64;
+    gates.judge(GATE_COPY_UP.0, GATE_COPY_UP.1, medians[2].1 * 1000.0 / made);
     let kept = kept(&stage.output("kept"), &layers[0]).map_err(error)?;
     let list = Program::new("changes", [stage.stockade_path().into(), "changes".into(), kept])?;
     let listed = median(&millis(&list.repeat(runs.min(20))?));
@@ -70,6 +82,18 @@ fn layer(path: &Path) -> io::Result<String> {
     fs::create_dir_all(path.join("sub"))?;
     for name in ["one", "sub/two"] {
         fs::write(path.join(name), "text\n")?;
+    }
+    Ok(format!("\"{}\"", path.display()))
+}
+
+/// Makes a layer of many directories, each with a file; its path as a TOML string.
+fn directories(path: &Path) -> io::Result<String> {
+    for above in 0..DIRECTORIES.0 {
+        for below in 0..DIRECTORIES.1 {
+            let directory = path.join(format!("{above}/{below}"));
+            fs::create_dir_all(&directory)?;
+            fs::write(directory.join("file"), "text\n")?;
+        }
     }
     Ok(format!("\"{}\"", path.display()))
 }
