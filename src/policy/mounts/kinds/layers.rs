@@ -137,9 +137,13 @@ impl Layers {
         Layers { upper, size: None, inodes: None, ..self.clone() }
     }
 
-    /// The same, shown by another driver.
+    /// The same, shown by another driver, which may have no use for `copy-up`.
     pub(crate) fn with_driver(&self, driver: Driver) -> Layers {
-        Layers { driver, ..self.clone() }
+        let copy_up = match driver {
+            Driver::Copy | Driver::Fuse => vec![],
+            Driver::Auto | Driver::Overlay => self.copy_up.clone(),
+        };
+        Layers { driver, copy_up, ..self.clone() }
     }
 
     /// How much the target can write into memory, and how many files and directories.
@@ -296,6 +300,10 @@ impl Kind for Layers {
             Some(_) if self.driver == Driver::Fuse && !self.copy_up.is_empty() => Err(Why::new(
                 "fuse-overlayfs lets directories of all owners be changed, and `copy-up` has nothing to \
                  do",
+            )
+            .help("leave `copy-up` out")),
+            Some(_) if self.driver == Driver::Copy && !self.copy_up.is_empty() => Err(Why::new(
+                "in a copy directories of all owners can be changed, and `copy-up` has nothing to do",
             )
             .help("leave `copy-up` out")),
             Some(Upper::DiscardIn(_) | Upper::Kept(_))
