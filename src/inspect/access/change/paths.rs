@@ -49,12 +49,15 @@ impl Asked<'_> {
     }
 
     /// The same entry with the words that let more of it be changed. A bind would be the host's own.
+    /// The whole entry, as without `layers` it would change one of a layer below, and there may be
+    /// none.
     fn change_layers(&self, real: &str, (path, layers): (&str, &Layers)) -> Vec<Line> {
+        let layers = layers.at(path);
         let mut owner = layers.clone();
         owner.words.owner_root = true;
         let mut up = layers.clone();
         up.copy_up.push(AbsolutePath(parent(real).to_owned()));
-        let fuse = Layers { copy_up: vec![], ..layers.with_driver(Driver::Fuse) };
+        let fuse = layers.with_driver(Driver::Fuse);
         let all = [owner, up, fuse];
         all.into_iter().map(|layers| self.mount(path, Mount::Layers(layers))).collect()
     }
