@@ -65,6 +65,7 @@ pub(crate) fn draft(
         to_make: create::to_make(tree, host),
         made_on_host: BTreeMap::new(),
         in_layers: BTreeSet::new(),
+        unmerged: BTreeSet::new(),
         uppers: BTreeMap::new(),
         copied: BTreeSet::new(),
         mapped: BTreeSet::new(),
@@ -129,6 +130,8 @@ struct World<'a> {
     made_on_host: BTreeMap<String, Slot>,
     /// What layers of stockade's have in merged trees: mount points, and hidden names.
     in_layers: BTreeSet<String>,
+    /// The entries with layers, and the trees in parts, that have a problem.
+    unmerged: BTreeSet<String>,
     /// The lines of overlays that are shown in parts, of which one was judged.
     judged: BTreeSet<Span>,
     /// The directories of other owners that are made in an upper, by the path inside.

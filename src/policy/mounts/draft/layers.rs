@@ -16,7 +16,7 @@ use super::{PLAIN as PLAIN_ATTRS, World};
 use crate::host::File;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::Name;
-use crate::language::value::Mode;
+use crate::language::value::{Mode, parent};
 use crate::step::{Ground, Owned, TreeOp};
 use crate::text::source::Span;
 
@@ -24,6 +24,21 @@ use crate::text::source::Span;
 const PLAIN: Owned = Owned { mode: Mode(0o755), owner: None };
 
 impl World<'_> {
+    /// Takes note of an entry that has a problem: what is in its tree is not known, so that entries
+    /// below it are not judged.
+    fn not_merged(&mut self, path: &str) {
+        let whole = self.tree.get(path).and_then(|node| node.whole.clone());
+        self.unmerged.extend(whole);
+        self.unmerged.insert(path.to_owned());
+    }
+
+    /// Whether a path lies in the tree of such an entry.
+    pub(super) fn is_in_unmerged(&self, path: &str) -> bool {
+        let (over, node) = self.tree.over(parent(path));
+        self.unmerged.contains(over)
+            || node.whole.as_ref().is_some_and(|whole| self.unmerged.contains(whole))
+    }
+
     pub(super) fn layers(&mut self, path: &str, layers: &Layers, at: Span) {
         let before = self.draft.problems.iter().count();
         let sources = layers.sources(path);
@@ -39,7 +54,7 @@ impl World<'_> {
         }
         self.check_writers(path, &found, at);
         if self.draft.problems.iter().count() > before {
-            return;
+            return self.not_merged(path);
         }
         let ground = match path {
             "/" => Ground::Own,
@@ -66,7 +81,7 @@ impl World<'_> {
         let top = found.last().zip(maps.last());
         let top = top.map_or(PLAIN, |((_, file), map)| self.like(file, map.as_ref()));
         let Some((mask, lowest)) = self.own_layers((path, layers), (&found, &maps), top, at) else {
-            return;
+            return self.not_merged(path);
         };
         // A server has the target's ids, and no power over what is another's.
         let own = Owned { mode: Mode(0o700), owner: None };

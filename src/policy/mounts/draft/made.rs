@@ -192,6 +192,9 @@ impl World<'_> {
     pub(super) fn hide(&mut self, path: &str, hide: &Hide, at: Span) {
         // Exceptions concern only the pattern.
         let Hide { missing, known, except: _ } = *hide;
+        if self.is_in_unmerged(path) {
+            return;
+        }
         // A layer of stockade's hides it in the merged tree.
         if self.in_layers.contains(path) {
             // That layer lies below the upper: what a kept one has there by an earlier run is covered.

@@ -117,6 +117,9 @@ impl World<'_> {
         directory: bool,
         at: Span,
     ) -> Option<Site> {
+        if self.is_in_unmerged(path) {
+            return None;
+        }
         let (over, over_at) = above(self.tree, path)
             .map(|(over, node)| (over.to_owned(), node.at))
             .unwrap_or_default();

@@ -35,7 +35,11 @@ impl World<'_> {
         // Of a directory that is made anew, the top as well, nothing is a layer.
         let merged = parts.filter(|(_, node)| matches!(node.ground(), Stood::Host(_)));
         let lower: Vec<Place> = merged.map(|(part, _)| self.place(part)).collect();
+        let before = self.draft.problems.iter().count();
         self.check_upper(path, layers, &lower, at);
+        if self.draft.problems.iter().count() > before {
+            self.not_merged(path);
+        }
     }
 
     /// Says of the overlays in parts what does not come along, and what cannot be changed.
