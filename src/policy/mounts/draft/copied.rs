@@ -17,10 +17,7 @@ impl World<'_> {
                 return None;
             }
             (Driver::Overlay, Some(why)) => {
-                let copy = Mount::Layers(layers.with_driver(Driver::Copy));
-                let help = format!("let them be copied: {}", written::line(path, &copy));
-                let help = Some(help).filter(|_| !matches!(layers.upper, Some(Upper::Kept(_))));
-                self.refuse(path, &why, help, at);
+                self.refuse(path, &why, World::copy_instead(path, layers), at);
                 return None;
             }
             (Driver::Auto, Some(why)) => {
@@ -38,6 +35,17 @@ impl World<'_> {
             self.copied.insert(path.to_owned());
         }
         Some(because)
+    }
+
+    /// The help to let the layers of an entry be copied. The host's whole tree is too large, and of a
+    /// copy nothing is kept.
+    pub(super) fn copy_instead(path: &str, layers: &Layers) -> Option<String> {
+        let is_whole = layers.sources(path).contains(&"/");
+        if is_whole || matches!(layers.upper, Some(Upper::Kept(_))) {
+            return None;
+        }
+        let copy = Mount::Layers(layers.with_driver(Driver::Copy));
+        Some(format!("let them be copied: {}", written::line(path, &copy)))
     }
 
     fn refuse(&mut self, path: &str, why: &str, help: Option<String>, at: Span) {

@@ -1,7 +1,6 @@
 //! Layers that fuse-overlayfs shows, where the profile names it.
 
-use super::super::kinds::{Driver, Layers, Makes, Mount};
-use super::super::written;
+use super::super::kinds::{Driver, Layers, Makes};
 use super::{PLAIN, World};
 use crate::host::layering::{NoServer, Part};
 use crate::kernel::attrs::Attrs;
@@ -38,45 +37,43 @@ impl World<'_> {
     fn check_server(&mut self, path: &str, layers: &Layers, at: Span) {
         let whole = self.tree.get(path).and_then(|node| node.whole.clone());
         let shown = whole.as_deref().unwrap_or(path);
-        let refuse = |why: &str, help: String| {
+        let refuse = |why: &str, help: Option<String>| {
             let message = format!("cannot let fuse-overlayfs show the layers of {shown}: {why}");
-            Problem::new("mounts::layers", at, message).help(help)
+            Problem::new("mounts::layers", at, message).help_maybe(help)
         };
-        let other = |driver| written::line(path, &Mount::Layers(layers.with_driver(driver)));
+        let copy = World::copy_instead(path, layers);
         let problem = match &self.host.server {
             // The parts are all of one line.
             _ if whole.is_some() => {
                 let help = "name a directory that has no mounts below it";
-                let problem = refuse("there are mounts below it, and it shows one", help.into());
+                let problem =
+                    refuse("there are mounts below it, and it shows one", Some(help.into()));
                 Some(problem).filter(|_| self.judged.insert(at))
             }
             Some(Err(NoServer { why, help })) => {
-                let copy = format!("let them be copied: {}", other(Driver::Copy));
-                let help = help.as_ref().map_or(copy.clone(), |help| format!("{help}; or {copy}"));
-                Some(refuse(why, help))
+                let both: Vec<String> = help.iter().chain(&copy).cloned().collect();
+                Some(refuse(why, (!both.is_empty()).then(|| both.join("; or "))))
             }
             // The server has the target's ids, and may read no more than it.
             Some(Ok(_)) | None if self.host.caller.uid != 0 && !self.is_as_caller() => {
-                let help = format!(
-                    "leave uid-map and gid-map out of [identity], or let them be copied: {}",
-                    other(Driver::Copy)
-                );
-                Some(refuse("the target has other ids than the caller's", help))
+                let own = "leave uid-map and gid-map out of [identity]".to_owned();
+                let help = copy.iter().fold(own, |own, copy| format!("{own}, or {copy}"));
+                Some(refuse("the target has other ids than the caller's", Some(help)))
             }
             Some(Ok(_)) | None => None,
         };
         let mut problems: Vec<Problem> = problem.into_iter().collect();
         // Whiteouts are the program's own business: by names as it gives them to its own, a target made
         // what they hid show again (fuse-overlayfs 1.10).
-        if layers.upper.is_some() {
+        if layers.upper.is_some() && whole.is_none() {
             for (_, inside, node) in self.below(path) {
                 let Makes::Cover(_) = node.mount.kind().makes(inside) else { continue };
                 let message = format!(
                     "cannot hide {inside}: the target can make it show again, where fuse-overlayfs \
                      shows the layers of {shown}"
                 );
-                let help = format!("let them be copied: {}", other(Driver::Copy));
-                let problem = Problem::new("mounts::hide", node.at, message).help(help);
+                let problem =
+                    Problem::new("mounts::hide", node.at, message).help_maybe(copy.clone());
                 let entry = self.tree.get(path).map_or(at, |node| node.at);
                 problems.push(problem.also(entry, "it shows them because of this"));
             }
