@@ -298,7 +298,8 @@ fn a_writable_grant_is_at_its_own_place_of_the_merged_tree() {
             row["path"].as_str().unwrap()
         );
         assert_eq!(at, written.display().to_string(), "{who:?}: {json}");
-        assert!(row["diff"].as_str().unwrap().ends_with("+1 @@\n+new\n"), "{who:?}: {row}");
+        let diff = format!("--- /dev/null\n+++ b{at}\n@@ -0,0 +1 @@\n+new\n");
+        assert_eq!(row["diff"].as_str().unwrap(), diff, "{who:?}");
         assert!(!written.exists(), "{who:?}");
         let output = place.run(*who, &grant("/elsewhere"), &["/bin/true"]);
         let said = errors(&output);
@@ -465,6 +466,11 @@ fn why_says_what_can_be_changed_of_the_host() {
             assert!(!help.contains("access ="), "{who:?} {file}: {help}");
             let is_owned = *who == As::Root && !says && file.starts_with("/etc");
             assert!(!is_owned || help.contains("owner = \"root\""), "{who:?} {file}: {help}");
+            // It takes the place of the whole line.
+            let whole =
+                "\"/\" = { layers = [\"/\"], upper = \"discard\", copy-up = [\"/usr/bin\"] }";
+            let is_users = *who == As::User && file.starts_with("/usr/bin/");
+            assert!(!is_users || help.contains(whole), "{who:?} {file}: {help}");
         }
     }
 }

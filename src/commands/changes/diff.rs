@@ -1,6 +1,7 @@
 //! The difference of two files as text. Both are hostile: they have a bound, the comparison has
 //! one, and nothing of them reaches a terminal but what is drawn.
 
+use crate::language::value::join;
 use crate::launch::changes::{Change, Kind, State, What};
 use crate::text::bytes;
 use crate::text::problem::{escape, escape_lines};
@@ -46,8 +47,8 @@ impl Pair {
         if before { &mut self.before } else { &mut self.after }
     }
 
-    /// The difference; none of what has no bytes.
-    pub(super) fn text(self, change: &Change) -> Option<String> {
+    /// The difference; none of what has no bytes. `prefix` comes before the path.
+    pub(super) fn text(self, change: &Change, prefix: &str) -> Option<String> {
         let is_file =
             |state: &Option<State>| state.as_ref().is_some_and(|state| state.kind == Kind::File);
         let (was, is) = (is_file(&change.before), is_file(&change.after));
@@ -60,13 +61,14 @@ impl Pair {
         if self.before.bytes.contains(&0) || self.after.bytes.contains(&0) {
             return Some("(binary files differ)".into());
         }
-        let name = escape(&bytes::text(&change.path));
+        let name = escape(&join(prefix, &format!("/{}", bytes::text(&change.path))));
         let names = [
-            if was { format!("a/{name}") } else { "/dev/null".into() },
-            if is { format!("b/{name}") } else { "/dev/null".into() },
+            if was { format!("a{name}") } else { "/dev/null".into() },
+            if is { format!("b{name}") } else { "/dev/null".into() },
         ];
         let [before, after] = [&self.before.bytes, &self.after.bytes].map(|side| bytes::text(side));
-        Some(escape_lines(&unified(&names, &before, &after)))
+        // Of an empty file that is new there is none.
+        Some(escape_lines(&unified(&names, &before, &after))).filter(|text| !text.is_empty())
     }
 }
 
@@ -108,6 +110,35 @@ fn unified([was, is]: &[String; 2], before: &str, after: &str) -> String {
 mod tests {
     use super::*;
     use similar::TextDiff;
+
+    fn written(path: &str, bytes: &[u8]) -> Option<String> {
+        let after = State {
+            kind: Kind::File,
+            mode: 0o644,
+            owner: None,
+            group: None,
+            size: bytes.len() as u64,
+            allocated: 0,
+            inode: (0, 0),
+            links: 1,
+            changed: (0, 0),
+            written: (0, 0),
+            target: vec![],
+        };
+        let (path, what) = (path.as_bytes().to_vec(), What::Added);
+        let change = Change { path, what, before: None, after: Some(after), unread: false };
+        let mut pair = Pair::default();
+        pair.add(false, bytes);
+        pair.end(false);
+        pair.text(&change, "/etc")
+    }
+
+    #[test]
+    fn the_names_of_a_run_are_those_inside() {
+        let diff = "--- /dev/null\n+++ b/etc/d/new\n@@ -0,0 +1 @@\n+x\n";
+        assert_eq!(written("d/new", b"x\n").as_deref(), Some(diff));
+        assert_eq!(written("empty", b""), None);
+    }
 
     #[test]
     fn a_difference_is_what_the_library_writes() {

@@ -204,7 +204,7 @@ impl<'a> Rows<'a> {
         let is_covered = cover == Cover::Covered;
         let is_json = self.format == Format::Json;
         self.count += 1;
-        let diff = self.diff.then(|| pair.text(change)).flatten();
+        let diff = self.diff.then(|| pair.text(change, self.prefix)).flatten();
         if !is_json && is_covered {
             self.cover(line(change, self.prefix));
         } else if !is_json {
