@@ -148,6 +148,13 @@ fn what_is_written_has_a_bound() {
         let copy = system(&format!("\"/m\" = {{ layers = [\"{low}\"], driver = \"copy\" }}"));
         let (_, record) = place.report(*who, &copy, "ls /m");
         assert!(crate::support::limits_hit(&record).is_empty(), "{who:?}: {record}");
+        // With the place of the layer that says it.
+        place.file("lower.toml", &profile(", size = \"2M\""));
+        let upper = "format = 1\nextends = [\"./lower.toml\"]\n[mounts]\n\"/m\" = { exec = false,\n\
+                     size = \"64k\" }\n";
+        let said = text(&place.run(*who, upper, &["/bin/sh", "-c", fill]).stderr);
+        let expected = "profile.toml:5); size = \"128K\" there gives it more";
+        assert!(said.contains(expected), "{who:?}: {said}");
         let room = format!("{fill}; rm /m/big");
         assert_eq!(run(", size = \"64k\"", &room), ("65536".into(), vec![]), "{who:?}");
     }

@@ -50,22 +50,31 @@ fn of_a_signal(signal: i32, ended: &Ended, planned: &Planned) -> Option<(&'stati
     }
 }
 
-/// The entry of a bound that is met: its path, what its bounds are, and its place.
-fn entry<'p>(full: &Full, planned: &'p Planned) -> Option<(&'p str, (Room, u64), Span)> {
+/// The entry of a bound that is met.
+struct Met<'p> {
+    path: &'p str,
+    room: (Room, u64),
+    at: Span,
+    /// Where a stronger layer says the bound.
+    said: Option<Span>,
+}
+
+fn entry<'p>(full: &Full, planned: &'p Planned) -> Option<Met<'p>> {
     let mut entries = planned.profile.mounts.map.iter();
     entries.find_map(|(path, entry)| {
         let value = entry.value.as_ref()?;
         let is_it = entry.key == full.at || value.at == full.at;
         // A copy without an upper has the room that its files take.
         let layers = value.value.layers().filter(|layers| is_it && layers.upper.is_some())?;
-        Some((path.as_str(), layers.room(), value.at))
+        let said = entry.said.get(full.key).copied();
+        Some(Met { path, room: layers.room(), at: value.at, said })
     })
 }
 
 /// The bounds of entries that are met: `mounts."/work".size`.
 pub(super) fn full(ended: &Ended, planned: &Planned) -> impl Iterator<Item = String> {
     ended.full.iter().filter_map(|full| {
-        let (path, ..) = entry(full, planned)?;
+        let Met { path, .. } = entry(full, planned)?;
         Some(format!("mounts.{}.{}", name(path), full.key))
     })
 }
@@ -75,7 +84,7 @@ pub(super) fn of_full(ended: &Ended, planned: &Planned) -> Vec<String> {
     let is_counted = planned.profile.limits.memory.get().is_some();
     let counts = if is_counted { ", which `limits.memory` counts" } else { "" };
     let line = |full: &Full| {
-        let (path, (room, inodes), at) = entry(full, planned)?;
+        let Met { path, room: (room, inodes), at, said } = entry(full, planned)?;
         let (has, more) = match (full.key, room) {
             ("inodes", _) => (inodes.to_string(), inodes.saturating_mul(2).to_string()),
             (_, Room::Bytes(bytes)) => {
@@ -90,10 +99,11 @@ pub(super) fn of_full(ended: &Ended, planned: &Planned) -> Vec<String> {
         let word = planned.sources.text(at).is_some_and(|text| text.starts_with(['"', '\'']));
         let path = name(path);
         let help = match word {
+            _ if said.is_some() => format!("{more} there"),
             true => format!("{path} = {{ layers = [{path}], upper = \"discard\", {more} }}"),
             false => format!("{more} beside `upper`"),
         };
-        let place = place(at, planned);
+        let place = place(said.unwrap_or(at), planned);
         Some(format!(
             "full at the end: mounts.{path}.{} = {has}{place}; {help} gives it more{counts}",
             full.key

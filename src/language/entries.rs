@@ -37,6 +37,10 @@ pub(crate) trait EntryType: Clone {
     fn whole() -> Option<String> {
         None
     }
+    /// Their names, each with its place.
+    fn said(_: &Self::Keys) -> Vec<At<&'static str>> {
+        vec![]
+    }
     /// The value with these keys in the place of its own.
     fn with_keys(&self, _: &Self::Keys) -> Result<Self, Wrongs> {
         Ok(self.clone())
@@ -83,6 +87,8 @@ pub struct Entry<V, K = Infallible> {
     pub(crate) keys: Option<At<K>>,
     /// The names of stronger layers' entries that changed keys of the value.
     pub amended: Vec<Span>,
+    /// Where the strongest of them says a key.
+    pub(crate) said: BTreeMap<&'static str, Span>,
     /// The inherited entry that it replaces, where its value may be left out.
     pub under: Option<Box<Entry<V, K>>>,
 }
@@ -90,7 +96,7 @@ pub struct Entry<V, K = Infallible> {
 impl<V, K> Entry<V, K> {
     /// One that says all of itself.
     pub(crate) fn new(key: Span, value: Option<At<V>>) -> Entry<V, K> {
-        Entry { key, value, keys: None, amended: vec![], under: None }
+        Entry { key, value, keys: None, amended: vec![], said: BTreeMap::new(), under: None }
     }
 }
 
@@ -228,6 +234,7 @@ fn amend<V: EntryType>(
             }
             entry.value = Some(At::new(changed, value.at));
             entry.amended.push(key);
+            entry.said.extend(V::said(&keys.value).iter().map(|key| (key.value, key.at)));
         }
         Err(wrongs) => {
             for wrong in wrongs.iter() {

@@ -71,6 +71,10 @@ impl EntryType for Mount {
         keys.spell()
     }
 
+    fn said(keys: &Further) -> Vec<At<&'static str>> {
+        keys.seen.clone()
+    }
+
     fn whole() -> Option<String> {
         Some(one_of_the_kinds())
     }
