@@ -211,9 +211,12 @@ fn with(
     at: Span,
 ) -> Result<Mount, Wrongs> {
     if let Some(stray) = further.seen.iter().find(|key| !takes.contains(&key.value)) {
-        let help = match takes {
-            [] => "it takes no further keys".to_owned(),
-            takes => format!("it takes {}", takes.join(", ")),
+        let help = match (takes, further.size) {
+            ([], _) => "it takes no further keys".to_owned(),
+            (_, Some(size)) if stray.value == "size" && *word == "tmpfs" => {
+                format!("its value is the size: tmpfs = {}", size.spell())
+            }
+            (takes, _) => format!("it takes {}", takes.join(", ")),
         };
         let why = Why::new(format!("`{}` does not go with `{word}`", stray.value)).help(help);
         return Err(why.at_place(stray.at));

@@ -426,7 +426,7 @@ further! {
     /// What shows the layers as one tree; default: `auto`. Of a copy nothing can be kept, and no
     /// changes can be listed; nor of what fuse-overlayfs shows.
     driver: Driver,
-    /// How much memory a tmpfs, or an upper in memory, may take; default: 64M.
+    /// How much memory an upper may take; default: 64M. That of a tmpfs is the value of `tmpfs`.
     size: Room,
     /// How many files and directories a tmpfs, or an upper in memory, has room for; default: 65536.
     inodes: Inodes,
