@@ -466,6 +466,24 @@ impl<'a> Walker<'a> {
         Some(Reason::new(Mechanism::Permissions, says.0, says.1, thing.at))
     }
 
+    /// Whether a file of another owner's in merged layers, of which no copy is made for a change, may
+    /// be removed, and another made in its place.
+    pub(crate) fn can_be_replaced(&self, walk: &Walk) -> bool {
+        let [.., directory, thing] = walk.way.as_slice() else { return false };
+        // An entry is a mount point (EBUSY).
+        let is_in_layers = self.world.tree.get(&thing.path).is_none()
+            && self.world.tree.get(&directory.over).is_some_and(is_written_on_top);
+        let is_kept = thing.fixed || thing.owner.0.is_none() || thing.owner.1.is_none();
+        // In a sticky directory its owner alone removes what is another's.
+        let is_sticky = directory.mode & 0o1000 != 0
+            && directory.owner.0 != Some(self.world.plan.ids.host_user);
+        walk.missing.is_empty()
+            && is_in_layers
+            && is_kept
+            && !is_sticky
+            && self.permits(directory, Need::Make as u32) == Some(true)
+    }
+
     /// path_resolution(7), and inode_permission() of the kernel for mapped mounts; none: not known.
     fn permits(&self, thing: &ResolvedFile, bits: u32) -> Option<bool> {
         let plan = self.world.plan;

@@ -46,7 +46,8 @@ pub(crate) fn text(stays: &Stays, paint: Paint) -> String {
     out += &wrap(
         "  ",
         "of other owners, or below their directories (EOVERFLOW); `copy-up` of the entry lets names in \
-         such directories be changed, and a file of another owner can be replaced, not written to",
+         such directories be changed. A file of another owner is written to in no directory: where \
+         names can be changed, it can be replaced (removed, and made anew)",
         2,
     );
     out + "\n"

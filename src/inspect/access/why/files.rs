@@ -178,7 +178,13 @@ impl Asked<'_> {
         if thing.hidden {
             return reasons;
         }
-        reasons.push(self.walker.refuses(thing, need).unwrap_or_else(|| {
+        let refused = self.walker.refuses(thing, need).map(|mut reason| {
+            if need == Need::Write && self.walker.can_be_replaced(walk) {
+                reason.words += "; it can be replaced: removed, and made anew";
+            }
+            reason
+        });
+        reasons.push(refused.unwrap_or_else(|| {
             let path = match self.in_layers(&thing.over).zip(thing.host.as_ref()) {
                 Some((_, host)) => format!("{}, the host's {host},", thing.path),
                 None => thing.path.clone(),
