@@ -157,7 +157,10 @@ fn tree_message(plan: &Plan, op: &TreeOp, words: &str) -> String {
             format!("cannot bind {source} → {path}: {words}")
         }
         Some((source, _)) => format!("cannot bind {source}: {words}"),
-        None => format!("cannot {op}: {words}"),
+        None => match op.facets().because.and(op.rights()) {
+            Some((path, _)) => format!("cannot copy the layers of {}: {words}", path.text()),
+            None => format!("cannot {op}: {words}"),
+        },
     }
 }
 
@@ -361,15 +364,20 @@ fn serve_means(errno: i32) -> Means {
     }
 }
 
+/// Whether a file that this process writes may not have any size (setrlimit(2)).
+fn is_file_size_bounded() -> bool {
+    sys::get_rlimit(libc::RLIMIT_FSIZE).is_ok_and(|(soft, _)| soft != libc::RLIM_INFINITY)
+}
+
 /// What copying layers ran into.
 fn copy_means(errno: i32, in_memory: bool) -> Means {
     let narrow = "name the directories in it that are needed";
     let (words, help) = match errno {
-        libc::EFBIG => (
-            "there are more than 256 MB to copy",
-            format!("{narrow}; or `ulimit -f` forbids a file of that size"),
-        ),
-        libc::E2BIG => ("there are more than 65536 files and directories to copy", narrow.into()),
+        libc::EFBIG if is_file_size_bounded() => {
+            ("they have more than 256 MB, or a file larger than `ulimit -f`", narrow.into())
+        }
+        libc::EFBIG => ("they have more than 256 MB", narrow.into()),
+        libc::E2BIG => ("they have more than 65536 files and directories", narrow.into()),
         libc::ELOOP => ("directories lie more than 128 deep in one another", narrow.into()),
         libc::ENOSPC if in_memory => {
             ("memory has no room for the copy", "let it go to disk, by an upper there".into())
