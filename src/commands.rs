@@ -287,6 +287,18 @@ fn registry() -> Result<Option<Registry>, Box<Problem>> {
     }
 }
 
+/// The help where running sandboxes use something: those without a name are in no list.
+fn held_by(launchers: &[i32]) -> String {
+    match launchers {
+        [] => "wait until that has ended; those with a name: stockade ps".to_owned(),
+        [one] => format!("wait until its launcher, process {one}, has ended"),
+        some => {
+            let list: Vec<String> = some.iter().map(i32::to_string).collect();
+            format!("wait until their launchers, processes {}, have ended", list.join(", "))
+        }
+    }
+}
+
 /// A line on standard output; a reader that has gone away (`| head`) is no failure of ours. A full
 /// disk is: a reader of the file would take a part for the whole.
 fn print_line(text: &str) {

@@ -204,7 +204,8 @@ fn a_state_is_not_removed_while_a_sandbox_has_it() {
         let output = states.remove();
         let why = errors(&output);
         assert!(output.status.code() == Some(125) && why.contains("uses it"), "{}", said(&output));
-        assert!(why.contains(&pid), "{pid}: {why}");
+        let help = format!("wait until its launcher, process {pid}, has ended");
+        assert!(why.contains(&help), "{pid}: {why}");
         assert_eq!(states.listed().unwrap()["launchers"], serde_json::json!([one.id()]));
         assert_eq!(fs::read_to_string(states.directory().join("two")).unwrap(), "two\n");
         // Without a terminal nobody is asked, and near names are named.

@@ -14,7 +14,7 @@ pub(super) use on_success::{end_left, on_success};
 
 use self::chosen::Named;
 use self::line::quoted;
-use super::{FAILED, Failed, ask, place, warn};
+use super::{FAILED, Failed, ask, held_by, place, warn};
 use crate::cli::{Changed, ChangesCommand};
 use crate::launch::changes::{Contents, Kept, Refused, Stop, Stopped, export};
 use crate::text::bytes;
@@ -82,7 +82,7 @@ fn refused(act: &str, directory: &str, why: &Refused) -> Box<Problem> {
         Refused::Held(pid) => {
             let by = pid.map_or(String::new(), |pid| format!(" of the launcher {pid}"));
             let problem = cannot("changes::held", &format!("a running sandbox{by} uses it"));
-            problem.help("wait until that has ended; those with a name: stockade ps").into()
+            problem.help(held_by(pid.as_slice())).into()
         }
         Refused::Layer(path, errno) => {
             let why = format!("its layer `{path}` cannot be opened: {}", errno_words(*errno));

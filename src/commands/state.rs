@@ -1,6 +1,6 @@
 //! `stockade state`: what sandboxes keep between runs, by its names.
 
-use super::{FAILED, Failed, ask, print_line, ps};
+use super::{FAILED, Failed, ask, held_by, print_line, ps};
 use crate::cli::{Format, Listing, StateCommand};
 use crate::host::caller::Caller;
 use crate::language::value::{Size, join};
@@ -49,7 +49,7 @@ fn refused(what: &str, path: &str, why: Refused) -> Box<Problem> {
                 list => format!(" of the launchers {}", list.join(", ")),
             };
             let problem = cannot("launch::state-held", &format!("a running sandbox{by} uses it"));
-            problem.help("wait until that has ended; those with a name: stockade ps").into()
+            problem.help(held_by(&launchers)).into()
         }
         Refused::Left(file, user) => {
             let why = format!("`{}` in it belongs to the user {user}", escape(&file));
