@@ -585,6 +585,14 @@ fn what_fits_next_is_said() {
     assert_eq!(fitting(&["check", "default", "--", "--deny"]), [":programs"]);
     assert!(said(&["complete", "--", "explain", "E030"]).contains("E0301\tmounts::broad"));
     assert_eq!(fitting(&["completions", ""]), ["bash", "zsh", "fish"]);
+    // A command that has further words takes a directory in their place.
+    assert_eq!(fitting(&["changes", ""]), ["apply", "export", "discard", ":directories"]);
+    assert_eq!(fitting(&["changes", "./x"]), [":directories"]);
+    assert_eq!(fitting(&["changes", "--diff", "x"]), [":directories"]);
+    assert_eq!(fitting(&["changes", "x", "--d"]), ["--diff"]);
+    assert_eq!(fitting(&["changes", "apply", "--yes", ""]), [":directories"]);
+    assert_eq!(fitting(&["changes", "apply", "x", ""]), [""; 0]);
+    assert_eq!(fitting(&["changes", "export", "x", "y"]), [":files"]);
     assert_eq!(fitting(&["nothing", ""]), [""; 0]);
 }
 
@@ -634,6 +642,8 @@ fn bash_completes_the_names_of_profiles() {
     // bash takes `=` for a word of its own.
     assert_eq!(complete("stockade check --format = js", 4), ["json"]);
     assert_eq!(complete("stockade check ./da", 2), ["./data.toml"]);
+    std::fs::create_dir(place.path.join("data")).unwrap();
+    assert_eq!(complete("stockade changes ./da", 2), ["./data"]);
     assert!(complete("stockade run default tru", 3).contains(&"true".to_owned()));
 }
 

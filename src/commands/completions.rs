@@ -26,7 +26,7 @@ pub(super) fn completions(shell: Shell) -> u8 {
 }
 
 /// Prints what fits after the words of a command line, of which the last is begun: a line each,
-/// with its explanation after a tab. `:files` and `:programs` are for the shell to look up.
+/// with its explanation after a tab. `:files`, `:directories` and `:programs` are for the shell to look up.
 pub(super) fn complete(words: &[String]) -> u8 {
     let (begun, before) =
         words.split_last().map_or(("", &[][..]), |(begun, before)| (begun.as_str(), before));
@@ -87,7 +87,7 @@ fn fitting(command: &Command, before: &[&str], begun: &str) -> Vec<String> {
             }),
         };
     }
-    let mut words = before.iter();
+    let (mut words, mut is_given) = (before.iter(), false);
     while let Some(word) = words.next() {
         if let Some(found) = command.get_subcommands().find(|known| known.get_name() == *word) {
             return fitting(found, words.as_slice(), begun);
@@ -97,10 +97,18 @@ fn fitting(command: &Command, before: &[&str], begun: &str) -> Vec<String> {
                 return values(option, begun);
             }
             Some(_) => {}
+            // A command that takes a value of its own in the place of a further word.
+            None if command.get_positionals().next().is_some() => is_given = true,
             None => return vec![],
         }
     }
-    begun_option(command, begun).unwrap_or_else(|| offered(subcommands(command), begun))
+    begun_option(command, begun).unwrap_or_else(|| match command.get_positionals().next() {
+        Some(_) if is_given => offered(options(command), begun),
+        own => {
+            let own = own.map_or(vec![], |own| values(own, begun));
+            [offered(subcommands(command), begun), own].concat()
+        }
+    })
 }
 
 /// Completions of a word that is an option, or an option and the beginning of its value.
@@ -220,7 +228,10 @@ fn values(arg: &Arg, begun: &str) -> Vec<String> {
             let offer = |name: String| (name.clone(), escape(&format!("{path}/{name}")));
             offered(names.into_iter().map(offer), begun)
         }
-        "PATH" | "PATH[:INSIDE]" | "DIR" => vec![":files".into()],
+        // A change, of which the working directory has none.
+        "PATH" if arg.is_positional() => vec![],
+        "PATH" | "PATH[:INSIDE]" | "FILE" => vec![":files".into()],
+        "DIR" => vec![":directories".into()],
         "NAME[=VALUE]" => offered(
             std::env::vars_os()
                 .filter_map(|(name, _)| Some((name.into_string().ok()?, String::new()))),

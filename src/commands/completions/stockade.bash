@@ -12,6 +12,10 @@ _stockade() {
             compopt -o filenames 2>/dev/null
             while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$current")
             ;;
+        :directories)
+            compopt -o filenames 2>/dev/null
+            while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -d -- "$current")
+            ;;
         :programs)
             while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -c -- "$current")
             ;;

@@ -9,6 +9,8 @@ function __stockade_fitting
         switch $line
             case ':files'
                 __fish_complete_path "$current"
+            case ':directories'
+                __fish_complete_directories "$current"
             case ':programs'
                 __fish_complete_command
             case '*'

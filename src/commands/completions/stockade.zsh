@@ -8,6 +8,7 @@ _stockade() {
     for line in "${(@f)$("$stockade" complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
         case $line in
         :files) _files ;;
+        :directories) _files -/ ;;
         :programs) _command_names -e ;;
         ?*)
             value=${line%%$'\t'*}
