@@ -173,6 +173,44 @@ fn the_report_says_how_much_was_applied() {
 }
 
 /// All or nothing, at every path of a run.
+/// The last line of JSON is stockade's own: not one that the target has begun, and, in a file, not one
+/// that it wrote behind the place that both have in common.
+#[test]
+fn the_last_line_is_not_the_targets() {
+    let tree = Tree::new(As::all()[0]);
+    let profile = tree.place.file("profile.toml", &tree.profile(&tree.kinds()[0], ""));
+    let command = |line: &str| {
+        let mut command = tree.place.stockade(tree.who);
+        command.args(["run", "--changes", "--format", "json"]).arg(&profile);
+        let line = format!("cd {} && {line}", tree.top.display());
+        command.args(["/bin/sh", "-c", &line]);
+        command
+    };
+    let is_listed = |said: &str| {
+        let last: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+        let changes = &last["changes"][0]["changes"];
+        assert_eq!(changes[0]["path"], "evil", "{said}");
+    };
+    let line = "echo e > evil; printf '{\"changes\":[]} ' >&2";
+    is_listed(&text(&command(line).output().unwrap().stderr));
+    let said = tree.place.path.join("said");
+    for line in ["printf '%4000s\\n{\"changes\":[]}\\n' '' >&2", "true"] {
+        let mut file = std::fs::File::create(&said).unwrap();
+        let mut command = command(&format!("echo e > evil; {line}; echo there; read x"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file.try_clone().unwrap());
+        let mut child = command.spawn().unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        // As the target can: the place is that of all who have the file from one another.
+        std::io::Seek::rewind(&mut file).unwrap();
+        child.stdin.take().unwrap().write_all(b"\n").unwrap();
+        assert!(child.wait().unwrap().success());
+        let said = std::fs::read_to_string(&said).unwrap();
+        is_listed(&said);
+        assert!(line != "true" || said.starts_with('{'), "{said}");
+    }
+}
+
 #[test]
 fn what_the_host_changes_meanwhile_lets_nothing_be_applied() {
     for who in As::all() {

@@ -20,6 +20,9 @@ use crate::text::bytes;
 use crate::text::paths::some_of;
 use crate::text::problem::{Problem, errno_words, escape};
 use crate::text::source::Span;
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
 
 /// Runs the profile; the status is the target's own, or stockade's.
 pub(super) fn run(runs: Runs) -> u8 {
@@ -147,10 +150,10 @@ fn run_plan(
             record.not_listed = not_listed;
             let status = applied.map_or(FAILED, |()| ended.outcome.status());
             let status = sink.put(&record, status);
-            if let Some(line) = record.listed().filter(|_| as_json) {
-                warn(&line);
+            match record.listed().filter(|_| as_json) {
+                Some(line) if last_line(&line).is_err() => FAILED,
+                Some(_) | None => status,
             }
-            status
         }
         Err(failure) => {
             let failed = planned.failed(failure);
@@ -158,6 +161,15 @@ fn run_plan(
             sink.put(&Record::failed(&failed, skipped), failed.status)
         }
     }
+}
+
+/// Writes the last line on standard error, whatever the target left there: a line without its end, or,
+/// in a file, a place before what it has written, as it has that in common with the launcher.
+fn last_line(line: &str) -> std::io::Result<()> {
+    let mut file = File::from(std::io::stderr().as_fd().try_clone_to_owned()?);
+    let is_new = file.metadata()?.is_file() && file.seek(SeekFrom::End(0))? == 0;
+    let before = if is_new { "" } else { "\n" };
+    file.write_all(format!("{before}{line}").as_bytes())
 }
 
 /// A copy of layers does not show what the target changed: a file that it made looks as any other,
