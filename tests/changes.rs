@@ -838,8 +838,10 @@ fn a_discard_of_paths_that_is_killed_is_ended_by_the_next() {
         command.args(["changes", "discard", "--yes", "state", "doc/a"]).current_dir(kept.path(""));
         assert_eq!(command.output().unwrap().status.code(), None, "{call}");
         assert_eq!(kept.change(rest), as_it_was, "{call}");
+        let is_begun = kept.path("state/discarded").exists();
         let again = kept.run(&["discard", "--yes", "state", "doc/a", "doc/new"]);
         if !again.status.success() {
+            assert!(!is_begun, "{call}: {}", said(&again));
             assert!(
                 errors(&again).contains("nothing is changed there"),
                 "{call}: {}",
@@ -866,6 +868,7 @@ fn paths_that_mean_nothing_are_refused_and_new_directories_come_along() {
         ("xyzzy", "nothing is changed there", "see what is: stockade changes state"),
         ("/elsewhere/x", "it does not lie in /", "see what is"),
         ("old/x", "`old` is removed with everything in it", "ACT state old"),
+        ("", "an empty word names nothing", "without paths it is all: stockade changes ACT state"),
     ] {
         for act in ["apply", "discard"] {
             let output = kept.run(&[act, "--yes", "state", "notes", path]);
@@ -875,6 +878,10 @@ fn paths_that_mean_nothing_are_refused_and_new_directories_come_along() {
             assert!(output.status.code() == Some(125) && is_said, "{act} {path}: {said}");
         }
     }
+    // Nobody waits for a FIFO.
+    kept.sh("mkfifo state/meanwhile");
+    assert_eq!(kept.run(&["apply", "--yes", "state", "notes"]).status.code(), Some(125));
+    kept.sh("rm state/meanwhile");
     let said = unwrapped(&errors(&kept.run(&["discard", "--yes", "state", "."])));
     assert!(said.contains("discard it whole: stockade changes discard state"), "{said}");
     // By the way of a question the paths stay named.
@@ -896,6 +903,64 @@ fn paths_that_mean_nothing_are_refused_and_new_directories_come_along() {
     assert_eq!(kept.changes(&["state"]), listed);
     let said = kept.changes(&["apply", "--yes", "--run-later", "state", "."]);
     assert!(said.contains("applied 7 changes"), "{said}");
+}
+
+/// What could not be removed once its place is switched is found before anything is; and an apply that
+/// ended there does not stand in the way of all others.
+#[test]
+fn what_holds_files_of_another_is_not_removed() {
+    if !is_root() {
+        return skip("only root makes files of another user");
+    }
+    let place = Place::new();
+    let before = "mkdir -p d/own/its e; echo m > d/own/mine; echo e > e/f; echo f > f";
+    let kept = own_tree(&place, As::User, before, "rm -r e; echo 2 > f", "");
+    kept.sh("mknod state/upper/d c 0 0");
+    let its = kept.path("low/d/own/its");
+    std::fs::write(its.join("f"), "root's").unwrap();
+    std::os::unix::fs::chown(&its, Some(0), Some(0)).unwrap();
+    let output = kept.run(&["apply", "--yes", "state"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains("D  d/: the caller may not remove what is in it\n"), "{said}");
+    assert_eq!(kept.sh("cat low/f; ls -A low"), "f\nd\ne\nf\n");
+
+    // As if it had been switched.
+    let other = ".stockade-0123456789abcdef-0";
+    kept.sh(&format!(
+        "mv low/d low/{other}; echo '{{\"stage\":\"done\",\"prefix\":\".stockade-0123456789abcdef-\",\
+         \"units\":[{{\"path\":\"d\",\"act\":\"remove\",\"new\":0,\"old\":'$(stat -c %i low/{other})',\
+         \"written\":[0,0],\"made\":[0,0]}}]}}' > state/journal"
+    ));
+    let output = kept.run(&["apply", "--yes", "state"]);
+    let said = text(&output.stderr);
+    let stays = format!("and stays:\n  {other}: ");
+    assert!(output.status.success() && said.contains(&stays), "{said}");
+    assert_eq!(kept.sh("cat low/f; ls state"), "2\nstockade\nupper\nwork\n");
+
+    // The twin: where that holds nothing, it goes.
+    let place = Place::new();
+    let kept = own_tree(&place, As::User, before, "rm -r e", "");
+    kept.sh("mknod state/upper/d c 0 0");
+    std::os::unix::fs::chown(kept.path("low/d/own/its"), Some(0), Some(0)).unwrap();
+    kept.changes(&["apply", "--yes", "state"]);
+    assert_eq!(kept.sh("ls -A low"), "f\n");
+}
+
+/// Below a directory that the caller may pass and not list, changes are what they are elsewhere.
+#[test]
+fn below_a_directory_that_is_passed_and_not_listed_changes_are_found() {
+    if !is_root() {
+        return skip("only root makes a directory of another user");
+    }
+    let place = Place::new();
+    let before = "mkdir -p home/stk; echo a > home/stk/a; echo b > home/stk/b";
+    let kept = own_tree(&place, As::User, before, "echo evil > home/stk/a; rm home/stk/b", "");
+    kept.sh("chmod 711 low/home state/upper/home");
+    std::os::unix::fs::chown(kept.path("low/home"), Some(0), Some(0)).unwrap();
+    assert_eq!(kept.changes(&["state"]), "M  home/stk/a\nD  home/stk/b\n");
+    kept.changes(&["apply", "--yes", "state"]);
+    assert_eq!(kept.sh("cd low/home/stk; cat a; ls"), "evil\na\n");
 }
 
 /// While a question waits, the host changes more; what was not chosen does not lose that.

@@ -56,7 +56,7 @@ fn open(act: &str, directory: &str) -> Result<Kept> {
 
 /// The same, and nobody else uses it meanwhile.
 fn take(act: &str, directory: &str) -> Result<Kept> {
-    let kept = open(act, directory)?;
+    let mut kept = open(act, directory)?;
     kept.lock().map_err(|why| refused(act, directory, &why))?;
     Ok(kept)
 }

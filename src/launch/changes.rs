@@ -35,7 +35,7 @@ pub(crate) use discard::discard;
 pub(crate) use journal::Trouble;
 pub(crate) use kept::{Kept, Refused, is_same};
 pub(crate) use reader::Reader;
-pub(crate) use take_out::take_out;
+pub(crate) use take_out::{end_taking, take_out};
 pub(crate) use wire::Item;
 #[cfg(not(face_alone))]
 pub use wire::understood;

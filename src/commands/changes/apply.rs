@@ -5,7 +5,7 @@ use super::later::Later;
 use super::line::{line, quoted};
 use super::{Result, ask, refused, stopped, take, wrong};
 use crate::commands::{print_line, warn};
-use crate::launch::changes::apply::{Failed, Fate, Half, Judged, Planned, WorkedOn};
+use crate::launch::changes::apply::{Ended, Failed, Fate, Half, Judged, Planned, WorkedOn};
 use crate::launch::changes::{Change, Kept, Kind, State, Trouble};
 use crate::text::bytes;
 use crate::text::paths::some_of;
@@ -47,7 +47,7 @@ pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
     let layer = kept.host_tree().map_err(|why| refused(ACT, directory, &why))?;
     let mut planned = Planned::read(&kept, &layer).map_err(fail)?;
     if !named.paths.is_empty() {
-        let chosen = named.choose(ACT, &kept, &planned)?;
+        let chosen = named.choose(ACT, &kept, &planned, false)?;
         planned.choose(&chosen);
     }
     let run_later = Later::look(&kept, &planned);
@@ -87,7 +87,8 @@ pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
         planned.keep_back(LATER, |change| run_later.why(change).is_some());
     }
     let total = planned.applied().count();
-    planned.apply(&kept, &layer).map_err(fail)?;
+    let stays = planned.apply(&kept, &layer).map_err(fail)?;
+    note_stays(&stays);
     print_line(&format!("applied {} to {}", counted(total), escape(&kept.record.path)));
     Ok(())
 }
@@ -112,8 +113,8 @@ fn end(named: Named, kept: &Kept, half: Half, agreed: Agreed) -> Result<bool> {
         let words = "--yes --run-later ";
         later_of_half(named, kept, &half, words)?;
     }
-    let left = half.end(kept).map_err(|why| failed(ACT, directory, Some(directory), &why))?;
-    note_recovered(&left);
+    let ended = half.end(kept).map_err(|why| failed(ACT, directory, Some(directory), &why))?;
+    note_recovered(&ended);
     Ok(true)
 }
 
@@ -245,12 +246,25 @@ pub(super) fn kept_back(planned: &Planned) -> Vec<String> {
 }
 
 /// Says that an apply that was killed has its end now.
-pub(super) fn note_recovered(left: &[WorkedOn]) {
-    let but = but_for(left);
-    warn(&format!(
-        "note: an apply that did not come to its end was brought to one first{but}
-"
-    ));
+pub(super) fn note_recovered(ended: &Ended) {
+    let but = but_for(&ended.left);
+    warn(&format!("note: an apply that did not come to its end was brought to one first{but}\n"));
+    note_stays(&ended.stays);
+}
+
+/// Says what could not be removed: no later apply does it either.
+pub(super) fn note_stays(stays: &[Trouble]) {
+    if stays.is_empty() {
+        return;
+    }
+    let line = |Trouble { path, errno }: &Trouble| {
+        format!("  {}: {}\n", quoted(&bytes::text(path)), errno_words(*errno))
+    };
+    let mut lines: String = stays.iter().take(MOST_SHOWN).map(line).collect();
+    if let Some(more) = stays.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
+        lines += &format!("  and {more} more\n");
+    }
+    warn(&format!("stockade: all is applied, and this could not be removed and stays:\n{lines}"));
 }
 
 /// What was not taken back; nothing, where all was.

@@ -25,11 +25,25 @@ impl Named<'_> {
         line(act, flags, self.directory, self.paths.iter().map(String::as_str))
     }
 
-    /// The changes that the paths mean. One that means none is refused: it may have an error.
-    pub(super) fn choose(&self, act: &str, kept: &Kept, planned: &Planned) -> Result<Chosen> {
+    /// The changes that the paths mean. One that means none is refused: it may have an error. `may_be_gone`
+    /// says that it may have been one a moment ago.
+    pub(super) fn choose(
+        &self,
+        act: &str,
+        kept: &Kept,
+        planned: &Planned,
+        may_be_gone: bool,
+    ) -> Result<Chosen> {
         let top = &kept.record.path;
         let mut chosen = vec![];
         for word in self.paths {
+            if word.is_empty() {
+                let why = "an empty word names nothing";
+                let message = format!("cannot {act} a path of `{}`: {why}", self.directory);
+                let all = line(act, "", self.directory, []);
+                let problem = wrong("changes::path", message);
+                return Err(problem.help(format!("without paths it is all: {all}")).into());
+            }
             let Some(tail) = tail(word, top) else {
                 return Err(self.none(
                     act,
@@ -39,7 +53,7 @@ impl Named<'_> {
                 ));
             };
             let one = Chosen::from_iter([bytes::bytes(&tail).into_owned()]);
-            if !planned.changes.iter().any(|known| one.has(&known.change.path)) {
+            if !may_be_gone && !planned.changes.iter().any(|known| one.has(&known.change.path)) {
                 return Err(self.none(act, word, "nothing is changed there", planned));
             }
             chosen.push(bytes::bytes(&tail).into_owned());

@@ -7,7 +7,7 @@ use super::{Result, ask, refused, take, wrong};
 use crate::commands::print_line;
 use crate::language::value::Size;
 use crate::launch::changes::apply::{Failed, Half, Judged, Planned};
-use crate::launch::changes::{self, Change, Chosen, Kept, Trouble, What, take_out};
+use crate::launch::changes::{self, Change, Chosen, Kept, Trouble, What, end_taking, take_out};
 use crate::text::bytes;
 use crate::text::gather::Gather;
 use crate::text::problem::{errno_words, escape};
@@ -55,6 +55,12 @@ pub(super) fn discard(named: Named, yes: bool) -> Result {
 fn some(named: Named, kept: &Kept, yes: bool) -> Result {
     let directory = named.directory;
     let fail = |why: Failed| failed(ACT, directory, Some(directory), &why);
+    let cannot = |Trouble { path, errno }: Trouble| {
+        let (path, why) = (escape(&bytes::text(&path)), errno_words(errno));
+        wrong("launch::apply", format!("cannot discard `{path}` of `{directory}`: {why}"))
+    };
+    // What one that was killed had taken out is no change any more: the same words end it.
+    let is_rest = end_taking(kept).map_err(cannot)?;
     let layer = match kept.record.is_of_the_host() {
         true => Some(kept.host_tree().map_err(|why| refused(ACT, directory, &why))?),
         false => None,
@@ -64,7 +70,7 @@ fn some(named: Named, kept: &Kept, yes: bool) -> Result {
         None => Planned::list(kept),
     };
     let planned = planned.map_err(fail)?;
-    let chosen = named.choose(ACT, kept, &planned)?;
+    let chosen = named.choose(ACT, kept, &planned, is_rest)?;
     let all = || planned.changes.iter().map(|one| &one.change);
     if chosen.has(b"") {
         let whole = format!("stockade changes discard {}", shell_word(directory));
@@ -80,16 +86,14 @@ fn some(named: Named, kept: &Kept, yes: bool) -> Result {
     let path = escape(&kept.record.path);
     let question =
         || format!("Discard {} to {path} from {}?", counted(out.len()), escape(directory));
-    if !yes && !ask(ACT, named, question)? {
+    let is_asked = !yes && !out.is_empty();
+    if is_asked && !ask(ACT, named, question)? {
         print_line("nothing was discarded");
         return Ok(());
     }
     let removed = all().filter(|change| change.what == What::Removed);
     let removed: BTreeSet<&[u8]> = removed.map(|change| &*change.path).gather();
-    take_out(kept, &chosen, &removed).map_err(|Trouble { path, errno }| {
-        let (path, why) = (escape(&bytes::text(&path)), errno_words(errno));
-        wrong("launch::apply", format!("cannot discard `{path}` of `{directory}`: {why}"))
-    })?;
+    take_out(kept, &chosen, &removed).map_err(cannot)?;
     // Of what lies above something that was taken out nothing may be left either.
     let is_out = |path: &[u8]| {
         let one = Chosen::from_iter([path.to_vec()]);
@@ -102,6 +106,10 @@ fn some(named: Named, kept: &Kept, yes: bool) -> Result {
         let why = errno_words(errno.0);
         wrong("launch::apply", format!("cannot write the record of `{directory}`: {why}"))
     })?;
+    if out.is_empty() {
+        print_line(&format!("ended a discard of changes to {path} that was killed"));
+        return Ok(());
+    }
     print_line(&format!("discarded {} to {path}", counted(out.len())));
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use super::apply::{
     ACT, LATER, LATER_SINCE, but_for, changed_meanwhile, counted, failed, kept_back, later_of_half,
-    note_recovered, set_ids, shut,
+    note_recovered, note_stays, set_ids, shut,
 };
 use super::chosen::{Named, ways_out};
 use super::later::Later;
@@ -12,7 +12,7 @@ use crate::commands::warn;
 use crate::host::caller::Caller;
 use crate::language::value::join;
 use crate::launch::Top;
-use crate::launch::changes::apply::{Failed, Half, Planned, WorkedOn};
+use crate::launch::changes::apply::{Ended, Failed, Half, Planned};
 use crate::launch::changes::{Kept, Refused, discard, is_same};
 use crate::launch::states;
 use crate::text::problem::{Problem, escape};
@@ -118,7 +118,7 @@ impl Written {
         let total = planned.applied().count();
         if total > 0 {
             let applied = planned.apply(&self.kept, layer);
-            applied.map_err(|why| self.failed(&why))?;
+            note_stays(&applied.map_err(|why| self.failed(&why))?);
         }
         warn(&format!("stockade: applied {} to {path}\n", counted(total)));
         Ok(total)
@@ -169,18 +169,19 @@ pub(in crate::commands) fn end_left() {
             continue;
         }
         // One that another run has at this moment is its own.
-        let Ok(kept) = Kept::open_itself(&path) else { continue };
+        let Ok(mut kept) = Kept::open_itself(&path) else { continue };
         if kept.lock().is_err() {
             continue;
         }
         match end_one(&kept, &path) {
             Ok(ended) => {
-                if let Some(left) = ended {
+                if let Some(Ended { left, stays }) = ended {
                     let (path, but) = (escape(&kept.record.path), but_for(&left));
                     warn(&format!(
                         "stockade: an apply to {path} that did not come to its end was brought to \
                          one{but}\n"
                     ));
+                    note_stays(&stays);
                 }
                 discard(&kept, &path).unwrap_or_default();
             }
@@ -190,7 +191,7 @@ pub(in crate::commands) fn end_left() {
 }
 
 /// Ends one, if there is something to end. Such a run applies nothing that the host runs later.
-fn end_one(kept: &Kept, path: &str) -> Result<Option<Vec<WorkedOn>>> {
+fn end_one(kept: &Kept, path: &str) -> Result<Option<Ended>> {
     let fail = |why| failed(ACT, path, None, &why);
     let Some(half) = Half::read(kept).map_err(fail)? else { return Ok(None) };
     later_of_half(Named { directory: path, paths: &[] }, kept, &half, "")?;

@@ -85,20 +85,33 @@ impl Half {
         self.0.units.iter().filter_map(|unit| Place::of(unit, self.0.stage)).collect()
     }
 
-    /// Ends it: goes back, or on. What was not undone is given, as the host has worked on it since.
-    pub(crate) fn end(mut self, kept: &Kept) -> Result<Vec<WorkedOn>, Failed> {
+    /// Ends it: goes back, or on.
+    pub(crate) fn end(mut self, kept: &Kept) -> Result<Ended, Failed> {
         let directory = kept.directory.as_raw_fd();
         let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
         let layer = kept.host_tree()?;
         let top = layer.as_raw_fd();
         let ended = match self.0.stage {
-            Stage::Made | Stage::Switched => self.0.undo(top, directory),
-            Stage::Done | Stage::Closing => self.0.finish(top, directory).map(|()| vec![]),
+            Stage::Made | Stage::Switched => {
+                self.0.undo(top, directory).map(|left| Ended { left, stays: vec![] })
+            }
+            Stage::Done | Stage::Closing => {
+                self.0.finish(top, directory).map(|stays| Ended { left: vec![], stays })
+            }
         };
-        let left = ended.map_err(Failed::Left)?;
+        let ended = ended.map_err(Failed::Left)?;
         Journal::end(directory).map_err(failed)?;
-        Ok(left)
+        Ok(ended)
     }
+}
+
+/// What remains of an apply that was ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// What was not undone, as the host has worked on it since.
+    pub left: Vec<WorkedOn>,
+    /// What was there before, and could not be removed.
+    pub stays: Vec<Trouble>,
 }
 
 /// A place of a [`Half`].
@@ -267,8 +280,8 @@ impl Planned {
         }
     }
 
-    /// Does it.
-    pub(crate) fn apply(&self, kept: &Kept, layer: &File) -> Result<(), Failed> {
+    /// Does it; gives what was there before and could not be removed.
+    pub(crate) fn apply(&self, kept: &Kept, layer: &File) -> Result<Vec<Trouble>, Failed> {
         self.multiplies()?;
         let _waits = Waiting::new();
         let directory = kept.directory.as_raw_fd();
@@ -286,14 +299,15 @@ impl Planned {
             });
         }
         // It is done; what follows is no failure of it, and is tried again by the next.
-        if work.journal.finish(top, directory).is_ok() {
+        let finished = work.journal.finish(top, directory);
+        if finished.is_ok() {
             sys::regardless(Journal::end(directory));
         }
         // Of a run that throws its upper away nothing is left.
         if kept.lower.is_none() {
             sys::regardless(self.settle(kept, layer));
         }
-        Ok(())
+        Ok(finished.unwrap_or_default())
     }
 
     /// Takes out of the upper what the layer has now.

@@ -1,6 +1,8 @@
 //! Removes a kept upper, and single trees in which a target, or the host, may have left anything.
 
+use super::doors::names_of;
 use super::kept::name;
+use super::take_out::TAKEN;
 use super::{Kept, Refused};
 use crate::host::upper::{RECORD, UPPER, WORK};
 use crate::launch::states::with_subordinate_ids;
@@ -15,13 +17,15 @@ use std::path::Path;
 /// Removes a kept upper, whose lock the caller holds, with its directory.
 pub(crate) fn discard(kept: &Kept, path: &str) -> Result<(), Refused> {
     let directory = kept.directory.as_raw_fd();
-    for part in [UPPER, WORK] {
-        let part = name(part)?;
+    let record = name(RECORD)?;
+    for part in [name(UPPER)?, name(WORK)?, TAKEN.to_owned()] {
         or_with_subordinate_ids(|| remove(directory, &part))?;
     }
-    // Until here a next run, or a next `discard`, finds the mark.
-    remove(directory, &name(RECORD)?)?;
-    empty(kept.directory.as_fd())?;
+    // Until all else is gone a next run, or a next `discard`, finds the mark.
+    for part in names_of(directory)?.iter().filter(|part| **part != record) {
+        or_with_subordinate_ids(|| remove(directory, part))?;
+    }
+    remove(directory, &record)?;
     let path = bytes::path(path);
     let last = path.file_name().unwrap_or(OsStr::new("."));
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -26,6 +26,8 @@ const UNDONE: &CStr = c"undone";
 const MEANWHILE: &CStr = c"meanwhile";
 /// The same while it is written.
 const DRAFT: &CStr = c"journal.new";
+/// No link, and no FIFO that keeps the opener waiting.
+const WAITS_NOT: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
 /// More than a million changes with long paths have.
 const LARGEST: u64 = 1 << 30;
 
@@ -163,9 +165,15 @@ pub(super) fn descend_by(
     each(0, &looked);
     let (mount, mut end) = (looked.mount, 0);
     for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+        // One that the caller may search, and not list.
+        let way = flags | libc::O_PATH;
         end += part.len() + usize::from(end > 0);
         let part = CString::new(part).map_err(|_| Errno(libc::EINVAL))?;
-        here = sys::owned(sys::openat(here.as_raw_fd(), &part, flags, 0)?);
+        let opened = match sys::openat(here.as_raw_fd(), &part, flags, 0) {
+            Err(Errno(libc::EACCES)) => sys::openat(here.as_raw_fd(), &part, way, 0),
+            opened => opened,
+        };
+        here = sys::owned(opened?);
         let looked = sys::look(here.as_raw_fd(), c"")?;
         if looked.mount != mount {
             return Err(Errno(libc::EXDEV));
@@ -175,7 +183,7 @@ pub(super) fn descend_by(
     Ok(here)
 }
 
-/// A directory on the way of [`has_newer`].
+/// A directory on the way of [`holds`].
 struct Level {
     inode: (u64, u64),
     /// The directories in it that are still to be looked into.
@@ -183,12 +191,25 @@ struct Level {
 }
 
 /// Whether a directory that is to go holds something that came later. Of one in it that the caller may
-/// not search, `closed` says what that means. A target makes directories of any depth: one is open at
-/// a time, and the way back is by its parent, which must be the one that it was.
+/// not search, `closed` says what that means.
 pub(super) fn has_newer(
     parent: RawFd,
     last: &[u8],
     is_since: &dyn Fn(&Looked) -> bool,
+    closed: sys::Result,
+) -> sys::Result<bool> {
+    let mount = sys::look(parent, c"")?.mount;
+    let is_newer = |_, _: &CStr, looked: &Looked| is_since(looked) || looked.mount != mount;
+    holds(parent, last, &is_newer, closed)
+}
+
+/// Whether a directory holds, at any depth, something of a sort: each is asked by the directory that it
+/// is in, its name there and what it is. A target makes directories of any depth: one is open at
+/// a time, and the way back is by its parent, which must be the one that it was.
+pub(super) fn holds(
+    parent: RawFd,
+    last: &[u8],
+    is_meant: &dyn Fn(RawFd, &CStr, &Looked) -> bool,
     closed: sys::Result,
 ) -> sys::Result<bool> {
     let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
@@ -215,8 +236,11 @@ pub(super) fn has_newer(
                     for (inner, _) in sys::records(&buffer[..length]) {
                         let name = CString::new(inner).map_err(|_| Errno(libc::EINVAL))?;
                         let looked = sys::look(here.as_raw_fd(), &name)?;
-                        if is_since(&looked) || looked.mount != mount {
+                        if is_meant(here.as_raw_fd(), &name, &looked) {
                             return Ok(true);
+                        }
+                        if looked.mount != mount {
+                            continue;
                         }
                         left.extend((looked.mode & libc::S_IFMT == libc::S_IFDIR).then_some(name));
                     }
@@ -296,7 +320,7 @@ pub(super) fn forget_undone(directory: RawFd) -> sys::Result {
 
 fn write(directory: RawFd, file: &CStr, value: &impl Serialize) -> sys::Result {
     let io = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW;
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | WAITS_NOT;
     let mut draft = File::from(sys::owned(sys::openat(directory, DRAFT, flags, 0o600)?));
     let json = serde_json::to_vec(value).unwrap_or_default();
     draft.write_all(&json).and_then(|()| draft.sync_all()).map_err(io)?;
@@ -306,7 +330,7 @@ fn write(directory: RawFd, file: &CStr, value: &impl Serialize) -> sys::Result {
 
 fn read<T: for<'d> Deserialize<'d>>(directory: RawFd, file: &CStr) -> sys::Result<Option<T>> {
     let io = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
-    let fd = match sys::openat(directory, file, libc::O_RDONLY | libc::O_NOFOLLOW, 0) {
+    let fd = match sys::openat(directory, file, libc::O_RDONLY | WAITS_NOT, 0) {
         Err(Errno(libc::ENOENT)) => return Ok(None),
         other => sys::owned(other?),
     };
@@ -319,6 +343,14 @@ impl Journal {
     /// The other name of a place.
     pub(super) fn other(&self, place: usize) -> String {
         format!("{}{place}", self.prefix)
+    }
+
+    /// The path of that.
+    fn other_path(&self, place: usize) -> Vec<u8> {
+        let path = bytes::bytes(&self.units[place].path);
+        let (above, _) = split(&path);
+        let other = [above, b"/", self.other(place).as_bytes()].concat();
+        if above.is_empty() { other[1..].to_vec() } else { other }
     }
 
     pub(super) fn names(&self, top: RawFd, place: usize) -> sys::Result<Names> {
@@ -484,10 +516,7 @@ impl Journal {
             match self.back(top, place, since) {
                 Ok(false) => {}
                 Ok(true) => {
-                    let (above, _) = split(&path);
-                    let other = [above, b"/", self.other(place).as_bytes()].concat();
-                    let other = if above.is_empty() { other[1..].to_vec() } else { other };
-                    let before = (unit.old != 0).then_some(other);
+                    let before = (unit.old != 0).then(|| self.other_path(place));
                     left.push(WorkedOn { path: path.into_owned(), before });
                 }
                 Err(errno) => outcome = outcome.and(Err(trouble(&path)(errno))),
@@ -515,10 +544,12 @@ impl Journal {
         write(directory, UNDONE, &all)
     }
 
-    /// Removes the old ones, once all are switched, and closes directories.
-    pub(super) fn finish(&mut self, top: RawFd, directory: RawFd) -> Result<(), Trouble> {
+    /// Removes the old ones, once all are switched, and closes directories. What could not be is given:
+    /// another user's files, or what is mounted there, no later try removes either.
+    pub(super) fn finish(&mut self, top: RawFd, directory: RawFd) -> Result<Vec<Trouble>, Trouble> {
+        let mut stays = vec![];
         if self.stage == Stage::Done {
-            self.clear(top)?;
+            self.clear(top, &mut stays)?;
             let closes = |unit: &Unit| matches!(unit.act, Act::Close { .. });
             if self.units.iter().any(closes) {
                 self.stage = Stage::Closing;
@@ -530,16 +561,16 @@ impl Journal {
             let Act::Close { .. } = unit.act else { continue };
             match self.switch(top, place) {
                 // It is closed, and so may be what it lies in; or the host has it otherwise by now.
-                Ok(()) | Err(Errno(libc::ESTALE | libc::EACCES | libc::ENOENT)) => {}
+                Ok(()) | Err(Errno(libc::ESTALE | libc::EACCES | libc::EPERM | libc::ENOENT)) => {}
                 Err(errno) => {
                     outcome = outcome.and(Err(trouble(&bytes::bytes(&unit.path))(errno)));
                 }
             }
         }
-        outcome
+        outcome.map(|()| stays)
     }
 
-    fn clear(&self, top: RawFd) -> Result<(), Trouble> {
+    fn clear(&self, top: RawFd, stays: &mut Vec<Trouble>) -> Result<(), Trouble> {
         let mut outcome = Ok(());
         for (place, unit) in self.units.iter().enumerate() {
             if !matches!(unit.act, Act::Replace | Act::Remove) {
@@ -552,11 +583,16 @@ impl Journal {
                     _ => Ok(()),
                 }
             });
-            let cleared = match cleared {
-                Err(Errno(libc::ENOENT)) => Ok(()),
-                other => other,
-            };
-            outcome = outcome.and(cleared.map_err(trouble(&bytes::bytes(&unit.path))));
+            match cleared {
+                Ok(()) | Err(Errno(libc::ENOENT)) => {}
+                // What may be better the next time.
+                Err(Errno(libc::ENOSPC | libc::EDQUOT | libc::EIO | libc::ENOMEM))
+                | Err(Errno(libc::EMFILE | libc::ENFILE | libc::EROFS)) => {
+                    let failed = cleared.map_err(trouble(&bytes::bytes(&unit.path)));
+                    outcome = outcome.and(failed);
+                }
+                Err(errno) => stays.push(trouble(&self.other_path(place))(errno)),
+            }
         }
         outcome
     }

@@ -12,7 +12,7 @@ use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
 use std::ffi::{CStr, CString};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 
@@ -76,6 +76,15 @@ fn is_own(looked: &Looked) -> bool {
     looked.owner == nix::unistd::geteuid().as_raw()
 }
 
+/// What the file of a record says.
+fn record_in(mut file: &File) -> Result<Upper, Refused> {
+    let mut text = vec![];
+    file.rewind()
+        .and_then(|()| file.take(LARGEST).read_to_end(&mut text))
+        .map_err(|error| Refused::Errno(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    Upper::parse(&text).ok_or(Refused::Unreadable)
+}
+
 impl Kept {
     pub(crate) fn open(path: &str) -> Result<Kept, Refused> {
         Kept::of(own_directory(libc::AT_FDCWD, &name(path)?, 0)?)
@@ -105,12 +114,7 @@ impl Kept {
         if !is_own(&looked) || looked.mode & 0o022 != 0 {
             return Err(Refused::NotOurs);
         }
-        let mut text = vec![];
-        (&file)
-            .take(LARGEST)
-            .read_to_end(&mut text)
-            .map_err(|error| Refused::Errno(error.raw_os_error().unwrap_or(libc::EIO)))?;
-        let record = Upper::parse(&text).ok_or(Refused::Unreadable)?;
+        let record = record_in(&file)?;
         let upper = open_upper(fd, &name(UPPER)?)?;
         Ok(Kept { record, directory, upper, file, lower: None })
     }
@@ -132,19 +136,21 @@ impl Kept {
         record.write(true).create_new(true).mode(0o600);
         let mut file = record.open(made.join(RECORD)).map_err(io)?;
         file.write_all(top.record.line().as_bytes()).map_err(io)?;
-        let kept = Kept::open_itself(first)?;
+        let mut kept = Kept::open_itself(first)?;
         kept.lock()?;
         std::fs::rename(&made, bytes::path(path)).map_err(io)?;
         let (upper, lower) = (top.upper.try_clone().map_err(io)?, layer.try_clone().map_err(io)?);
         Ok(Kept { upper, lower: Some(lower), ..kept })
     }
 
-    /// Takes it for itself until its end.
-    pub(crate) fn lock(&self) -> Result<(), Refused> {
+    /// Takes it for itself until its end. What the record says, a run may have written until now.
+    pub(crate) fn lock(&mut self) -> Result<(), Refused> {
         match sys::lock(self.file.as_raw_fd()) {
-            Err(Errno(libc::EWOULDBLOCK)) => Err(Refused::Held(self.holder())),
-            other => Ok(other?),
+            Err(Errno(libc::EWOULDBLOCK)) => return Err(Refused::Held(self.holder())),
+            other => other?,
         }
+        self.record = record_in(&self.file)?;
+        Ok(())
     }
 
     /// Whether a sandbox uses it at this moment. Nobody finds it taken because of that for longer.

@@ -5,7 +5,7 @@
 //! user's is root in a user namespace of its own, as the kernel lets an owner without a bit of mode
 //! read nothing, and a target can leave such files.
 
-use super::walk::{DIRECTORY, FILE, MOST_OPEN, Most, UNSEEN, walk};
+use super::walk::{DIRECTORY, FILE, MOST_OPEN, Most, UNSEEN, WAY, walk};
 use super::wire::{self, Item, Writer};
 use super::{Change, Contents, State, Stopped};
 use crate::launch::helper::End;
@@ -206,7 +206,7 @@ fn calls(pipe: RawFd) -> Calls {
     .map(any)
     .to_vec();
     calls.extend([
-        with("openat", &[(2, &[DIRECTORY, FILE, UNSEEN].map(i64::from))]),
+        with("openat", &[(2, &[DIRECTORY, FILE, UNSEEN, WAY].map(i64::from))]),
         with("mmap", &[(2, &[written]), (3, &[private]), (4, &[-1])]),
         with("write", &[(0, &[pipe.into()])]),
     ]);

@@ -16,8 +16,18 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, RawFd};
 
 /// What is taken out, in the directory of the kept upper, until all of it is removed.
-const TAKEN: &CStr = c"discarded";
+pub(super) const TAKEN: &CStr = c"discarded";
 const OPAQUE: &CStr = c"user.overlay.opaque";
+
+/// Removes what one that was killed had taken out; whether there was something.
+pub(crate) fn end_taking(kept: &Kept) -> Result<bool, Trouble> {
+    let directory = kept.directory.as_raw_fd();
+    if matches!(sys::look(directory, TAKEN), Err(Errno(libc::ENOENT))) {
+        return Ok(false);
+    }
+    let ended = or_with_subordinate_ids(|| remove(directory, TAKEN));
+    ended.map(|()| true).map_err(trouble(TAKEN.to_bytes()))
+}
 
 /// Takes paths out; of the layers these paths are removed.
 pub(crate) fn take_out(
@@ -26,7 +36,6 @@ pub(crate) fn take_out(
     removed: &BTreeSet<&[u8]>,
 ) -> Result<(), Trouble> {
     let taking = Taking { directory: kept.directory.as_raw_fd(), removed };
-    remove(taking.directory, TAKEN).map_err(trouble(b""))?;
     let top = name(crate::host::upper::UPPER).map_err(trouble(b""))?;
     for path in chosen.iter() {
         let taken = entered(taking.directory, &top, &mut |top| taking.at(top, 0, path, 0));

@@ -29,6 +29,8 @@ pub(super) const MOST_OPEN: usize = 8192;
 /// How a directory is opened.
 pub(super) const DIRECTORY: i32 =
     libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+/// How one of the layers is that the caller may search, and not list.
+pub(super) const WAY: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
 /// How a file is. One that became a FIFO meanwhile does not keep the reader waiting.
 pub(super) const FILE: i32 =
     libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
@@ -55,6 +57,15 @@ struct Dir {
     mount: u64,
     /// Which of the directories of the frame above it lies in.
     from: usize,
+}
+
+/// Opens a directory of a layer. What the caller may not list, a target that is the caller could pass as
+/// well: what is there at a name is looked up.
+fn open_lower(above: RawFd, name: &Name) -> sys::Result<RawFd> {
+    match sys::openat(above, name.get(), DIRECTORY, 0) {
+        Err(Errno(libc::EACCES)) => sys::openat(above, name.get(), WAY, 0),
+        opened => opened,
+    }
 }
 
 struct Frame {
@@ -188,7 +199,11 @@ impl Walk<'_> {
             let above = names.entries.len();
             for lower in &lowers {
                 let mut more = Names::default();
-                self.list(lower.fd, true, &mut more)?;
+                match self.list(lower.fd, true, &mut more) {
+                    // It cannot be listed.
+                    Err(Stop::Errno(libc::EBADF)) => {}
+                    listed => listed?,
+                }
                 for entry in &more.entries {
                     let name = more.of(*entry);
                     let known =
@@ -257,7 +272,11 @@ impl Walk<'_> {
                     errno => Stop::Errno(errno),
                 };
                 if dir.fd < 0 {
-                    dir.fd = sys::openat(parent, name.get(), DIRECTORY, 0).map_err(moved)?;
+                    let opened = match is_lower {
+                        false => sys::openat(parent, name.get(), DIRECTORY, 0),
+                        true => open_lower(parent, &name),
+                    };
+                    dir.fd = opened.map_err(moved)?;
                 }
                 if sys::look(dir.fd, c"")?.inode != dir.inode {
                     return Err(Stop::Moved);

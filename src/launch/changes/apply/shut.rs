@@ -3,10 +3,10 @@
 
 use super::work::has_more_names;
 use super::{Fate, Judged, is_inside};
-use crate::launch::changes::journal::{descend, split};
+use crate::launch::changes::journal::{descend, holds, split};
 use crate::launch::changes::{Change, Kind, State, What};
 use crate::sys::{self, Errno, Looked};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// A directory, and why no name can be made in it.
@@ -74,23 +74,36 @@ fn why(change: &Change, name: &[u8], directory: &Directory, caller: u32) -> Opti
     }
     let name = CString::new(name).ok()?;
     let there = sys::look(open.as_raw_fd(), &name).ok()?;
-    if there.owner == caller {
-        return None;
-    }
+    let is_own = there.owner == caller;
     if is_mode {
-        return Some("only its owner can change its mode");
+        return (!is_own).then_some("only its owner can change its mode");
     }
-    if looked.mode & libc::S_ISVTX != 0 && looked.owner != caller {
+    if !is_own && looked.mode & libc::S_ISVTX != 0 && looked.owner != caller {
         return Some("only its owner can take it away there (sticky)");
     }
     let is_gone = matches!(change.what, What::Removed | What::Replaced);
     let is_directory = there.mode & libc::S_IFMT == libc::S_IFDIR;
-    (is_gone && is_directory && keeps(open.as_raw_fd(), &name))
+    (is_gone && is_directory && keeps_any(open.as_raw_fd(), &name, &there, caller))
         .then_some("the caller may not remove what is in it")
 }
 
+/// Whether a directory has something in it, at any depth, that the caller may not remove. What is the
+/// caller's own is opened for that, whatever its mode.
+fn keeps_any(parent: RawFd, name: &CStr, there: &Looked, caller: u32) -> bool {
+    let is_kept = |above: RawFd, name: &CStr, looked: &Looked| {
+        if looked.owner == caller {
+            return false;
+        }
+        let is_directory = looked.mode & libc::S_IFMT == libc::S_IFDIR;
+        let is_sticky = |above: Looked| above.mode & libc::S_ISVTX != 0 && above.owner != caller;
+        is_directory && keeps(above, name) || sys::look(above, c"").is_ok_and(is_sticky)
+    };
+    let keeps_itself = there.owner != caller && keeps(parent, name);
+    keeps_itself || holds(parent, name.to_bytes(), &is_kept, Ok(())).unwrap_or(false)
+}
+
 /// Whether a directory of another owner has something in it that the caller may not remove.
-fn keeps(parent: RawFd, name: &std::ffi::CStr) -> bool {
+fn keeps(parent: RawFd, name: &CStr) -> bool {
     let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
     let Ok(open) = sys::openat(parent, name, flags, 0).map(sys::owned) else { return true };
     if sys::may_make_in(open.as_raw_fd()).is_ok() {

@@ -1,7 +1,7 @@
 //! What a name is, in the upper and in the layers.
 
 use super::names::Name;
-use super::{DIRECTORY, Dir, FILE, Result, UNSEEN, Walk};
+use super::{DIRECTORY, Dir, FILE, Result, UNSEEN, Walk, open_lower};
 use crate::launch::changes::attributes::attributes;
 use crate::launch::changes::{Kind, State, Stop};
 use crate::sys::{self, Errno, Looked};
@@ -141,14 +141,18 @@ impl Walk<'_> {
             if !is_directory || looked.mount != mount {
                 break;
             }
-            let fd = match sys::openat(fd, name.get(), DIRECTORY, 0) {
+            let fd = match open_lower(fd, name) {
                 Err(Errno(libc::EACCES)) => break,
                 other => other?,
             };
             let from = place - 1;
             low.merged.push(Dir { fd, inode: looked.inode, mount, from });
-            if self.marks(fd)?.0 {
-                break;
+            match self.marks(fd) {
+                Ok((false, _)) => {}
+                Ok((true, _)) => break,
+                // Of one that cannot be listed its attributes are not seen either.
+                Err(Stop::Errno(libc::EBADF)) => {}
+                Err(stop) => return Err(stop),
             }
         }
         Ok(low)
