@@ -200,6 +200,23 @@ impl World<'_> {
     }
 }
 
+/// File systems of the kernel's own files, by linux/magic.h.
+pub(super) fn kernels_own(magic: i64) -> Option<&'static str> {
+    match magic {
+        0x9fa0 => Some("proc"),
+        0x6265_6572 => Some("sysfs"),
+        0x1cd1 => Some("devpts"),
+        0x0027_e0eb => Some("cgroup"),
+        0x6367_7270 => Some("cgroup2"),
+        0x6462_6720 => Some("debugfs"),
+        0x7472_6163 => Some("tracefs"),
+        0x7363_6673 => Some("securityfs"),
+        0xcafe_4a11 => Some("bpf"),
+        0x1980_0202 => Some("mqueue"),
+        _ => None,
+    }
+}
+
 /// File systems that cannot be idmapped on a kernel (measured on 6.1, 6.12, 6.18 and 7.3; the
 /// network ones by the kernel's source).
 pub(super) fn file_system_without_idmap(magic: i64, kernel: (u32, u32)) -> Option<&'static str> {

@@ -4,7 +4,7 @@ use super::super::kinds::{Layers, Makes, Mount, Upper};
 use super::super::tree::{MEMORY, in_parts, real, root_is_writable, thrown_to};
 use super::super::written;
 use super::World;
-use super::bind::file_system_without_idmap;
+use super::bind::{file_system_without_idmap, kernels_own};
 use super::layers::Place;
 use crate::host::parts::Shown;
 use crate::host::upper::Place as Found;
@@ -43,23 +43,6 @@ pub(super) fn refuses_upper(magic: i64, kernel: (u32, u32)) -> Option<&'static s
         0x8584_58f6 => Some("ramfs"),
         0x0102_1994 if kernel < MEMORY => Some("tmpfs"),
         _ => kernels_own(magic),
-    }
-}
-
-/// File systems of the kernel's own files, by linux/magic.h.
-pub(super) fn kernels_own(magic: i64) -> Option<&'static str> {
-    match magic {
-        0x9fa0 => Some("proc"),
-        0x6265_6572 => Some("sysfs"),
-        0x1cd1 => Some("devpts"),
-        0x0027_e0eb => Some("cgroup"),
-        0x6367_7270 => Some("cgroup2"),
-        0x6462_6720 => Some("debugfs"),
-        0x7472_6163 => Some("tracefs"),
-        0x7363_6673 => Some("securityfs"),
-        0xcafe_4a11 => Some("bpf"),
-        0x1980_0202 => Some("mqueue"),
-        _ => None,
     }
 }
 
