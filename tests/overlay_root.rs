@@ -282,7 +282,7 @@ fn a_writable_grant_is_at_its_own_place_of_the_merged_tree() {
         let said = errors(&output);
         assert_eq!(text(&output.stdout), "out\n", "{who:?}: {said}");
         let (before, last) = said.trim_end().rsplit_once('\n').unwrap();
-        assert_eq!(before, "err", "{who:?}");
+        assert_eq!(before.trim_end(), "err", "{who:?}");
         let json: serde_json::Value = serde_json::from_str(last).unwrap();
         assert_eq!(json["not-listed"][0], granted, "{who:?}: {json}");
         let all = json["changes"].as_array().unwrap();

@@ -1,8 +1,6 @@
 //! Removes a kept upper, and single trees in which a target, or the host, may have left anything.
 
-use super::doors::names_of;
 use super::kept::name;
-use super::take_out::TAKEN;
 use super::{Kept, Refused};
 use crate::host::upper::{RECORD, UPPER, WORK};
 use crate::launch::states::with_subordinate_ids;
@@ -13,6 +11,9 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+/// What is taken out, in the directory of the kept upper, until all of it is removed.
+pub(super) const TAKEN: &CStr = c"discarded";
 
 /// Removes a kept upper, whose lock the caller holds, with its directory.
 pub(crate) fn discard(kept: &Kept, path: &str) -> Result<(), Refused> {
@@ -73,4 +74,18 @@ pub(super) fn remove(directory: RawFd, name: &CStr) -> sys::Result {
     let open = sys::owned(sys::openat(held.as_raw_fd(), c".", flags | libc::O_RDONLY, 0)?);
     empty(open.as_fd())?;
     sys::unlink_at(directory, name, true)
+}
+
+/// The names in an open directory.
+pub(super) fn names_of(directory: RawFd) -> sys::Result<Vec<CString>> {
+    let (mut names, mut buffer) = (vec![], vec![0; 32 << 10]);
+    sys::rewind(directory)?;
+    loop {
+        let length = sys::read_directory(directory, &mut buffer)?;
+        if length == 0 {
+            return Ok(names);
+        }
+        let found = sys::records(&buffer[..length]);
+        names.extend(found.filter_map(|(name, _)| CString::new(name).ok()));
+    }
 }

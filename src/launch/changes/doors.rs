@@ -5,7 +5,7 @@ use super::{Change, Kind};
 use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
 
 /// A unit, and the change that it is of; none where it only opens or closes a directory.
@@ -104,18 +104,4 @@ pub(super) fn entered(
         sys::chmod_held(held.as_raw_fd(), mode)?;
     }
     done
-}
-
-/// The names in an open directory.
-pub(super) fn names_of(directory: RawFd) -> sys::Result<Vec<CString>> {
-    let (mut names, mut buffer) = (vec![], vec![0; 32 << 10]);
-    sys::rewind(directory)?;
-    loop {
-        let length = sys::read_directory(directory, &mut buffer)?;
-        if length == 0 {
-            return Ok(names);
-        }
-        let found = sys::records(&buffer[..length]);
-        names.extend(found.filter_map(|(name, _)| CString::new(name).ok()));
-    }
 }

@@ -6,8 +6,8 @@
 
 use super::Kept;
 use super::chosen::Chosen;
-use super::discard::{or_with_subordinate_ids, remove};
-use super::doors::{entered, names_of};
+use super::discard::{TAKEN, names_of, or_with_subordinate_ids, remove};
+use super::doors::entered;
 use super::journal::{DEEPEST, Trouble, split, trouble};
 use super::kept::name;
 use crate::sys::{self, Errno};
@@ -15,8 +15,6 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, RawFd};
 
-/// What is taken out, in the directory of the kept upper, until all of it is removed.
-pub(super) const TAKEN: &CStr = c"discarded";
 const OPAQUE: &CStr = c"user.overlay.opaque";
 
 /// Removes what one that was killed had taken out; whether there was something.

@@ -1,7 +1,8 @@
 //! What a layer has now goes out of the upper.
 
+use crate::launch::changes::discard::names_of;
 use crate::launch::changes::discard::remove;
-use crate::launch::changes::doors::{entered, names_of};
+use crate::launch::changes::doors::entered;
 use crate::launch::changes::journal::DEEPEST;
 use crate::sys;
 use std::os::fd::RawFd;
