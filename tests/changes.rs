@@ -715,7 +715,7 @@ fn a_conflict_is_not_forgotten_by_what_the_target_does_next() {
     }
 }
 
-/// What is kept back stands in no way where the host has changed it, and its removal is kept back as it
+/// What is kept back is no conflict where the host has changed it, and its removal is kept back as it
 /// is: what it was moved to is, too.
 #[test]
 fn what_is_kept_back_is_no_conflict_and_is_not_removed() {
@@ -906,7 +906,7 @@ fn paths_that_mean_nothing_are_refused_and_new_directories_come_along() {
 }
 
 /// What could not be removed once its place is switched is found before anything is; and an apply that
-/// ended there does not stand in the way of all others.
+/// ended there hinders no other.
 #[test]
 fn what_holds_files_of_another_is_not_removed() {
     if !is_root() {

@@ -204,7 +204,7 @@ impl Planned {
         self.bar();
     }
 
-    /// The same of what the host has changed since, which then stands in nobody's way.
+    /// The same of what the host has changed since, which is no conflict then.
     pub(crate) fn keep_changed_back(
         &mut self,
         why: &'static str,
