@@ -967,38 +967,56 @@ fn below_a_directory_that_is_passed_and_not_listed_changes_are_found() {
 #[test]
 fn what_the_host_changes_while_it_is_asked_stays_a_conflict() {
     let who = As::all()[0];
-    let place = Place::new();
-    let kept = own_tree(
-        &place,
-        who,
-        "echo 1 > a; echo 1 > b; mkdir d; echo 1 > d/x; echo 1 > c",
-        "echo 2 > a; echo 2 > b; echo 2 > n; rm -r d; echo 2 > c",
-        "",
-    );
-    let line = "script -qec \"$0 changes apply state a\" /dev/null";
-    let launcher = place.path.join("stockade");
-    let mut command = place.outside(who, "sh");
-    command.args(["-c", line, launcher.to_str().unwrap()]).current_dir(kept.path(""));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = spawned(&mut command);
-    let (mut out, mut said) = (child.stdout.take().unwrap(), vec![0; 1]);
-    while !text(&said).contains("[y/N]") {
-        let mut byte = [0];
-        assert_eq!(out.read(&mut byte).unwrap(), 1, "{}", text(&said));
-        said.push(byte[0]);
+    for act in ["apply", "discard"] {
+        let place = Place::new();
+        // `same` is in the upper, and no change.
+        let before = "for name in a b c e f same; do echo 1 > $name; done; mkdir d; echo 1 > d/x";
+        let kept = Kept::new(&place, who, before, "true");
+        kept.begin("$(sleep 0.02; date +%s%N)", "");
+        kept.change(
+            "echo 2 > a; echo 2 > b; echo 2 > n; rm -r d; echo 2 > c; echo 2 > e; echo 2 > f; \
+             echo 2 > same; echo 1 > same",
+        );
+        let line = format!("script -qec \"$0 changes {act} state a\" /dev/null");
+        let launcher = place.path.join("stockade");
+        let mut command = place.outside(who, "sh");
+        command.args(["-c", &line, launcher.to_str().unwrap()]).current_dir(kept.path(""));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = spawned(&mut command);
+        let (mut out, mut said) = (child.stdout.take().unwrap(), vec![0; 1]);
+        while !text(&said).contains("[y/N]") {
+            let mut byte = [0];
+            assert_eq!(out.read(&mut byte).unwrap(), 1, "{}", text(&said));
+            said.push(byte[0]);
+        }
+        // The same size and time, and the mode alone, too.
+        kept.sh(
+            "cd low; echo host > b; echo host > n; echo host > d/y; touch -r e ../e; echo h > e; \
+             touch -r ../e e; chmod 600 f; echo host > same",
+        );
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"y\n").unwrap();
+        out.read_to_end(&mut said).unwrap();
+        assert!(child.wait().unwrap().success(), "{}", text(&said));
+        let past = if act == "apply" { "applied 1 change" } else { "discarded 1 change" };
+        assert!(text(&said).contains(past), "{}", text(&said));
+        let output = kept.run(&["apply", "--yes", "state"]);
+        let said = unwrapped(&errors(&output));
+        // An apply takes what is no change out of the upper.
+        let (count, all) = match act {
+            "apply" => (4, "b d e f n"),
+            _ => (5, "b d e f n same"),
+        };
+        let more = format!("`b`: the host has changed it since, and {count} more");
+        assert!(said.contains(&more), "{act}: {said}");
+        let discard = format!("stockade changes discard state {all}");
+        assert!(said.contains(&discard) && said.contains("apply state c"), "{act}: {said}");
+        let a = if act == "apply" { "2" } else { "1" };
+        assert_eq!(
+            kept.sh("cd low; cat a b c e n d/y same; stat -c %a f"),
+            format!("{a}\nhost\n1\nh\nhost\nhost\nhost\n600\n"),
+            "{act}"
+        );
     }
-    kept.sh("cd low; echo host > b; echo host > n; echo host > d/y");
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"y\n").unwrap();
-    out.read_to_end(&mut said).unwrap();
-    assert!(child.wait().unwrap().success() && text(&said).contains("applied 1 change"));
-    let output = kept.run(&["apply", "--yes", "state"]);
-    let said = unwrapped(&errors(&output));
-    assert!(said.contains("`b`: the host has changed it since, and 2 more"), "{said}");
-    assert!(
-        said.contains("stockade changes discard state b d n") && said.contains("apply state c"),
-        "{said}"
-    );
-    assert_eq!(kept.sh("cd low; cat a b c n d/y"), "2\nhost\n1\nhost\nhost\n");
 }
 
 /// Where it is killed, and where the disk is full: each path is old or new, and the next goes back.

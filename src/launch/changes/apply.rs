@@ -23,7 +23,7 @@ use super::doors::ENTERS;
 use super::journal::{Act, Journal, Stage, Trouble, Unit};
 use super::kept::name;
 use super::{Change, Chosen, Contents, Item, Kept, Kind, Reader, Refused, State, Stopped, What};
-use crate::host::upper::{self, WORK};
+use crate::host::upper::WORK;
 use crate::sys::{self, Errno};
 use crate::text::bytes;
 use fate::{ABOVE, BELOW, Known, is_since};
@@ -44,8 +44,6 @@ const MOST_COPIED: u64 = 1 << 30;
 #[derive(Debug, Default)]
 pub(crate) struct Planned {
     pub changes: Vec<Judged>,
-    /// When they began to be read.
-    begun: u64,
 }
 
 /// Why nothing was applied.
@@ -153,13 +151,12 @@ impl Kept {
 impl Planned {
     /// Reads the changes, and judges each.
     pub(crate) fn read(kept: &Kept, layer: &File) -> Result<Planned, Failed> {
-        let begun = upper::now();
         let lower = kept.lower.as_ref().unwrap_or(layer);
         let reader = kept.read(std::slice::from_ref(lower), Contents::Nothing)?;
         let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
         let known = Known::read(kept.directory.as_raw_fd()).map_err(failed)?;
         let judge = |change| Judged::new(&kept.record, change, layer, &known);
-        let mut planned = Planned { begun, ..Planned::take(reader, judge)? };
+        let mut planned = Planned::take(reader, judge)?;
         planned.bar();
         Ok(planned)
     }
@@ -329,7 +326,8 @@ impl Planned {
             sys::fchmod(top, mode)?;
             pruned?;
         }
-        self.renew(kept, Some(layer), |one| is_left(one.fate), |_| is_empty)
+        let layer = Some(layer).filter(|_| !is_empty);
+        self.renew(kept, layer, |one| is_left(one.fate), |_| is_empty)
     }
 }
 

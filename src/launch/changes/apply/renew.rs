@@ -2,21 +2,20 @@
 //! this. What it had changed before at a place that the upper still has is written down, and so is what
 //! it changed while this ran.
 
-use super::{Judged, Planned, is_since};
+use super::{Failed, Judged, Planned};
 use crate::host::upper::{self, Upper};
-use crate::launch::changes::journal::{
-    descend, forget_undone, has_newer, meanwhile, note_meanwhile, split,
-};
-use crate::launch::changes::{Change, Kept, Kind, What};
+use crate::launch::changes::journal::{forget_undone, meanwhile, note_meanwhile};
+use crate::launch::changes::{Kept, Refused, State};
 use crate::launch::uppers;
-use crate::sys::{self, Errno, Looked};
-use std::ffi::CString;
+use crate::sys::{self, Errno};
+use crate::text::gather::Gather;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
 impl Planned {
-    /// Renews it; `is_left` says what is left in the upper, `is_out` of which paths nothing is, and `layer` is the host's tree, where it is
-    /// of that.
+    /// Renews it; `is_left` says what is left in the upper, and `is_out` of which paths nothing is.
+    /// `layer` is the host's tree, where it is of that and something is left.
     pub(crate) fn renew(
         &self,
         kept: &Kept,
@@ -24,20 +23,21 @@ impl Planned {
         is_left: impl Fn(&Judged) -> bool,
         is_out: impl Fn(&[u8]) -> bool,
     ) -> sys::Result {
-        let left = || self.changes.iter().filter(|one| is_left(one));
-        let is_meanwhile = |one: &&Judged| {
-            one.conflict.is_some() || layer.is_some_and(|layer| self.is_another(&one.change, layer))
-        };
-        let new = left().filter(is_meanwhile).map(|one| one.change.path.clone());
+        // A place that was switched before this moment is none that the host has changed.
+        let begun = upper::now();
+        let again = |layer| self.meanwhile_now(kept, layer, &is_left);
+        let new = layer.map_or(Ok(vec![]), again).map_err(|why| {
+            let Failed::Refused(Refused::Errno(errno)) = why else { return Errno(libc::EIO) };
+            Errno(errno)
+        })?;
         let directory = kept.directory.as_raw_fd();
         let mut all = meanwhile(directory)?;
         // At one that is no change now, the target may have what it was before for the moment.
         all.retain(|path| !is_out(path));
         all.extend(new);
         note_meanwhile(directory, &all)?;
-        // A place that was switched before this moment is none that the host has changed.
-        let mut record = Upper { begun: upper::now(), ..kept.record.clone() };
-        if left().next().is_none() {
+        let mut record = Upper { begun, ..kept.record.clone() };
+        if !self.changes.iter().any(is_left) {
             // What the next run has, it writes down.
             record.mounts.clear();
         }
@@ -47,24 +47,38 @@ impl Planned {
         forget_undone(directory)
     }
 
-    /// Whether a place has by now another file than when it was judged.
-    fn is_another(&self, change: &Change, layer: &File) -> bool {
-        let (parent, last) = split(&change.path);
-        let Ok(name) = CString::new(last) else { return true };
-        let Ok(parent) = descend(layer.as_raw_fd(), parent) else { return change.before.is_some() };
-        let now = match sys::look(parent.as_raw_fd(), &name) {
-            Err(Errno(libc::ENOENT)) => return change.before.is_some(),
-            Err(_) => return true,
-            Ok(now) => now,
+    /// What the host has changed by now of what the upper still has: a question may have waited for
+    /// long, and what was the same as the host's before was no change that anybody looked at.
+    fn meanwhile_now(
+        &self,
+        kept: &Kept,
+        layer: &File,
+        is_left: impl Fn(&Judged) -> bool,
+    ) -> Result<Vec<Vec<u8>>, Failed> {
+        let before: BTreeMap<&[u8], &Judged> =
+            self.changes.iter().map(|one| (&*one.change.path, one)).gather();
+        let gone = self.changes.iter().filter(|one| !is_left(one));
+        let files = gone.filter_map(|one| one.change.before.as_ref());
+        let switched: BTreeSet<(u64, u64)> = files.map(|file| file.inode).gather();
+        // To switch one name of a file changes the time of the others.
+        let is_ours = |then: &Judged, now: &State| {
+            let same = |then: &State| {
+                let of = |state: &State| (state.inode, state.written, state.size, state.mode);
+                of(then) == of(now) && switched.contains(&now.inode)
+            };
+            then.conflict.is_none() && then.change.before.as_ref().is_some_and(same)
         };
-        let Some(before) = &change.before else { return true };
-        if before.kind == Kind::Directory {
-            let is_since = |looked: &Looked| is_since(self.begun, looked.changed);
-            let newer = || has_newer(parent.as_raw_fd(), last, &is_since, Ok(()));
-            return now.inode != before.inode
-                || change.what != What::Rights && newer() != Ok(false);
-        }
-        // To switch another name of a file changes its ctime.
-        (now.inode, now.written, now.size) != (before.inode, before.written, before.size)
+        let is_meanwhile = |one: &Judged| {
+            let then = before.get(&*one.change.path);
+            match &one.change.before {
+                Some(now) => one.conflict.is_some() && !then.is_some_and(|then| is_ours(then, now)),
+                None => {
+                    let was_there = then.is_some_and(|then| then.change.before.is_some());
+                    one.conflict.is_some() || was_there
+                }
+            }
+        };
+        let now = Planned::read(kept, layer)?;
+        Ok(now.changes.into_iter().filter(is_meanwhile).map(|one| one.change.path).collect())
     }
 }
