@@ -440,19 +440,20 @@ fn auto_copies_where_overlayfs_cannot_merge() {
         };
         let kind = ["/bin/sh", "-c", "cat /m/file; stat -f -c %T /m"];
         let why = "lies on an overlay on another one";
+        // Before Linux 7.0 root cannot map owners on an overlay.
         let maps_overlays = *who == As::User || kernel() >= (7, 0);
-        let has_upper = |more: &str| more.contains("upper");
+        let unmapped = "one lies on overlayfs, which has no idmapped mounts";
+        let upper = ", upper = \"discard\"";
+        let changed = if maps_overlays { ("overlayfs", None) } else { ("tmpfs", Some(unmapped)) };
         for (layer, more, seen, says) in [
             ("plain", "", "overlayfs", None),
             ("one", "", "overlayfs", None),
+            ("one", upper, changed.0, changed.1),
             ("two", "", "tmpfs", Some(why)),
-            ("two", ", upper = \"discard\"", "tmpfs", Some(why)),
+            ("two", upper, "tmpfs", Some(why)),
             ("two", ", driver = \"copy\"", "tmpfs", None),
+            ("two", ", upper = \"discard\", driver = \"copy\"", "tmpfs", None),
         ] {
-            // Before Linux 7.0 root cannot map owners on an overlay.
-            if has_upper(more) && !maps_overlays {
-                continue;
-            }
             let profile = entry(layer, more);
             let (status, run) = ask("run", &profile, &kind);
             let is_right = run.contains("file") && run.contains(seen);
@@ -464,6 +465,20 @@ fn auto_copies_where_overlayfs_cannot_merge() {
                 }
                 None => assert!(!check.contains("are copied"), "{check}"),
             }
+        }
+        if !maps_overlays {
+            let named = entry("one", ", upper = \"discard\", driver = \"overlay\"");
+            let (status, named) = ask("check", &named, &["/bin/true"]);
+            let ways = ["identity.host = true", "driver = \"copy\""];
+            let is_told = named.contains("E0319") && ways.iter().all(|way| named.contains(way));
+            assert!(status != Some(0) && is_told, "{named}");
+            let closed = "chmod 600 a/file; chown 7:7 a/file; ".to_owned() + mounts;
+            let words =
+                ["/bin/sh", "-c", "cat /m/file || echo closed; echo new > /m/file && cat /m/file"];
+            let profile = entry("one", upper);
+            let words: Vec<&str> = ["run", &profile].into_iter().chain(words).collect();
+            let output = where_mounted(&place, *who, &closed, &words);
+            assert_eq!(text(&output.stdout), "closed\n", "{}", said(&output));
         }
         let (_, seen) = ask("why", &entry("two", ""), &["read:/m/file"]);
         assert!(seen.contains("a copy of the host's") && seen.contains(why), "{seen}");

@@ -62,7 +62,29 @@ impl World<'_> {
         let mut refused = sources
             .into_iter()
             .filter_map(|source| Some(self.host.unlayered.get(source)?.words(source)));
-        refused.next().or_else(|| self.no_upper(layers))
+        refused.next().or_else(|| self.no_upper(layers)).or_else(|| self.no_map(path, layers))
+    }
+
+    /// Why root's sandbox cannot have the owners of a layer right in an overlay, where a copy does as
+    /// well.
+    fn no_map(&self, path: &str, layers: &Layers) -> Option<String> {
+        let needs_map = self.ids.needs_idmap && self.ids.maps.is_some();
+        let is_changed = matches!(layers.upper, Some(Upper::Discard | Upper::DiscardIn(_)));
+        let is_part = self.tree.get(path).is_some_and(|node| node.whole.is_some());
+        let sources = layers.sources(path);
+        let is_free = layers.driver == Driver::Auto;
+        // All of the host is too much for a copy.
+        if !needs_map || !is_free || !is_changed || is_part || sources.contains(&"/") {
+            return None;
+        }
+        let (major, minor) = self.host.kernel;
+        let of = |source| {
+            let name = self.no_idmap(self.host.present(source)?)?;
+            Some(format!(
+                "{source} lies on {name}, which has no idmapped mounts on Linux {major}.{minor}"
+            ))
+        };
+        sources.into_iter().find_map(of)
     }
 
     /// Why overlayfs takes no upper in the directory of an entry, where a copy can be made there.

@@ -36,6 +36,11 @@ impl World<'_> {
             }
             return None;
         }
+        let name = self.no_idmap(file);
+        // A copy has the owners that the sandbox knows, and the target in the place of the others.
+        if name.is_some() && self.is_copied(path, layers) {
+            return None;
+        }
         let is_roots = (file.uid == 0 || file.gid == 0) && !said;
         // What fuse-overlayfs can read, it lets the target change.
         if is_roots && written && is_first && layers.driver != Driver::Fuse {
@@ -50,11 +55,6 @@ impl World<'_> {
             let why = format!("its owner or group is the host's root; for that: {line}");
             self.draft.note_less(at, format!("what {source} brings cannot be changed"), &why);
         }
-        let name = match file_system_without_idmap(file.fs, self.host.kernel) {
-            None if self.host.kernel < (5, 19) => Some("overlayfs"),
-            None => kernels_own(file.fs),
-            name => name,
-        };
         if let Some(name) = name {
             let (major, minor) = self.host.kernel;
             let message = format!(
@@ -66,11 +66,13 @@ impl World<'_> {
                 self.draft.note_less(at, message, why);
                 return None;
             }
-            let help = "set identity.host = true, or give uid-map and gid-map the owner's ids";
             // What is only read can be read as anybody's.
             if written || said {
-                let problem = Problem::new("mounts::idmap", at, message).help(help);
-                self.draft.problem(problem);
+                let own = "set identity.host = true, or give uid-map and gid-map the owner's ids";
+                let copy = World::copy_instead(path, layers);
+                let help =
+                    copy.iter().fold(own.to_owned(), |own, copy| format!("{own}; or {copy}"));
+                self.draft.problem(Problem::new("mounts::idmap", at, message).help(help));
             }
             return None;
         }
@@ -83,6 +85,15 @@ impl World<'_> {
         let source = Name::new(source);
         self.draft.outside(OutsideOp::IdMapMount { slot, source, map: map.clone() }, at);
         Some(map)
+    }
+
+    /// The file system of a layer whose owners cannot be mapped, or overlayfs that takes no such one.
+    pub(in crate::policy::mounts::draft) fn no_idmap(&self, file: &File) -> Option<&'static str> {
+        match file_system_without_idmap(file.fs, self.host.kernel) {
+            None if self.host.kernel < (5, 19) => Some("overlayfs"),
+            None => kernels_own(file.fs),
+            name => name,
+        }
     }
 
     /// By a capability of its own the target would read what others keep to themselves.
