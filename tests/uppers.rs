@@ -502,22 +502,32 @@ fn what_an_earlier_run_removed_below_an_entry_is_told_at_its_line() {
         let kept = trees.kept();
         let own = trees.place.file("own", "own\n");
         let bound = format!("{{ bind = \"{}\" }}", own.display());
-        let hidden = "\"hide\"".to_owned();
-        for (removed, entry, sees, part) in [
-            ("mkdir /m/sub", &bound, "own", "sub/inner"),
-            ("echo file > /m/sub", &bound, "own", "sub"),
-            ("mkdir -p /m/to; ln -s to /m/sub", &hidden, "none", "sub"),
+        let hide = "\"hide\"".to_owned();
+        for (removed, entry, sees, (part, code)) in [
+            ("mkdir /m/sub", &bound, "own", ("sub/inner", "E0307")),
+            ("echo file > /m/sub", &bound, "own", ("sub", "E0307")),
+            ("mkdir /m/sub; mkdir /m/sub/inner", &bound, "own", ("sub/inner", "E0307")),
+            ("mkdir -p /m/to; ln -s to /m/sub", &hide, "none", ("sub", "E1201")),
         ] {
             let entry = format!("{kept}\"/m/sub/inner\" = {entry}\n");
             let read = "cat /m/sub/inner 2>/dev/null || echo none";
             assert_eq!(trees.sh(&entry, read), sees, "{who:?}");
             trees.sh(&kept, &format!("rm -r /m/sub; {removed}"));
             let path = trees.place.file("profile.toml", &entry);
-            let mut command = trees.place.stockade(*who);
-            let output = command.arg("run").arg(path).arg("/bin/true").output().unwrap();
+            let of = |command: &str| {
+                let mut command_line = trees.place.stockade(*who);
+                command_line.arg(command).arg(&path).arg("/bin/true").output().unwrap()
+            };
+            let output = of("run");
             let why = errors(&output);
             assert_eq!(output.status.code(), Some(125), "{who:?}: {why}");
-            assert!(why.contains("E1201") && why.contains("\"/m/sub/inner\""), "{who:?}: {why}");
+            assert!(why.contains(code) && why.contains("\"/m/sub/inner\""), "{who:?}: {why}");
+            // What a target may have made of a hidden name is looked at by pid 1 alone.
+            if code != "E1201" {
+                let check = of("check");
+                assert!(text(&check.stdout).contains(code), "{who:?}: {}", said(&check));
+                assert_eq!(check.status.code(), Some(125), "{who:?}");
+            }
             let flat = why.replace('│', "").split_whitespace().collect::<Vec<_>>().join(" ");
             let help = "an earlier run removed or replaced it, or a directory above it";
             let discard = format!("stockade changes discard {} {part}", trees.state.display());

@@ -9,8 +9,10 @@
 //! DIR/stockade    this record, one line of JSON; flock(2) is held on it while the upper is used
 //! ```
 
+use crate::text::shell::shell_word;
 use crate::text::{bytes, paths};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The file of the record.
@@ -19,6 +21,8 @@ pub const RECORD: &str = "stockade";
 pub const UPPER: &str = "upper";
 /// The directory that overlayfs works in.
 pub const WORK: &str = "work";
+/// What a directory of one run is called: this, the launcher's pid, when it was made, and a number.
+pub(crate) const PREFIX: &str = "stockade-upper-";
 /// The one format that is there.
 pub(crate) const FORMAT: u32 = 1;
 /// More than any record has: 500 layers of the longest paths (PATH_MAX), each byte escaped.
@@ -136,6 +140,47 @@ pub struct Place {
     pub fs: i64,
     /// Why the caller can make nothing there.
     pub refused: Option<i32>,
+    /// What it has at or above the mount points of entries in the tree, by their paths inside.
+    pub over: BTreeMap<String, Written>,
+}
+
+/// What an upper has on the way to a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The part of the path, below the top, at which it is.
+    pub at: String,
+    pub what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Nothing of the layers shows there.
+    Removed,
+    /// A directory with this mode, the last of the path that is there: what is in it is merged.
+    Directory(u32),
+    /// Another file than the layers'.
+    Own,
+    /// The caller may not look.
+    Unseen,
+}
+
+impl Written {
+    /// The path below the top whose change hides what the layers have, if it does.
+    pub(crate) fn hides(&self) -> Option<&str> {
+        let is_over = !matches!(self.what, What::Directory(_));
+        is_over.then(|| self.at.trim_start_matches('/'))
+    }
+}
+
+/// What to do where an earlier run changed a mount point, by a path below the top of the upper that
+/// is kept in this directory.
+pub(crate) fn made_again(directory: &str, path: Option<&str>) -> String {
+    let discard = format!("stockade changes discard {}", shell_word(directory));
+    let path = path.map_or(String::new(), |path| format!(" {}", shell_word(path)));
+    format!(
+        "an earlier run removed or replaced it, or a directory above it, and the upper keeps that: \
+         make it again in a run without this line, or have the layers' again: {discard}{path}"
+    )
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! opens the directory's mount once more by its path, and looks that it is the same one.
 
 use super::stat;
-use crate::host::upper::{self, FORMAT, LARGEST, RECORD, Upper};
+use crate::host::upper::{self, FORMAT, LARGEST, PREFIX, RECORD, Upper};
 use crate::kernel::name::Name;
 use crate::language::value::{join, parent};
 use crate::plan::Plan;
@@ -31,9 +31,6 @@ pub(crate) mod clear;
 
 /// How many names for one are tried.
 const MOST_TRIES: usize = 1000;
-
-/// What a directory of one run is called: this, the launcher's pid, when it was made, and a number.
-const PREFIX: &str = "stockade-upper-";
 
 /// One that is held.
 #[derive(Debug)]

@@ -1,12 +1,14 @@
 //! What is where an upper of layers is to be: the record of one that is kept, and whether the caller
 //! can make one there.
 
-use crate::host::upper::{LARGEST, Place, RECORD, Upper};
+use super::written;
+use crate::host::upper::{LARGEST, Place, RECORD, Upper, Written};
 use crate::host::{Fact, FileKind};
-use crate::language::value::parent;
+use crate::language::value::{below, parent};
 use crate::policy::mounts::kinds::{Makes, Upper as Said};
 use crate::policy::mounts::tree::Tree;
 use crate::text::bytes;
+use crate::text::gather::Gather;
 use nix::unistd::{AccessFlags, access};
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -16,11 +18,11 @@ use std::os::unix::fs::OpenOptionsExt;
 /// Of each upper on disk, by the path that the profile names.
 pub(super) fn look(tree: &Tree, paths: &BTreeMap<String, Fact>) -> BTreeMap<String, Place> {
     let uppers = tree.iter().filter_map(|(path, node)| match node.mount.kind().makes(path) {
-        Makes::Layers(layers) => layers.upper.as_ref(),
+        Makes::Layers(layers) => Some((path, node, layers.upper.as_ref()?)),
         _ => None,
     });
     let mut found = BTreeMap::new();
-    for upper in uppers {
+    for (path, node, upper) in uppers {
         let (directory, above) = match upper {
             Said::Discard => continue,
             Said::DiscardIn(directory) => (directory, &**directory),
@@ -39,10 +41,24 @@ pub(super) fn look(tree: &Tree, paths: &BTreeMap<String, Fact>) -> BTreeMap<Stri
             fs: nix::sys::statfs::statfs(&*bytes::path(above))
                 .map_or(0, |fs| fs.filesystem_type().0),
             refused: refused.map(|errno| errno as i32),
+            over: match upper {
+                Said::Kept(_) if is_there && node.whole.is_none() => over(tree, path, directory),
+                Said::Kept(_) | Said::Discard | Said::DiscardIn(_) => BTreeMap::new(),
+            },
         };
         found.insert(directory.to_string(), place);
     }
     found
+}
+
+/// What an upper has at or above the entries that lie in its tree.
+fn over(tree: &Tree, path: &str, directory: &str) -> BTreeMap<String, Written> {
+    let inside = tree.keys().filter(|inside| inside.as_str() != path);
+    let here = inside.filter(|inside| tree.over(parent(inside)).0 == path);
+    let looked = here.filter_map(|inside| {
+        Some((inside.clone(), written::look(directory, below(inside, path)?)?))
+    });
+    looked.gather()
 }
 
 /// The record of a directory, and whether nothing is in it.

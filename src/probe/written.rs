@@ -1,30 +1,10 @@
 //! What earlier runs left in a kept upper. It is looked at name by name below a descriptor: a target
 //! chose the names, and no link among them is followed.
 
-use crate::host::upper::UPPER;
+use crate::host::upper::{UPPER, What, Written};
 use crate::kernel::name::Name;
 use crate::sys::{self, Errno};
 use std::os::fd::AsRawFd;
-
-/// What an upper has on the way to a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// The part of the path at which it is.
-    pub at: String,
-    pub what: What,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum What {
-    /// Nothing of the layers shows there.
-    Removed,
-    /// A directory with this mode, the last of the path that is there: what is in it is merged.
-    Directory(u32),
-    /// Another file than the layers'.
-    Own,
-    /// The caller may not look.
-    Unseen,
-}
 
 /// Looks at a path below the top of an upper; none: it has nothing there, or is none.
 pub(crate) fn look(directory: &str, tail: &str) -> Option<Written> {

@@ -1039,7 +1039,7 @@ fn a_directory_that_becomes_a_link_during_the_start_is_not_followed() {
             });
             assert!(
                 output.status.code() == Some(125)
-                    && errors(&output).contains("another process exchanged it meanwhile"),
+                    && errors(&output).contains("another process changed that meanwhile"),
                 "{name}: {}{}",
                 text(&output.stdout),
                 text(&output.stderr)

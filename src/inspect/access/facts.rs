@@ -4,11 +4,12 @@
 
 use crate::host::FileKind;
 use crate::host::privileged::Given;
+use crate::host::upper::Written;
 use crate::kernel::attrs::Attrs;
 use crate::kernel::name::{Inode, Name};
 use crate::probe::elf::Program;
 use crate::probe::groups::unescape;
-use crate::probe::written::{self, Written};
+use crate::probe::written;
 use crate::sys;
 use crate::text::bytes;
 use nix::sys::statvfs::{FsFlags, statvfs};

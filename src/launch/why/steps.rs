@@ -3,7 +3,7 @@
 //! Every operation is named, so that a new one is thought of here.
 
 use super::{MORE_FILES, NO_PROGRAM, not_executed, own, user_namespace_cause};
-use crate::host::upper::{RECORD, Upper};
+use crate::host::upper::{RECORD, Upper, made_again};
 use crate::kernel::capability::CapabilitySet;
 use crate::kernel::name::Name;
 use crate::language::value::below;
@@ -11,7 +11,7 @@ use crate::launch::cause::{self, Barriers};
 use crate::launch::cgroup::Wrong;
 use crate::launch::message::OWN;
 use crate::plan::Plan;
-use crate::probe::written::{self, What};
+use crate::probe::written;
 use crate::step::{GroupOp, Op, OutsideOp, ProcessOp, Step, TreeOp};
 use crate::sys::{self, Errno};
 use crate::text::bytes;
@@ -169,24 +169,14 @@ fn unmade(plan: &Plan, op: &TreeOp, errno: i32) -> Option<String> {
     let path = op.rights().map(|(path, _)| path).or(op.facets().held)?;
     let directory = plan.kept_around(path)?;
     let is_gone = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP].contains(&errno);
-    is_gone.then(|| {
-        let discard = format!("stockade changes discard {}", shell_word(directory.text()));
-        let part = taken_out(directory, path)
-            .map_or(String::new(), |part| format!(" {}", shell_word(&part)));
-        format!(
-            "an earlier run removed or replaced it, or a directory above it, and the upper keeps \
-             that: make it again in a run without this line, or have the layers' again: \
-             {discard}{part}"
-        )
-    })
+    is_gone.then(|| made_again(directory.text(), taken_out(directory, path).as_deref()))
 }
 
 /// The path, below the top of a kept upper, that hides the layers' at another.
 fn taken_out(directory: &Name, path: &Name) -> Option<String> {
     let over = recorded(directory)?.path;
     let written = written::look(directory.text(), below(path.text(), &over)?)?;
-    let is_over = !matches!(written.what, What::Directory(_));
-    is_over.then(|| written.at.trim_start_matches('/').to_owned())
+    written.hides().map(str::to_owned)
 }
 
 fn recorded(directory: &Name) -> Option<Upper> {
@@ -209,7 +199,7 @@ type Means = (Option<&'static str>, Option<String>);
 
 fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
     let exchanged =
-        |words| (Some(words), Some("another process exchanged it meanwhile; run again".into()));
+        |words| (Some(words), Some("another process changed that meanwhile; run again".into()));
     let help = match op {
         TreeOp::OpenTree { .. } => match errno {
             libc::EPERM | libc::ENOSYS if is_root => Some(powerless_root(&Barriers::read())),
@@ -217,7 +207,7 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
                 Some("mounts below it are locked together here: leave `recursive` true".into())
             }
             libc::ENOENT | libc::ENOTDIR => {
-                Some("make it, or let the entry go where it is absent: missing = \"skip\"".into())
+                return exchanged("it was there when the profile was checked, and is gone");
             }
             libc::ESTALE => {
                 return exchanged("it is not the file that was there when the profile was checked");
@@ -266,6 +256,9 @@ fn tree_means(op: &TreeOp, errno: i32, is_root: bool) -> Means {
             }
             _ => None,
         },
+        TreeOp::Lay { .. } if [libc::ENOENT, libc::ENOTDIR].contains(&errno) => {
+            return exchanged("it was there when the profile was checked, and is gone");
+        }
         TreeOp::OpenMade { .. } | TreeOp::Lay { .. } | TreeOp::Upper { .. } => None,
         TreeOp::UpperInRoot { .. } => None,
         TreeOp::CopyUp { .. } => match errno {

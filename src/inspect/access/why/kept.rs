@@ -1,10 +1,10 @@
 //! What a kept upper has where a question goes.
 
 use super::Asked;
+use crate::host::upper::What;
 use crate::inspect::access::path::Walk;
 use crate::inspect::access::query::{Act, Decision, Mechanism, Reason};
 use crate::language::value::{ancestors, below};
-use crate::probe::written::What;
 use crate::text::problem::escape;
 use crate::tree::{Ground, Top};
 

@@ -6,6 +6,7 @@ use super::super::{mixed, place, written};
 use super::World;
 use super::create::nearest;
 use super::kept::Kept;
+use crate::host::upper::{What, made_again};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::name::Name;
 use crate::language::value::{Mode, ancestors, below, join, parent};
@@ -135,6 +136,10 @@ impl World<'_> {
             );
             None
         };
+        if let Some((upper, help)) = self.taken_out(path, &over, directory) {
+            let why = format!("what is kept in {upper} hides the mount point");
+            return refuse(self.draft, why, help);
+        }
         // A layer of stockade's has it.
         if self.in_layers.contains(path) {
             self.pin_in_merged(path, &over, at);
@@ -211,6 +216,23 @@ impl World<'_> {
             );
         }
         Some(self.pinned_site(path, source, writable, (&over, over_at), at))
+    }
+
+    /// What to do where a kept upper has something else than a mount point at a path, or hides what the
+    /// layers have.
+    fn taken_out(&self, path: &str, over: &str, directory: bool) -> Option<(String, String)> {
+        let Mount::Layers(layers) = &self.tree.get(over)?.mount else { return None };
+        let upper = layers.upper.as_ref()?.directory()?;
+        let written = self.host.uppers.get(upper)?.over.get(path)?;
+        let is_there = below(path, over)? == written.at;
+        let is_lost = match written.what {
+            What::Removed => true,
+            What::Own => directory || !is_there,
+            What::Directory(_) => is_there && !directory,
+            What::Unseen => false,
+        };
+        let help = || made_again(upper, Some(written.at.trim_start_matches('/')));
+        is_lost.then(|| (upper.to_string(), help()))
     }
 
     /// The nearest directory above a path that is a link in merged layers, and where the path leads
