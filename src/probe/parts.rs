@@ -5,6 +5,7 @@
 use crate::host::caller::Caller;
 use crate::host::mounted::Mounted;
 use crate::host::parts::{Left, Part, Parts, Shown};
+use crate::host::upper::PREFIX;
 use crate::language::value::{ancestors, below, join};
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::kinds::Mount;
@@ -184,7 +185,9 @@ impl<'m> Points<'m> {
             entries.flatten().map(|entry| bytes::of(entry.file_name())).collect();
         names.sort_unstable();
         for name in names {
-            if path == "/" && NOT_WITH_ROOT.contains(&name.as_str()) {
+            // What another run writes is no part of the host's tree, and is gone at its end.
+            let is_of_a_run = name.starts_with(PREFIX);
+            if is_of_a_run || path == "/" && NOT_WITH_ROOT.contains(&name.as_str()) {
                 continue;
             }
             let child = join(path, &format!("/{name}"));
