@@ -448,6 +448,12 @@ fn a_code_is_explained_by_either_name_on_one_page() {
         let (status, page) = explain(&[key]);
         assert!(status == Some(0) && page.starts_with("mounts.PATH.upper\n"), "{page}");
     }
+    // A word of a value, with the codes that speak of it.
+    let (status, page) = explain(&["overlay"]);
+    let means = "mounts.PATH = \"overlay\"\n  What the host has at the same path, writable";
+    assert!(status == Some(0) && page.starts_with(means) && page.contains("\nE0323"), "{page}");
+    let (status, page) = explain(&["none"]);
+    assert!(status == Some(0) && page.contains("network.mode = \"none\"\n  "), "{page}");
     let (status, refused) = explain(&["mounts::brod"]);
     assert!(
         status == Some(125)

@@ -2,7 +2,7 @@
 //! says of a key.
 
 use super::page::plain;
-use super::reference::{Entry, entries};
+use super::reference::{Entry, entries, keys_of};
 use super::{FAILED, print_line, print_problems};
 use crate::cli::{Explained, Format};
 use crate::text::explain::{Explanation, all, find, like};
@@ -40,7 +40,7 @@ pub(super) fn explain(explained: Explained) -> u8 {
                 let problem = Problem::new(
                     "cli::code",
                     Default::default(),
-                    format!("cannot explain `{name}`: there is no such code or key"),
+                    format!("cannot explain `{name}`: there is no such code, key or word"),
                 )
                 .help(help);
                 print_problems(&problem.into(), &Sources::default());
@@ -66,7 +66,7 @@ pub(super) fn explain(explained: Explained) -> u8 {
                 .map(|meant| match meant {
                     Meant::Code(one) => text(one, paint),
                     Meant::Key(entry) => key_text(entry, paint),
-                    Meant::Several(lines) => lines.join("\n"),
+                    Meant::Several(lines) => lines.join("\n").trim_end().to_owned(),
                 })
                 .collect();
             print_line(&texts.join("\n\n"));
@@ -75,7 +75,7 @@ pub(super) fn explain(explained: Explained) -> u8 {
     0
 }
 
-/// A code by its number or its words, a key of the language, a part of a code.
+/// A code by its number or its words, a key of the language, a word of its values, a part of a code.
 fn meant(name: &str, paint: Paint) -> Option<Meant> {
     if let Some(found) = find(name) {
         return Some(Meant::Code(found));
@@ -84,12 +84,18 @@ fn meant(name: &str, paint: Paint) -> Option<Meant> {
     if keys.len() == 1 {
         return keys.pop().map(Meant::Key);
     }
-    let mut codes = like(name);
-    if keys.is_empty() && codes.len() == 1 {
+    let (mut codes, words) = (like(name), keys_of(name));
+    if keys.is_empty() && words.is_empty() && codes.len() == 1 {
         return codes.pop().map(Meant::Code);
     }
+    let means = |(key, doc): &(String, String)| {
+        let is = paint.tone(Tone::Head, &format!("{key} = \"{name}\""));
+        let lines = Lines { width: COLUMNS, indent: 2, end: "" };
+        format!("{is}\n{}\n", fill("  ", doc.split_whitespace(), lines))
+    };
     let keys = keys.iter().map(|entry| format!("key    {}", entry.key));
-    let lines: Vec<String> = keys.chain(codes.iter().map(|one| listed(one, paint))).collect();
+    let codes = codes.iter().map(|one| listed(one, paint));
+    let lines: Vec<String> = words.iter().map(means).chain(keys).chain(codes).collect();
     (!lines.is_empty()).then_some(Meant::Several(lines))
 }
 

@@ -105,22 +105,56 @@ fn keys_below<'s>(shape: &'s Shape, path: &str, found: &mut Vec<(String, &'s Key
 
 /// The words that a key takes, each with what it means.
 pub(super) fn words_of(key: &str) -> Vec<(String, String)> {
-    fn of(shape: &Shape, found: &mut Vec<(String, String)>) {
-        match shape {
-            Shape::Words(words) => {
-                found.extend(words.iter().map(|Word { word, doc }| (word.clone(), flat(doc))));
-            }
-            Shape::Either(shapes) => shapes.iter().for_each(|shape| of(shape, found)),
-            Shape::Key(inner) | Shape::Entry(inner) | Shape::Part(_, _, inner) => of(inner, found),
-            _ => {}
+    let words = words_below(&Profile::shape(), "", &|path, _| path == key);
+    words.into_iter().map(|(_, Word { word, doc })| (word, flat(doc))).collect()
+}
+
+/// The keys that take a word, each with what it means there.
+pub(super) fn keys_of(word: &str) -> Vec<(String, String)> {
+    let is_it = |_: &str, of: &Word| of.word == word && !of.doc.is_empty();
+    let mut keys: Vec<(String, String)> = vec![];
+    for (path, Word { doc, .. }) in words_below(&Profile::shape(), "", &is_it) {
+        let means = (path, flat(doc));
+        if !keys.contains(&means) {
+            keys.push(means);
         }
     }
-    let (whole, mut all, mut found) = (Profile::shape(), vec![], vec![]);
-    keys_below(&whole, "", &mut all);
-    for (_, known) in all.iter().filter(|(path, _)| path == key) {
-        of(&known.shape, &mut found);
+    keys
+}
+
+/// The words of a shape that are wanted, each with the path of its key.
+fn words_below(
+    shape: &Shape,
+    path: &str,
+    is_wanted: &dyn Fn(&str, &Word) -> bool,
+) -> Vec<(String, Word)> {
+    let below = |name: &str| if path.is_empty() { name.into() } else { format!("{path}.{name}") };
+    match shape {
+        Shape::Words(words) => {
+            let wanted = words.iter().filter(|word| is_wanted(path, word));
+            wanted.map(|word| (path.to_owned(), word.clone())).collect()
+        }
+        Shape::Table(table) => {
+            let keys = table.keys.iter();
+            keys.flat_map(|key| words_below(&key.shape, &below(&key.name), is_wanted)).collect()
+        }
+        Shape::Named(named) => words_below(&named.value, &below(named.name), is_wanted),
+        Shape::Either(shapes) => {
+            shapes.iter().flat_map(|shape| words_below(shape, path, is_wanted)).collect()
+        }
+        Shape::Key(inner)
+        | Shape::Entry(inner)
+        | Shape::Early(inner)
+        | Shape::Sequence(inner)
+        | Shape::Set(inner)
+        | Shape::Part(_, _, inner) => words_below(inner, path, is_wanted),
+        Shape::Text
+        | Shape::Form(..)
+        | Shape::Integer(..)
+        | Shape::Number(..)
+        | Shape::Boolean
+        | Shape::True => vec![],
     }
-    found
 }
 
 const EXAMPLE: &str = r#"#:schema stockade.schema.json
