@@ -668,6 +668,42 @@ fn a_conflict_has_ways_out() {
     }
 }
 
+/// What the target changed and the host has removed since does not come back without a word.
+#[test]
+fn what_the_host_has_removed_is_a_conflict() {
+    for (who, host) in
+        As::all().iter().flat_map(|who| [(*who, "true"), (*who, "rm edited; rm -r d")])
+    {
+        let place = Place::new();
+        let before =
+            "mkdir -p d/in e; echo 1 > edited; echo 1 > moved; echo 1 > d/in/f; echo 1 > e/f";
+        let kept = Kept::new(&place, who, before, "true");
+        kept.begin("$(date +%s%N)", "");
+        kept.change("echo 2 > edited; mv moved e/to; echo 2 > d/in/f; echo new > new; rm e/f");
+        kept.sh(&format!("cd low; {host}"));
+        let apply =
+            |paths: &[&str]| said(&kept.run(&[&["apply", "--yes", "state"], paths].concat()));
+        let has = |name: &str| kept.path("low").join(name).exists();
+        let all = apply(&[]);
+        // The twin: a file that the target has moved is a copy, too.
+        if host == "true" {
+            assert!(all.contains("applied 6 changes"), "{who:?}: {all}");
+            assert_eq!(kept.sh("cd low; cat edited e/to d/in/f"), "2\n1\n2\n");
+            continue;
+        }
+        assert!(all.contains("`d`: the host has removed it since, and 2 more"), "{who:?}: {all}");
+        assert!(!has("edited") && !has("d") && !has("new"), "{who:?}");
+        let alone = apply(&["new", "moved", "e"]);
+        assert!(alone.contains("applied 4 changes"), "{who:?}: {alone}");
+        // What an apply makes beside it hides nothing of it.
+        let again = apply(&[]);
+        assert!(again.contains("the host has changed it since, and 3 more"), "{who:?}: {again}");
+        kept.changes(&["discard", "--yes", "state", "d", "edited"]);
+        assert_eq!(kept.changes(&["state"]), "", "{who:?}");
+        assert!(!has("edited") && !has("d") && has("e/to") && has("new"), "{who:?}");
+    }
+}
+
 /// What the host has changed is not forgotten where the target puts something else at the path, above or
 /// below it, once others were applied.
 #[test]

@@ -175,6 +175,8 @@ pub(crate) struct Change {
     pub after: Option<State>,
     /// Whether the reader may not open it: its bytes were not compared.
     pub unread: bool,
+    /// Whether it is a copy of something in the layers, which had this name or, of a file, another.
+    pub is_copy: bool,
 }
 
 impl Change {

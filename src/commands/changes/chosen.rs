@@ -212,6 +212,7 @@ mod tests {
             before: None,
             after: None,
             unread: false,
+            is_copy: false,
         };
         let all = ["", "a/b/x", "a/b/y", "a/c", "d/e/f", "d/e/g", "z"].map(change);
         let all: Vec<&Change> = all.iter().collect();

@@ -126,7 +126,8 @@ mod tests {
             target: vec![],
         };
         let (path, what) = (path.as_bytes().to_vec(), What::Added);
-        let change = Change { path, what, before: None, after: Some(after), unread: false };
+        let change =
+            Change { path, what, before: None, after: Some(after), unread: false, is_copy: false };
         let mut pair = Pair::default();
         pair.add(false, bytes);
         pair.end(false);

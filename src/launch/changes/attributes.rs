@@ -5,6 +5,8 @@
 pub struct Attributes<'a> {
     /// Whether there is one whose value says that a directory replaces those below it.
     pub has_opaque: bool,
+    /// Whether there is one that says that a copy was made of something in the layers, for a change.
+    pub is_copy: bool,
     /// The first that overlayfs, mounted as stockade does it, neither writes nor follows: what lies
     /// here means something else to the engine that wrote it.
     pub foreign: Option<&'a [u8]>,
@@ -12,9 +14,9 @@ pub struct Attributes<'a> {
 
 /// overlayfs's own, with `userxattr`.
 const OWN: &[u8] = b"user.overlay.";
-/// Those of it that say nothing about what is there: where a copy came from, that a directory has
-/// such copies, which file systems, how many links.
-const SILENT: [&[u8]; 6] = [b"origin", b"impure", b"nlink", b"upper", b"uuid", b"protattr"];
+/// Those of it that say nothing about what is there: that a directory has copies, which file systems,
+/// how many links.
+const SILENT: [&[u8]; 5] = [b"impure", b"nlink", b"upper", b"uuid", b"protattr"];
 /// Those of other engines.
 const OTHERS: [&[u8]; 3] =
     [b"trusted.overlay.", b"user.fuseoverlayfs.", b"user.containers.override_stat"];
@@ -26,6 +28,11 @@ pub fn attributes(names: &[u8]) -> Attributes<'_> {
         let is_foreign = match name.strip_prefix(OWN) {
             Some(b"opaque") => {
                 out.has_opaque = true;
+                false
+            }
+            // Without the right to open files by handles it says of none (ovl_set_origin_fh).
+            Some(b"origin") => {
+                out.is_copy = true;
                 false
             }
             // Under this one the target's own attributes of such names are kept.
@@ -51,6 +58,8 @@ mod tests {
         };
         assert_eq!(read(""), (false, None));
         assert_eq!(read("user.overlay.origin\0user.overlay.impure\0"), (false, None));
+        assert!(attributes(b"user.overlay.origin\0").is_copy);
+        assert!(!attributes(b"user.overlay.impure\0user.overlay.overlay.origin\0").is_copy);
         assert_eq!(read("user.mine\0security.capability\0"), (false, None));
         assert_eq!(read("user.overlay.origin\0user.overlay.opaque\0"), (true, None));
         assert_eq!(read("user.overlay.overlay.redirect\0"), (false, None));

@@ -15,7 +15,7 @@ mod tests;
 
 use super::{Change, Contents, State, Stop, Stopped, What};
 use crate::sys::{self, Errno, Looked};
-use look::is;
+use look::{Seen, is};
 use names::{Entry, Name, Names, cost};
 use std::os::fd::RawFd;
 
@@ -145,7 +145,7 @@ impl Walk<'_> {
             sys::Result::Ok((dir, looked))
         };
         let (dir, looked) = top(upper)?;
-        if let Some(foreign) = self.marks(upper)?.1 {
+        if let Some(foreign) = self.marks(upper)?.foreign {
             return Err(Stop::Foreign(foreign));
         }
         let mut lowers = vec![];
@@ -162,7 +162,7 @@ impl Walk<'_> {
         if let Some(before) = highest {
             let (before, after) = (self.inside(State::of(&before)), State::of(&looked));
             if !after.has_rights_of(&before) {
-                self.give(What::Rights, Some(before), Some(after), false)?;
+                self.give(What::Rights, Some(before), Some(after), None)?;
             }
         }
         self.push(dir, lowers, false)?;
@@ -295,10 +295,11 @@ impl Walk<'_> {
         what: What,
         before: Option<State>,
         after: Option<State>,
-        unread: bool,
+        seen: Option<&Seen>,
     ) -> Result {
         let path = std::mem::take(&mut self.path);
-        let change = Change { path, what, before, after, unread };
+        let (unread, is_copy) = seen.map_or((false, false), |seen| (seen.is_unread, seen.is_copy));
+        let change = Change { path, what, before, after, unread, is_copy };
         let given = self.sink.change(&change);
         self.path = change.path;
         Ok(given?)

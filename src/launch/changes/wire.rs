@@ -127,7 +127,9 @@ impl Writer {
 impl Sink for Writer {
     fn change(&mut self, change: &Change) -> sys::Result {
         let what = WHATS.iter().position(|what| *what == change.what).unwrap_or(0);
-        self.gathered.extend_from_slice(&[CHANGE, what as u8, u8::from(change.unread)]);
+        let flags = [change.unread, change.is_copy].map(u8::from);
+        self.gathered.extend_from_slice(&[CHANGE, what as u8]);
+        self.gathered.extend_from_slice(&flags);
         self.bytes(&change.path);
         self.state(change.before.as_ref());
         self.state(change.after.as_ref());
@@ -197,7 +199,7 @@ fn data(from: &mut impl Read) -> io::Result<Item> {
 
 fn change(from: &mut impl Read) -> io::Result<Change> {
     let what = *WHATS.get(usize::from(byte(from)?)).ok_or_else(wrong)?;
-    let unread = byte(from)? == 1;
+    let (unread, is_copy) = (byte(from)? == 1, byte(from)? == 1);
     let path = bytes(from, LONGEST)?;
     // A path is names, and leads nowhere else.
     let is_name = |name: &[u8]| ![&b""[..], b".", b".."].contains(&name) && !name.contains(&0);
@@ -210,7 +212,7 @@ fn change(from: &mut impl Read) -> io::Result<Change> {
         What::Removed => before.is_some() && after.is_none(),
         What::Changed | What::Replaced | What::Rights => before.is_some() && after.is_some(),
     };
-    if fits { Ok(Change { path, what, before, after, unread }) } else { Err(wrong()) }
+    if fits { Ok(Change { path, what, before, after, unread, is_copy }) } else { Err(wrong()) }
 }
 
 fn state(from: &mut impl Read) -> io::Result<Option<State>> {
@@ -301,6 +303,7 @@ mod tests {
             before: Some(state(Kind::Link)),
             after: Some(state(Kind::Fifo)),
             unread: true,
+            is_copy: true,
         };
         let stopped = Stopped { stop: Stop::Foreign(b"x".to_vec()), path: b"a".to_vec() };
         let all = through(|writer| {

@@ -127,13 +127,31 @@ impl Known {
     }
 }
 
+/// Why the host may have removed since what a change is of. The copy of a file says that there was one,
+/// of this name or, where the target has moved it, of another: so it is one of this name where the
+/// host has made or removed any in the directory. A directory of a layer is never moved (EXDEV).
+fn lost(
+    change: &Change,
+    layer: &File,
+    is_since: impl Fn((i64, u32)) -> bool,
+) -> Option<&'static str> {
+    let after = change.after.as_ref().filter(|_| change.is_copy)?;
+    if after.kind == Kind::Directory {
+        return Some("the host has removed it since");
+    }
+    let (parent, _) = split(&change.path);
+    let above = descend(layer.as_raw_fd(), parent).and_then(|fd| sys::look(fd.as_raw_fd(), c""));
+    let is_changed = above.is_ok_and(|above| is_since(above.written));
+    is_changed.then_some("the host may have removed it since")
+}
+
 /// Why what the host has done since must not be lost by a change.
 fn conflict(record: &Upper, change: &Change, layer: &File, known: &Known) -> Option<&'static str> {
     if let Some(why) = known.meanwhile(change) {
         return Some(why);
     }
-    let before = change.before.as_ref()?;
     let is_since = |at| is_since(record.begun, at);
+    let Some(before) = &change.before else { return lost(change, layer, is_since) };
     if record.begun == 0 {
         return Some("the upper does not say when it was begun");
     }

@@ -72,10 +72,10 @@ impl Planned {
             let then = before.get(&*one.change.path);
             match &one.change.before {
                 Some(now) => one.conflict.is_some() && !then.is_some_and(|then| is_ours(then, now)),
-                None => {
-                    let was_there = then.is_some_and(|then| then.change.before.is_some());
-                    one.conflict.is_some() || was_there
-                }
+                // Where nothing was, nothing is removed, whatever this apply has made beside it.
+                None => then.map_or(one.conflict.is_some(), |then| {
+                    then.change.before.is_some() || then.conflict.is_some()
+                }),
             }
         };
         let now = Planned::read(kept, layer)?;

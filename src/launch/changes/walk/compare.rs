@@ -31,7 +31,7 @@ impl Walk<'_> {
             close_all(&low.merged)?;
             if before.is_some() {
                 let is_file = before.as_ref().is_some_and(|before| before.kind == Kind::File);
-                self.give(What::Removed, before, None, false)?;
+                self.give(What::Removed, before, None, None)?;
                 if is_file {
                     self.contents_before(&low, name)?;
                 }
@@ -48,14 +48,14 @@ impl Walk<'_> {
                 Some(before) if before.kind != kind => What::Replaced,
                 Some(_) => What::Changed,
             };
-            self.give(what, before, Some(after), true)?;
+            self.give(what, before, Some(after), Some(&seen))?;
             return Ok(false);
         }
         if kind == Kind::Directory && before.as_ref().is_some_and(|before| before.kind == kind) {
             let has_rights =
                 |before: &State| after.has_rights_of(before) || Walk::is_copied_up(before, &after);
             if before.as_ref().is_some_and(|before| !has_rights(before)) {
-                self.give(What::Rights, before, Some(after), false)?;
+                self.give(What::Rights, before, Some(after), Some(&seen))?;
             }
             let is_opaque = seen.is_opaque || self.frames.last().is_some_and(|f| f.is_opaque);
             self.go_into(&seen, low.merged, is_opaque)?;
@@ -70,7 +70,7 @@ impl Walk<'_> {
             Some(_) => return Ok(false),
         };
         let was_file = before.as_ref().is_some_and(|before| before.kind == Kind::File);
-        self.give(what, before, Some(after), seen.is_unread)?;
+        self.give(what, before, Some(after), Some(&seen))?;
         if kind == Kind::Directory {
             self.go_into(&seen, vec![], false)?;
             return Ok(true);

@@ -14,7 +14,18 @@ pub(super) struct Seen {
     /// The open file or directory, or -1.
     pub fd: RawFd,
     pub is_opaque: bool,
+    /// Whether it is a copy of something in the layers.
+    pub is_copy: bool,
     pub is_unread: bool,
+}
+
+/// What the attributes of an open file say.
+#[derive(Default)]
+pub(super) struct Marks {
+    pub is_opaque: bool,
+    pub is_copy: bool,
+    /// The name of one that is another engine's.
+    pub foreign: Option<Vec<u8>>,
 }
 
 /// Something in the layers.
@@ -79,39 +90,38 @@ impl Walk<'_> {
             Err(Stop::Errno(libc::EXDEV))
         } else if fd >= 0 {
             match self.marks(fd) {
-                Ok((is_opaque, None)) => Ok(is_opaque),
-                Ok((_, Some(foreign))) => Err(Stop::Foreign(foreign)),
-                Err(stop) => Err(stop),
+                Ok(Marks { foreign: Some(foreign), .. }) => Err(Stop::Foreign(foreign)),
+                other => other,
             }
         } else {
-            Ok(false)
+            Ok(Marks::default())
         };
         if checked.is_err() && fd >= 0 {
             sys::close(fd)?;
         }
-        Ok(Some(Seen { looked, fd, is_opaque: checked?, is_unread }))
+        let Marks { is_opaque, is_copy, .. } = checked?;
+        Ok(Some(Seen { looked, fd, is_opaque, is_copy, is_unread }))
     }
 
-    /// What the attributes of an open file say: whether it is opaque, and the name of one that is
-    /// another engine's.
-    pub(super) fn marks(&mut self, fd: RawFd) -> Result<(bool, Option<Vec<u8>>)> {
+    /// Reads the attributes of an open file.
+    pub(super) fn marks(&mut self, fd: RawFd) -> Result<Marks> {
         let length = match sys::attribute_names(fd, &mut self.buffer) {
             Err(Errno(libc::ENOTSUP)) => 0,
             other => other?,
         };
         let names = self.buffer.get(..length).unwrap_or_default();
         let read = attributes(names);
-        if let Some(foreign) = read.foreign {
-            return Ok((false, Some(foreign.to_vec())));
+        let foreign = read.foreign.map(<[u8]>::to_vec);
+        let mut marks = Marks { is_opaque: false, is_copy: read.is_copy, foreign };
+        if read.has_opaque {
+            let mut value = [0; 2];
+            let length = sys::attribute_of(fd, c"user.overlay.opaque", &mut value);
+            marks.is_opaque = length == Ok(1) && value[0] == b'y';
+            if !marks.is_opaque {
+                marks.foreign.get_or_insert_with(|| b"user.overlay.opaque".to_vec());
+            }
         }
-        if !read.has_opaque {
-            return Ok((false, None));
-        }
-        let mut value = [0; 2];
-        match sys::attribute_of(fd, c"user.overlay.opaque", &mut value) {
-            Ok(1) if value[0] == b'y' => Ok((true, None)),
-            _ => Ok((false, Some(b"user.overlay.opaque".to_vec()))),
-        }
+        Ok(marks)
     }
 
     /// Looks a name up in the layers, as overlayfs does: the highest that has it decides, and
@@ -148,8 +158,8 @@ impl Walk<'_> {
             let from = place - 1;
             low.merged.push(Dir { fd, inode: looked.inode, mount, from });
             match self.marks(fd) {
-                Ok((false, _)) => {}
-                Ok((true, _)) => break,
+                Ok(Marks { is_opaque: true, .. }) => break,
+                Ok(_) => {}
                 // Of one that cannot be listed its attributes are not seen either.
                 Err(Stop::Errno(libc::EBADF)) => {}
                 Err(stop) => return Err(stop),
