@@ -186,6 +186,39 @@ pub const ROWS: &[Row] = &[
         .against("mounts.\"/made\" = { layers = [\"{P}/data\"] }"),
     ),
     mount(
+        "mounts.layers.upper = { discard = .. }",
+        act(
+            "mounts.\"/made\" = { layers = [\"{P}/data\"], upper = { discard = \"/var/tmp\" } }",
+            "head -c 1000000 /dev/zero >/made/{id}; stat -c %s /made/{id}",
+            "1000000",
+            "65536",
+        )
+        .against(
+            "mounts.\"/made\" = { layers = [\"{P}/data\"], upper = \"discard\", size = \"64k\" }",
+        ),
+    ),
+    mount(
+        "mounts.layers.upper = DIR",
+        watched(
+            "mounts.\"/made\" = { layers = [\"{P}/data\"], upper = \"/var/tmp/stockade-modes-{id}\" }",
+            "$RUN sh -c 'echo kept >/made/{id}' && $RUN cat /made/{id}; s=$?; \
+             rm -rf /var/tmp/stockade-modes-{id}; exit $s",
+            "kept",
+            "status 1",
+        )
+        .against("mounts.\"/made\" = { layers = [\"{P}/data\"], upper = \"discard\" }"),
+    ),
+    mount(
+        "mounts.layers.missing",
+        act(
+            "mounts.\"/made\" = { layers = [\"{P}/data\", { path = \"{P}/absent\", missing = \"skip\" }] }",
+            "cat /made/file",
+            "data",
+            "status 125",
+        )
+        .against("mounts.\"/made\" = { layers = [\"{P}/data\", \"{P}/absent\"] }"),
+    ),
+    mount(
         "mounts.layers.size",
         act(
             "mounts.\"/made\" = { layers = [], upper = \"discard\", size = \"64k\" }",
@@ -226,6 +259,16 @@ pub const ROWS: &[Row] = &[
         .against("mounts.\"/made\" = { layers = [\"{P}/data\"] }"),
     ),
     mount(
+        "mounts.layers.driver = \"overlay\"",
+        act(
+            "mounts.\"/made\" = { layers = [\"{P}/data\"], driver = \"overlay\" }",
+            "stat -f -c %T /made",
+            "overlayfs",
+            "tmpfs",
+        )
+        .against("mounts.\"/made\" = { layers = [\"{P}/data\"], driver = \"copy\" }"),
+    ),
+    mount(
         "mounts.layers.exec",
         act(
             "mounts.\"/made\" = { layers = [\"{P}/bin\"], exec = false }",
@@ -249,6 +292,17 @@ pub const ROWS: &[Row] = &[
     .user(Nested, ROOTS_WORD)
     .user(Listed, ROOTS_WORD)
     .user(Without, ROOTS_WORD),
+    mount(
+        "mounts = \"overlay\"",
+        watched(
+            "mounts.\"{P}/data\" = \"overlay\"",
+            "$RUN sh -c 'echo made >{P}/data/{id}; cat {P}/data/{id}'; \
+             cat {P}/data/{id} || echo gone; rm -f {P}/data/{id}",
+            "made\ngone",
+            "made\nmade",
+        )
+        .against("mounts.\"{P}/data\" = \"rw\""),
+    ),
     mount(
         "mounts.tmpfs",
         act(
