@@ -311,7 +311,7 @@ static int walls(void) {
         if (readlink(path, link, sizeof link - 1) < 0) snprintf(link, sizeof link, "%s", strerror(errno));
         printf("ns %s\n", link);
     }
-    static const char *const folders[] = { "/", "/dev", "/etc", "/tmp", "/data", "/hidden", "/proc/self/fd" };
+    static const char *const folders[] = { "/", "/dev", "/etc", "/tmp", "/data", "/hidden", "/merged", "/merged/inner", "/copied", "/proc/self/fd" };
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) print_folder(folders[i]);
     print_file("/etc/text", NULL);
     char host[256] = "", folder[4096];
@@ -330,6 +330,8 @@ static int walls(void) {
     attempt("/etc/text", O_WRONLY);
     attempt("/data/new", O_WRONLY | O_CREAT);
     attempt("/hidden", O_RDONLY);
+    attempt("/merged/secret", O_RDONLY);
+    attempt("/merged/inner/new", O_WRONLY | O_CREAT);
     printf("unshare %s\n", unshare(CLONE_NEWUSER) ? strerror(errno) : "done");
     printf("socket %s\n", socket(AF_PACKET, SOCK_RAW, 0) < 0 ? strerror(errno) : "done");
     extern char **environ;

@@ -150,6 +150,35 @@ const WRITTEN: Variant = Variant {
            OF-USERS\"/state\" = { state = \"faults\" }\n",
 };
 
+/// With layers whose upper has bounds and directories that are made before the start, with what is
+/// hidden in them and mounted where none has a place; and a copy of the same.
+const MERGED: Variant = Variant {
+    top: "",
+    process: "",
+    namespaces: "",
+    rest: "\"/proc\" = \"proc\"\n\"/merged\" = { layers = [\"SUB\"], upper = \"discard\", size = \
+           \"1M\", inodes = 100, copy-up = [\"/merged\"] }\n\"/merged/secret\" = \"hide\"\n\
+           \"/merged/new/deep\" = \"tmpfs\"\n\"/copied\" = { layers = [\"SUB\"], driver = \
+           \"copy\" }\n\"/copied/secret\" = \"hide\"\n",
+};
+
+/// On the host's whole tree, with the mounts below it.
+const WHOLE: Variant = Variant {
+    top: "",
+    process: "",
+    namespaces: "",
+    rest: "\"/\" = \"overlay\"\n\"/proc\" = \"proc\"\n",
+};
+
+/// On a root directory of layers.
+const FOREIGN: Variant = Variant {
+    top: "",
+    process: "",
+    namespaces: "",
+    rest: "\"/\" = { layers = [\"SUB\", \"INNER\"], upper = \"discard\" }\n\"/proc\" = \"proc\"\n\
+           \"/secret\" = \"hide\"\n",
+};
+
 impl Sweep {
     fn new(who: As, variant: &Variant) -> Option<Sweep> {
         if Command::new("gcc").arg("--version").output().is_err() {
@@ -162,6 +191,9 @@ impl Sweep {
         std::fs::create_dir(data.join("secret")).unwrap();
         place.file("data/secret/key", "secret");
         place.file("sub/file", "text");
+        place.file("sub/secret", "secret");
+        place.file("sub/inner/file", "text");
+        place.file("beside/file", "text");
         // Opened for reading and writable by all users: only Landlock denies reopening it for
         // writing.
         let input = place.file("input", "in");
@@ -175,6 +207,11 @@ impl Sweep {
         .unwrap();
         let at = place.path.display();
         let states = place.folder("states", who).display().to_string();
+        // Nothing is made in a tree of the host's, and it has words of its own for what is the host's.
+        let (link, usr) = match variant.rest.contains("\"/\" = ") {
+            true => ("", "{ bind = \"/usr\" }"),
+            false => ("\"/link\" = { symlink = \"/etc/text\" }", "\"ro\""),
+        };
         let profile = place.file(
             "walls.toml",
             &format!(
@@ -185,9 +222,9 @@ impl Sweep {
                  [namespaces]\nhostname = \"build\"\ndomainname = \"example\"\n{}\n\
                  [rlimits]\nnofile = 100\nfsize = \"1M\"\n\
                  [mounts]\n\"/walls\" = {{ bind = \"{at}/faults\" }}\n\"/usr\" = \
-                 \"ro\"\n\"/usr/share\" = {{ hide = true }}\n\
+                 {usr}\n\"/usr/share\" = {{ hide = true }}\n\
                  \"/dev\" = \"dev\"\n\"/tmp\" = \"tmpfs\"\n\"/etc/text\" = {{ text = \"hello\\n\" \
-                 }}\n\"/link\" = {{ symlink = \"/etc/text\" }}\n\
+                 }}\n{link}\n\
                  \"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/data\" = {{ bind = \"{at}/data\", \
                  access = \"rw\" }}\n\
                  \"/data/secret\" = {{ hide = true }}\n{}\n",
@@ -197,6 +234,7 @@ impl Sweep {
                 variant
                     .rest
                     .replace("SUB", &format!("{at}/sub"))
+                    .replace("INNER", &format!("{at}/beside"))
                     .replace("STATES", &states)
                     // Root's would be the machine's own.
                     .replace("OF-USERS", if who == As::Root { "#" } else { "" })
@@ -484,7 +522,7 @@ fn no_single_failure_weakens_for_root() {
         sweep(As::Root, &TOLD);
         sweep(As::Root, &NAMED);
         if std::env::var_os("FULL").is_some() {
-            sweep(As::Root, &WRITTEN);
+            [&WRITTEN, &MERGED, &WHOLE, &FOREIGN].map(|variant| sweep(As::Root, variant));
         }
     } else {
         skip("it needs root");
@@ -496,8 +534,9 @@ fn no_single_failure_weakens_for_an_ordinary_user() {
     sweep(As::User, &PLAIN);
     sweep(As::User, &OTHER);
     sweep(As::User, &TOLD);
+    sweep(As::User, &MERGED);
     if std::env::var_os("FULL").is_some() {
-        sweep(As::User, &WRITTEN);
+        [&WRITTEN, &WHOLE, &FOREIGN].map(|variant| sweep(As::User, variant));
     }
 }
 
