@@ -165,7 +165,8 @@ impl World<'_> {
                 .is_some_and(|one| real(self.host, one) == real(self.host, directory));
             if is_same {
                 let problem = refuse(format!("{other} keeps there what is written to it"));
-                let problem = problem.also(node.at, "here").help("name another directory");
+                let problem =
+                    problem.also(node.at, "because of this").help("name another directory");
                 self.draft.problem(problem);
                 return false;
             }
