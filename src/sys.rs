@@ -618,7 +618,11 @@ pub(crate) struct Looked {
     pub changed: (i64, u32),
     /// `stx_mtime`.
     pub written: (i64, u32),
+    /// Whether it is immutable or append-only (chattr(1)).
+    pub sealed: bool,
 }
+
+const SEALED: u64 = (libc::STATX_ATTR_IMMUTABLE | libc::STATX_ATTR_APPEND) as u64;
 
 /// statx(2) of a name in a directory, links not followed; of the descriptor itself where the name
 /// is empty.
@@ -641,6 +645,7 @@ pub(crate) fn look(dir: RawFd, name: &CStr) -> Result<Looked> {
         mount: stat.stx_mnt_id,
         changed: (stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
         written: (stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
+        sealed: stat.stx_attributes & SEALED != 0,
     })
 }
 

@@ -408,6 +408,8 @@ fn where_mounted(place: &Place, who: As, mounts: &str, words: &[&str]) -> std::p
         .outside(As::Root, "unshare")
         .args(["-m", "sh", "-c", &line, "sh"])
         .args(words)
+        // Before Linux 6.6 an ordinary user's upper is there.
+        .env("XDG_CACHE_HOME", place.folder("cache", who))
         .output()
         .unwrap()
 }

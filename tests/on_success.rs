@@ -710,8 +710,27 @@ fn what_the_caller_may_not_write_lets_nothing_be_applied() {
         let output = command.args(["changes", "discard", "--yes"]).arg(&state).output().unwrap();
         assert!(output.status.success() || line.starts_with("rm"), "{}", said(&output));
     }
+    // Nor is anything where chattr(1) keeps a directory as it is.
+    tree.sh("mkdir log");
+    let seal = |flag: &str| {
+        let mut how = std::process::Command::new("chattr");
+        how.args([flag, "log"]).current_dir(&tree.top).status().is_ok_and(|how| how.success())
+    };
+    if seal("+a") {
+        let output = run(&format!("echo new > file && touch {roots}/shared/mine log/new"));
+        let (after, why) = (tree.sh("ls log; cat file"), errors(&output));
+        assert!(seal("-a"));
+        let refused = why.contains("[E1216]") && why.contains("append-only (lsattr)\n");
+        assert!(output.status.code() == Some(125) && refused, "{why}");
+        assert!(!after.contains("new") && !shared.join("mine").exists(), "{after}");
+    } else {
+        skip("the file system takes no such attribute, or chattr is not installed");
+    }
     // The twin: what the caller may write is applied.
-    let output = run(&format!("echo new > file && touch {roots}/shared/mine"));
+    let output = run(&format!("echo new > file && touch {roots}/shared/mine log/new"));
     assert!(output.status.success(), "{}", errors(&output));
-    assert_eq!(tree.sh(&format!("cat file; ls {roots}/shared")), "new\nits\nmine\n");
+    assert_eq!(
+        tree.sh(&format!("cat file; ls log {roots}/shared | grep ^[mn]")),
+        "new\nnew\nmine\n"
+    );
 }

@@ -49,6 +49,10 @@ impl Directory {
             Err(Errno(libc::EACCES)) => Some("the caller may not look into its directory"),
             // What else there is the apply itself finds.
             Err(_) => None,
+            // overlayfs lets nobody remove there, or change a file that is sealed; names it makes.
+            Ok((_, looked)) if looked.sealed => {
+                Some("its directory is immutable or append-only (lsattr)")
+            }
             Ok((open, looked)) => match sys::may_make_in(open.as_raw_fd()) {
                 Err(Errno(libc::EROFS)) => Some("its file system is read-only"),
                 // Its owner opens it for the time of the apply.
