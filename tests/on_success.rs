@@ -731,6 +731,6 @@ fn what_the_caller_may_not_write_lets_nothing_be_applied() {
     assert!(output.status.success(), "{}", errors(&output));
     assert_eq!(
         tree.sh(&format!("cat file; ls log {roots}/shared | grep ^[mn]")),
-        "new\nnew\nmine\n"
+        "new\nmine\nnew\n"
     );
 }
