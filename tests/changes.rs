@@ -668,6 +668,59 @@ fn a_conflict_has_ways_out() {
     }
 }
 
+/// What was applied in a directory that the target had made anew is the host's from then on.
+#[test]
+fn what_is_applied_in_a_directory_made_anew_is_no_change_any_more() {
+    for who in As::all() {
+        let place = Place::new();
+        let before = "mkdir -p d/old; echo 1 > d/a; echo 1 > d/b; echo 1 > d/old/f";
+        let anew =
+            "rm -r d; mkdir d; mkfifo d/fifo; echo 2 > d/x; mkdir d/in d/old; echo 2 > d/in/y";
+        let kept = Kept::new(&place, *who, before, "true");
+        kept.begin("$(date +%s%N)", "");
+        kept.change(anew);
+        let shown = || kept.change("find d | sort");
+        let all = "d\nd/fifo\nd/in\nd/in/y\nd/old\nd/x\n";
+        // Some of it: what is not, stays as the target sees it.
+        kept.changes(&["apply", "--yes", "state", "d/x", "d/a"]);
+        assert_eq!(shown(), all, "{who:?}");
+        let left = "D  d/b\nA  d/fifo (fifo)\nA  d/in/\nA  d/in/y\nD  d/old/f\n";
+        assert_eq!(kept.changes(&["state"]), left, "{who:?}");
+        kept.changes(&["apply", "--yes", "state"]);
+        assert_eq!(shown(), all, "{who:?}");
+        assert_eq!(kept.changes(&["state"]), "A  d/fifo (fifo)\n", "{who:?}");
+        // What the host does there later shows, and does not come back.
+        kept.sh("cd low/d; rm x; echo host > host");
+        assert_eq!(shown(), "d\nd/fifo\nd/host\nd/in\nd/in/y\nd/old\n", "{who:?}");
+        assert_eq!(kept.changes(&["state"]), "A  d/fifo (fifo)\n", "{who:?}");
+    }
+}
+
+/// What the target removed of a directory that the caller may pass and not list stays so where
+/// something else in it is taken out.
+#[test]
+fn names_that_cannot_be_listed_do_not_come_back() {
+    if !is_root() {
+        return skip("only root makes directories of another user");
+    }
+    let place = Place::new();
+    let kept =
+        Kept::new(&place, As::User, "mkdir -p way/d; echo 1 > way/d/a; echo 1 > way/d/b", "true");
+    kept.begin("$(date +%s%N)", "");
+    let low = kept.path("low/way/d");
+    kept.change("rm -r way/d; mkdir way/d; echo 2 > way/d/new; mkfifo way/d/fifo");
+    std::os::unix::fs::chown(&low, Some(0), Some(0)).unwrap();
+    std::fs::set_permissions(&low, PermissionsExt::from_mode(0o711)).unwrap();
+    let output = kept.run(&["discard", "--yes", "state", "way/d/new"]);
+    let why = said(&output);
+    assert!(output.status.code() == Some(125) && why.contains("permission denied"), "{why}");
+    assert_eq!(kept.sh("ls state/upper/way/d"), "fifo\nnew\n");
+    // The twin: a directory that can be listed.
+    std::fs::set_permissions(&low, PermissionsExt::from_mode(0o755)).unwrap();
+    kept.changes(&["discard", "--yes", "state", "way/d/new"]);
+    assert_eq!(kept.change("ls way/d"), "fifo\n");
+}
+
 /// What the target changed and the host has removed since does not come back without a word.
 #[test]
 fn what_the_host_has_removed_is_a_conflict() {

@@ -322,7 +322,9 @@ impl Planned {
             let mode = sys::look(top, c"")?.mode & 0o7777;
             sys::fchmod(top, mode | ENTERS)?;
             sort(&mut left);
-            let pruned = prune(top, 0, &left, 0);
+            let hidden = self.of(is_left).filter(|change| change.what == What::Removed);
+            let hidden = hidden.map(|change| &*change.path).collect();
+            let pruned = prune(top, (0, 0), &left, (layer.as_raw_fd(), &hidden));
             sys::fchmod(top, mode)?;
             pruned?;
         }

@@ -8,7 +8,7 @@ use super::Kept;
 use super::chosen::Chosen;
 use super::discard::{TAKEN, names_of, or_with_subordinate_ids, remove};
 use super::doors::entered;
-use super::journal::{DEEPEST, Trouble, split, trouble};
+use super::journal::{DEEPEST, Trouble, descend, split, trouble};
 use super::kept::name;
 use crate::sys::{self, Errno};
 use std::collections::BTreeSet;
@@ -33,7 +33,9 @@ pub(crate) fn take_out(
     chosen: &Chosen,
     removed: &BTreeSet<&[u8]>,
 ) -> Result<(), Trouble> {
-    let taking = Taking { directory: kept.directory.as_raw_fd(), removed };
+    let layers = kept.layers().map_err(|_| trouble(b"")(Errno(libc::EACCES)))?;
+    let open = layers.iter().map(AsRawFd::as_raw_fd).collect();
+    let taking = Taking { directory: kept.directory.as_raw_fd(), layers: open, removed };
     let top = name(crate::host::upper::UPPER).map_err(trouble(b""))?;
     for path in chosen.iter() {
         let taken = entered(taking.directory, &top, &mut |top| taking.at(top, 0, path, 0));
@@ -44,6 +46,7 @@ pub(crate) fn take_out(
 
 struct Taking<'r> {
     directory: RawFd,
+    layers: Vec<RawFd>,
     removed: &'r BTreeSet<&'r [u8]>,
 }
 
@@ -53,7 +56,7 @@ impl Taking<'_> {
         if depth > DEEPEST {
             return Err(Errno(libc::ENAMETOOLONG));
         }
-        self.merge(here, &path[..begin.saturating_sub(1)])?;
+        merge(here, &path[..begin.saturating_sub(1)], &self.layers, self.removed)?;
         let rest = &path[begin..];
         let slash = rest.iter().position(|byte| *byte == b'/');
         let part = CString::new(&rest[..slash.unwrap_or(rest.len())]);
@@ -77,23 +80,39 @@ impl Taking<'_> {
             Err(_) => or_with_subordinate_ids(|| remove(here, part)),
         }
     }
+}
 
-    /// Where a directory shows nothing of the layers, has it show what it did by a mark at each name.
-    fn merge(&self, here: RawFd, path: &[u8]) -> sys::Result {
-        if sys::attribute_of(here, OPAQUE, &mut [0; 2]).is_err() {
-            return Ok(());
-        }
-        for part in names_of(here)? {
-            entered(here, &part, &mut |open| sys::set_attribute_of(open, OPAQUE, b"y"))?;
-        }
-        let inner = |one: &&&[u8]| split(one).0 == path && !one.is_empty();
-        for one in self.removed.iter().filter(inner) {
-            let gone = CString::new(split(one).1).map_err(|_| Errno(libc::EINVAL))?;
-            match sys::make_whiteout(here, &gone) {
-                Ok(()) | Err(Errno(libc::EEXIST)) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        sys::remove_attribute_of(here, OPAQUE)
+/// Where a directory of this path shows nothing of the layers, has it show what it did by a mark at
+/// each name. Of the layers these paths are removed. What they have in a directory that cannot be
+/// listed is not known, and would show (EACCES).
+pub(super) fn merge(
+    here: RawFd,
+    path: &[u8],
+    layers: &[RawFd],
+    removed: &BTreeSet<&[u8]>,
+) -> sys::Result {
+    if sys::attribute_of(here, OPAQUE, &mut [0; 2]).is_err() {
+        return Ok(());
     }
+    for layer in layers {
+        match descend(*layer, path) {
+            Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {}
+            opened => match sys::read_directory(opened?.as_raw_fd(), &mut [0; 1024]) {
+                Err(Errno(libc::EBADF)) => return Err(Errno(libc::EACCES)),
+                read => drop(read?),
+            },
+        }
+    }
+    for part in names_of(here)? {
+        entered(here, &part, &mut |open| sys::set_attribute_of(open, OPAQUE, b"y"))?;
+    }
+    let inner = |one: &&&[u8]| split(one).0 == path && !one.is_empty();
+    for one in removed.iter().filter(inner) {
+        let gone = CString::new(split(one).1).map_err(|_| Errno(libc::EINVAL))?;
+        match sys::make_whiteout(here, &gone) {
+            Ok(()) | Err(Errno(libc::EEXIST)) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    sys::remove_attribute_of(here, OPAQUE)
 }

@@ -4,7 +4,9 @@ use crate::launch::changes::discard::names_of;
 use crate::launch::changes::discard::remove;
 use crate::launch::changes::doors::entered;
 use crate::launch::changes::journal::DEEPEST;
+use crate::launch::changes::take_out::merge;
 use crate::sys;
+use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 
 /// Puts paths into the order that [`prune`] needs: that of their names, one after the other.
@@ -24,11 +26,18 @@ fn at<'l, 'p>(left: &'l [&'p [u8]], begin: usize, name: &[u8]) -> &'l [&'p [u8]]
     &left[..left.partition_point(|path| next(path) == name)]
 }
 
-/// Removes from a directory of an upper what holds nothing that is left. One that hides what lies
-/// below it stays whole.
-pub(super) fn prune(directory: RawFd, begin: usize, left: &[&[u8]], depth: usize) -> sys::Result {
-    if depth > DEEPEST || sys::attribute_of(directory, c"user.overlay.opaque", &mut [0; 2]).is_ok()
-    {
+/// Removes from a directory of an upper what holds nothing that is left. `removed` are those paths
+/// that the layer has, and that are not to show. Where that cannot be said name by name, as in a
+/// directory of another id, it stays whole.
+pub(super) fn prune(
+    directory: RawFd,
+    (begin, depth): (usize, usize),
+    left: &[&[u8]],
+    (layer, removed): (RawFd, &BTreeSet<&[u8]>),
+) -> sys::Result {
+    let path = left.first().and_then(|path| path.get(..begin.saturating_sub(1)));
+    let is_whole = path.is_none_or(|path| merge(directory, path, &[layer], removed).is_err());
+    if depth > DEEPEST || is_whole {
         return Ok(());
     }
     for name in names_of(directory)? {
@@ -39,7 +48,8 @@ pub(super) fn prune(directory: RawFd, begin: usize, left: &[&[u8]], depth: usize
             continue;
         };
         if first.len() > end {
-            entered(directory, &name, &mut |open| prune(open, end + 1, below, depth + 1))?;
+            let inner = (end + 1, depth + 1);
+            entered(directory, &name, &mut |open| prune(open, inner, below, (layer, removed)))?;
         }
     }
     Ok(())
