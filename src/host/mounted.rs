@@ -9,6 +9,8 @@ pub struct Mounted {
     pub mounts: Vec<MountPoint>,
     /// Regular files that the target has open for writing.
     pub written: Vec<Written>,
+    /// Why the mounts are not known.
+    pub unread: Option<i32>,
 }
 
 /// A mount (proc_pid_mountinfo(5)).

@@ -24,6 +24,8 @@ pub struct Parts {
     pub left: Vec<Left>,
     /// Whether there are more than are looked at.
     pub too_many: bool,
+    /// A path that could not be looked at, and why: not by the caller's rights.
+    pub unseen: Option<(String, i32)>,
 }
 
 /// A part of a tree.

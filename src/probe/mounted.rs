@@ -15,14 +15,16 @@ impl Mounted {
     /// Reads what is mounted, and which of these descriptors are open for writing; these files will
     /// be.
     pub(super) fn read(fds: &[u32], outputs: &[(u32, String)]) -> Mounted {
-        let table = bytes::text(&std::fs::read("/proc/self/mountinfo").unwrap_or_default());
+        let read = std::fs::read("/proc/self/mountinfo");
+        let unread = read.as_ref().err().map(|error| error.raw_os_error().unwrap_or(libc::EIO));
+        let table = bytes::text(&read.unwrap_or_default());
         let opened = outputs.iter().map(|(fd, path)| {
             let end = trail::walk(parent(path), Last::Followed).end;
             let name = path.rsplit('/').next().unwrap_or_default();
             Written { fd: *fd, path: join(&end, &format!("/{name}")), read: false }
         });
         let written = fds.iter().filter_map(|fd| written(*fd as RawFd)).chain(opened).collect();
-        Mounted { mounts: mounts(&table), written }
+        Mounted { mounts: mounts(&table), written, unread }
     }
 }
 
@@ -57,7 +59,7 @@ mod tests {
     fn two_names_of_one_directory_meet() {
         let table = "1 0 8:1 / / rw - ext4 d rw\n2 1 8:1 /srv/data /mnt/a\\040b rw - ext4 d rw\n3 \
                      1 8:2 / /home rw - ext4 e rw\n";
-        let mounted = Mounted { mounts: mounts(table), written: vec![] };
+        let mounted = Mounted { mounts: mounts(table), ..Mounted::default() };
         let meet = |one: &str, other: &str| {
             mounted
                 .regions(one, true)

@@ -14,6 +14,7 @@ use crate::sys;
 use crate::text::bytes;
 use crate::text::gather::Gather;
 use std::collections::BTreeMap;
+use std::fs::DirEntry;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
 /// The most parts of one tree: each has descriptors of its own.
@@ -168,8 +169,10 @@ impl<'m> Points<'m> {
         }
         match std::fs::symlink_metadata(bytes::path(at)) {
             // A mount under another one, whose directory it was.
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => None,
-            Err(_) => leave(parts, None),
+            Err(error) => {
+                parts.missed(at, &error);
+                None
+            }
             Ok(meta) if meta.is_dir() && is_taken(kind) => Some(Shown::Merged),
             Ok(meta) if meta.is_dir() || meta.is_file() => Some(Shown::Bound),
             Ok(_) => None,
@@ -180,9 +183,13 @@ impl<'m> Points<'m> {
     fn directory(&self, path: &str, kind: &str, parts: &mut Parts) {
         // One that is made anew is the target's: what root may look into, others may not.
         let is_open = |mode: u32| sys::ids_at_start().0 != 0 || mode & 0o005 == 0o005;
-        let Ok(entries) = std::fs::read_dir(bytes::path(path)) else { return };
+        let entries = std::fs::read_dir(bytes::path(path)).and_then(Iterator::collect);
+        let entries: Vec<DirEntry> = match entries {
+            Ok(entries) => entries,
+            Err(error) => return parts.missed(path, &error),
+        };
         let mut names: Vec<String> =
-            entries.flatten().map(|entry| bytes::of(entry.file_name())).collect();
+            entries.into_iter().map(|entry| bytes::of(entry.file_name())).collect();
         names.sort_unstable();
         for name in names {
             // What another run writes is no part of the host's tree, and is gone at its end.
@@ -200,7 +207,7 @@ impl<'m> Points<'m> {
             }
             let shown = match own {
                 Some(own) => self.mount(&child, own, parts),
-                None => self.child(&child, kind),
+                None => self.child(&child, kind, parts),
             };
             let Some(shown) = shown else { continue };
             let kind = own.unwrap_or(kind);
@@ -222,8 +229,9 @@ impl<'m> Points<'m> {
 
     /// How a name in a directory is shown, if it is: without its service a socket is of no use, and
     /// a device is none.
-    fn child(&self, path: &str, kind: &str) -> Option<Shown> {
-        let file = std::fs::symlink_metadata(bytes::path(path)).ok()?.file_type();
+    fn child(&self, path: &str, kind: &str, parts: &mut Parts) -> Option<Shown> {
+        let file = std::fs::symlink_metadata(bytes::path(path));
+        let file = file.inspect_err(|error| parts.missed(path, error)).ok()?.file_type();
         if file.is_socket() || file.is_fifo() || file.is_block_device() || file.is_char_device() {
             return None;
         }
@@ -232,6 +240,15 @@ impl<'m> Points<'m> {
 }
 
 impl Parts {
+    /// Takes note of what could not be looked at. What is gone meanwhile is not there.
+    fn missed(&mut self, path: &str, error: &std::io::Error) {
+        match error.raw_os_error().unwrap_or(libc::EIO) {
+            libc::ENOENT => {}
+            libc::EACCES => self.left.push(Left { path: path.to_owned(), kernel: None }),
+            errno => self.unseen = Some((path.to_owned(), errno)),
+        }
+    }
+
     /// Adds one, if there is room for it.
     fn add(&mut self, path: &str, shown: Shown) -> bool {
         self.too_many |= self.parts.len() >= MOST_PARTS;

@@ -52,6 +52,12 @@ const TAKES_NO_COPY: &[&str] = &["squashfs", "erofs", "iso9660", "vfat"];
 impl World<'_> {
     /// What forbids the upper of an entry here.
     pub(super) fn check_upper(&mut self, path: &str, layers: &Layers, lower: &[Place], at: Span) {
+        // What lies under a mount would be shown in its place.
+        if let Some(errno) = self.host.merged.as_ref().and_then(|mounted| mounted.unread) {
+            let why = errno_words(errno);
+            let message = format!("cannot look for mounts in {path}: /proc/self/mountinfo: {why}");
+            self.draft.problem(Problem::new("mounts::layers", at, message));
+        }
         let is_apart = self.is_apart(path, layers);
         match &layers.upper {
             None => {}

@@ -7,7 +7,7 @@ use crate::policy::mounts::draft::World;
 use crate::policy::mounts::kinds::{Layers, Makes, Mount, Tmpfs};
 use crate::policy::mounts::tree::{Node, in_parts};
 use crate::text::paths::some_of;
-use crate::text::problem::{Note, Problem};
+use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::source::Span;
 use crate::tree::{Ground as Stood, HasGround};
 
@@ -47,6 +47,11 @@ impl World<'_> {
         for (path, node) in self.tree {
             let Mount::Layers(layers) = &node.mount else { continue };
             let Some(parts) = in_parts(path, layers, &self.host.brought) else { continue };
+            if let Some((unseen, errno)) = &parts.unseen {
+                let message =
+                    format!("cannot show {path} in parts: {unseen}: {}", errno_words(*errno));
+                self.draft.problem(Problem::new("mounts::layers", node.at, message));
+            }
             if parts.too_many {
                 let message = format!("cannot show {path} in parts: it has more than 400");
                 let help = "name the directories in it that are needed";
