@@ -78,6 +78,7 @@ const IN_WORDS: &[(&str, &[&str])] = &[
             "mounts::kernel-tree",
             "mounts::redundant",
             "mounts::twice",
+            "mounts::upper",
             "seccomp::never",
             "seccomp::redundant",
         ],

@@ -60,7 +60,7 @@ pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
     shut(&[(&record.path, &planned)], || ways_out(named, &planned))?;
     let later: Vec<(&Change, &str)> =
         planned.applied().filter_map(|change| Some((change, run_later.why(change)?))).collect();
-    let count = planned.applied().count() - later.len();
+    let (count, kept_back) = (planned.applied().count() - later.len(), later.len());
     show(&planned, &later);
     if planned.applied().next().is_none() {
         print_line("nothing to apply");
@@ -90,6 +90,10 @@ pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
     let stays = planned.apply(&kept, &layer).map_err(fail)?;
     note_stays(&stays);
     print_line(&format!("applied {} to {}", counted(total), escape(&kept.record.path)));
+    if !with_later && kept_back > 0 {
+        let (also, count) = (named.line(ACT, "--run-later "), counted(kept_back));
+        print_line(&format!("kept back {count} of what the host runs later: {also}"));
+    }
     Ok(())
 }
 

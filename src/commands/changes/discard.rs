@@ -48,7 +48,9 @@ pub(super) fn discard(named: Named, yes: bool) -> Result {
     if !yes && !ask(ACT, named, question)? {
         return Ok(());
     }
-    changes::discard(&kept, directory).map_err(|why| refused(ACT, directory, &why))
+    changes::discard(&kept, directory).map_err(|why| refused(ACT, directory, &why))?;
+    print_line(&format!("discarded the changes to {path}"));
+    Ok(())
 }
 
 /// Takes paths out of it.
