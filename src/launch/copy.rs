@@ -297,8 +297,8 @@ impl Copy<'_> {
     fn keep(&mut self, source: RawFd, made: RawFd, looked: &Looked, bits: u32) -> Result<Kept> {
         let new = sys::describe(made)?;
         let own = |is: u32, to_be: u32, owner: u32, group: u32| {
-            // The id of nobody may be one that is not here, and has the rights of none.
-            (is == to_be || sys::fchown(made, owner, group).is_ok()) && to_be != NOBODY
+            // The id of nobody stands for each that is not here (overflowuid, user_namespaces(7)).
+            to_be != NOBODY && (is == to_be || sys::fchown(made, owner, group).is_ok())
         };
         const SAME: u32 = u32::MAX;
         let has_group = own(new.group, looked.group, SAME, looked.group);

@@ -265,8 +265,8 @@ impl<'a> Walker<'a> {
                 (_, is_open) if is_served => (own, if is_open { mode & 0o7777 } else { 0 }),
                 ((Some(_), Some(_)), true) => (owner, mode & 0o1777),
                 // What it reads as another the target reads as the owner, if it is that.
-                (_, true) => (self.nobody(), mode & 0o1777 | (mode & 0o7) << 6 | 0o400),
-                (_, false) => (self.nobody(), 0),
+                (_, true) => (own, mode & 0o1777 | (mode & 0o7) << 6 | 0o400),
+                (_, false) => (own, 0),
             };
             let host = Some(place.into());
             return Ok(Some(ResolvedFile { kind, owner, mode, attrs, host, list, inode, ..thing }));
@@ -298,18 +298,6 @@ impl<'a> Walker<'a> {
             inode,
             ..thing
         }))
-    }
-
-    /// Whose a copy of a file is whose owner is not here: nobody's where the sandbox has that id
-    /// (overflowuid, user_namespaces(7)), else the target's.
-    fn nobody(&self) -> (Option<u32>, Option<u32>) {
-        const NOBODY: u32 = 65534;
-        let ids = &self.world.plan.ids;
-        let shown = |extents: &[Extent], own| outside(extents, NOBODY).or(Some(own));
-        match &ids.maps {
-            Some(maps) => (shown(&maps.uid, ids.host_user), shown(&maps.gid, ids.host_group)),
-            None => (Some(ids.host_user), Some(ids.host_group)),
-        }
     }
 
     /// Whether a copy of layers has what a file of them has, or their server may open it; none: it is
