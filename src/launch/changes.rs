@@ -21,6 +21,7 @@ mod chosen;
 mod discard;
 mod doors;
 pub(crate) mod export;
+mod files;
 mod journal;
 mod kept;
 mod reader;

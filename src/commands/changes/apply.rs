@@ -298,6 +298,10 @@ pub(super) fn failed(act: &str, directory: &str, kept: Option<&str>, why: &Faile
     let at = |Trouble { path, errno }: &Trouble| {
         format!("`{}`: {}", escape(&bytes::text(path)), errno_words(*errno))
     };
+    let export = kept.map(|kept| {
+        let kept = shell_word(kept);
+        format!("take the changes out of it: stockade changes export {kept} changes.tar")
+    });
     match why {
         Failed::WorkedOn(why, left) => {
             let mut problem = failed(act, directory, kept, why);
@@ -315,17 +319,12 @@ pub(super) fn failed(act: &str, directory: &str, kept: Option<&str>, why: &Faile
                  a file of its own",
                 size(*more)
             );
-            let problem = cannot(why);
-            match kept {
-                Some(kept) => {
-                    let export =
-                        format!("stockade changes export {} changes.tar", shell_word(kept));
-                    problem.help(format!("take the changes out of it: {export}")).into()
-                }
-                None => problem,
-            }
+            cannot(why).help_maybe(export).into()
         }
-        Failed::TooMany => cannot("there are more changes than one apply takes".into()),
+        Failed::TooMany => {
+            let problem = cannot("there are more changes than one apply takes".into());
+            problem.help_maybe(export).into()
+        }
         Failed::Undone(trouble) => {
             cannot(format!("{}; everything is as it was before", at(trouble)))
         }

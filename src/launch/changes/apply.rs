@@ -285,7 +285,11 @@ impl Planned {
         let top = layer.as_raw_fd();
         let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
         let mut work = Work::new(self, top).map_err(Failed::Undone)?;
-        work.journal.write(directory).map_err(failed)?;
+        work.journal.write(directory).map_err(|why| match why {
+            // It could not be read again after a kill.
+            Errno(libc::EFBIG) => Failed::TooMany,
+            why => failed(why),
+        })?;
         let done = work.all(kept, layer, directory);
         if let Err(why) = done {
             let left = work.journal.undo(top, directory).map_err(Failed::Left)?;

@@ -7,6 +7,7 @@
 //! undone; after that the old ones are removed.
 
 use super::discard::remove;
+use super::files::{DRAFT, LARGEST, read, write};
 use super::kept::name;
 use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
@@ -14,8 +15,6 @@ use crate::text::gather::Gather;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
-use std::fs::File;
-use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// The file, in the directory of the kept upper.
@@ -24,12 +23,6 @@ const JOURNAL: &CStr = c"journal";
 const UNDONE: &CStr = c"undone";
 /// The places that the host had changed by the time that the record was renewed.
 const MEANWHILE: &CStr = c"meanwhile";
-/// The same while it is written.
-const DRAFT: &CStr = c"journal.new";
-/// No link, and no FIFO that keeps the opener waiting.
-const WAITS_NOT: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-/// More than a million changes with long paths have.
-const LARGEST: u64 = 1 << 30;
 
 /// How far it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,7 +301,7 @@ pub(super) fn note_meanwhile(directory: RawFd, paths: &BTreeSet<Vec<u8>>) -> sys
         true => remove(directory, MEANWHILE),
         false => {
             let paths: Vec<String> = paths.iter().map(|path| bytes::text(path)).collect();
-            write(directory, MEANWHILE, &paths)
+            write(directory, MEANWHILE, &paths, LARGEST)
         }
     }
 }
@@ -316,27 +309,6 @@ pub(super) fn note_meanwhile(directory: RawFd, paths: &BTreeSet<Vec<u8>>) -> sys
 /// From here on there are none.
 pub(super) fn forget_undone(directory: RawFd) -> sys::Result {
     remove(directory, UNDONE)
-}
-
-fn write(directory: RawFd, file: &CStr, value: &impl Serialize) -> sys::Result {
-    let io = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | WAITS_NOT;
-    let mut draft = File::from(sys::owned(sys::openat(directory, DRAFT, flags, 0o600)?));
-    let json = serde_json::to_vec(value).unwrap_or_default();
-    draft.write_all(&json).and_then(|()| draft.sync_all()).map_err(io)?;
-    sys::rename_at(directory, DRAFT, directory, file, 0)?;
-    sys::sync(directory)
-}
-
-fn read<T: for<'d> Deserialize<'d>>(directory: RawFd, file: &CStr) -> sys::Result<Option<T>> {
-    let io = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
-    let fd = match sys::openat(directory, file, libc::O_RDONLY | WAITS_NOT, 0) {
-        Err(Errno(libc::ENOENT)) => return Ok(None),
-        other => sys::owned(other?),
-    };
-    let mut text = vec![];
-    File::from(fd).take(LARGEST).read_to_end(&mut text).map_err(io)?;
-    serde_json::from_slice(&text).map(Some).map_err(|_| Errno(libc::EBADMSG))
 }
 
 impl Journal {
@@ -366,9 +338,11 @@ impl Journal {
         })
     }
 
-    /// Writes it, so that it is there whatever happens next.
+    /// Writes it, so that it is there whatever happens next. Before anything is made it has half the
+    /// room: with the numbers and times of what was made it is less than twice as long (EFBIG).
     pub(super) fn write(&self, directory: RawFd) -> sys::Result {
-        write(directory, JOURNAL, self)
+        let most = if self.stage == Stage::Made { LARGEST / 2 } else { LARGEST };
+        write(directory, JOURNAL, self, most)
     }
 
     /// The one that is there.
@@ -532,16 +506,24 @@ impl Journal {
 
     /// Writes down which files have their places again. One that was written meanwhile is none.
     fn note_undone(&self, top: RawFd, directory: RawFd) -> sys::Result {
-        let mut all = undone(directory)?;
+        let mut new = vec![];
         for (place, unit) in self.units.iter().enumerate().filter(|(_, unit)| unit.old != 0) {
             let Ok(names) = self.names(top, place) else { continue };
             let Ok(looked) = sys::look(names.parent.as_raw_fd(), &names.name) else { continue };
             if (looked.inode.1, looked.written) == (unit.old, unit.written) {
                 let (path, number, changed) = (unit.path.clone(), unit.old, looked.changed);
-                all.push(Undone { path, number, changed });
+                new.push(Undone { path, number, changed });
             }
         }
-        write(directory, UNDONE, &all)
+        let mut all = undone(directory)?;
+        let known: BTreeSet<&str> = new.iter().map(|one| &*one.path).gather();
+        all.retain(|one| !known.contains(&*one.path));
+        all.extend(new.iter().cloned());
+        match write(directory, UNDONE, &all, LARGEST) {
+            // Those of this journal are shorter than it. An older one is a conflict without this.
+            Err(Errno(libc::EFBIG)) => write(directory, UNDONE, &new, LARGEST),
+            written => written,
+        }
     }
 
     /// Removes the old ones, once all are switched, and closes directories. What could not be is given:
