@@ -227,6 +227,38 @@ fn one_sandbox_at_a_time_has_a_kept_upper() {
     }
 }
 
+/// The base has the entry, and a layer above the upper of it; another changes a key of the entry again.
+#[test]
+fn an_upper_of_a_stronger_layer_is_refused_at_its_line() {
+    for who in As::all() {
+        let trees = Trees::new(*who);
+        let base = trees.place.file("base.toml", &trees.profile("\"discard\""));
+        let extends = |path: &Path| format!("format = 1\nextends = [\"{}\"]\n", path.display());
+        let named = extends(&base)
+            + &format!("[mounts.\"/m\"]\nexec = true\nupper = \"{}\"\n", trees.state.display());
+        let named = trees.place.file("named.toml", &named);
+        let last = extends(&named) + "[mounts]\n\"/m\" = { exec = false }\n";
+        let (mut child, _out) = trees.waiting(&last, "true");
+        let refused = |why: &str, code: &str| {
+            let output = trees.place.run(*who, &last, &["/bin/true"]);
+            let said = errors(&output);
+            let is_told = said.contains(why) && said.contains(code);
+            assert!(output.status.code() == Some(125) && is_told, "{who:?}: {said}");
+            assert!(said.contains("named.toml:5:1]"), "{who:?}: {said}");
+            said
+        };
+        refused("another sandbox has it", "E1201");
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success(), "{who:?}");
+        fs::set_permissions(&trees.state, PermissionsExt::from_mode(0o750)).unwrap();
+        let said = refused("other users may enter it", "E0327");
+        assert!(said.contains("profile.toml:4:1: its keys are changed here"), "{who:?}: {said}");
+        // The twin: where nobody has it and nobody may enter it, it is taken.
+        fs::set_permissions(&trees.state, PermissionsExt::from_mode(0o700)).unwrap();
+        assert_eq!(trees.sh(&last, "cat /m/file"), "layer", "{who:?}");
+    }
+}
+
 /// What comes of something within some seconds: pid 1 ends a moment after its launcher.
 fn until<T>(mut what: impl FnMut() -> Option<T>) -> T {
     for _ in 0..100 {

@@ -48,7 +48,7 @@ pub(crate) use tree::hidden;
 /// `[mounts]`: entries by the path inside; `false` removes an inherited one.
 pub(crate) type Mounts = Entries<Mount, Further>;
 
-/// What is wrong with the keys of an entry, and not with what it is.
+/// What is wrong with the keys of an entry, and not with what it is. Some have the name of a key.
 const OF_KEYS: &[&str] = &[
     "mounts::broad",
     "mounts::idmap",
@@ -63,16 +63,21 @@ const OF_KEYS: &[&str] = &[
 pub(crate) fn show_changes(mounts: &Mounts, problems: &mut Problems) {
     let changed = |problem: Problem| {
         let entry = mounts.map.values().find(|entry| entry.key == problem.at);
-        let lines = entry.filter(|_| problem.code.starts_with("mounts::"));
-        let Some((last, lines)) = lines.and_then(|entry| entry.amended.split_last()) else {
+        let Some((entry, key)) = entry.zip(problem.code.strip_prefix("mounts::")) else {
             return problem;
         };
-        let (first, at) = (problem.at, *last);
+        let Some(last) = entry.amended.last() else { return problem };
+        let said = entry.said.get(key).copied();
+        // The entry's name comes before the key, in the text of the same layer.
+        let own = said.and_then(|key| entry.amended.iter().filter(|at| **at <= key).max());
+        let own = own.unwrap_or(last);
+        let others = entry.amended.iter().filter(|at| *at != own);
+        let (first, at) = (problem.at, said.unwrap_or(*own));
         let problem = match OF_KEYS.contains(&problem.code) {
             true => Problem { at, ..problem }.also(first, "this is the entry that it changes"),
             false => problem.also(at, "its keys are changed here"),
         };
-        lines.iter().fold(problem, |problem, at| problem.also(*at, "its keys are changed here"))
+        others.fold(problem, |problem, at| problem.also(*at, "its keys are changed here"))
     };
     if mounts.map.values().any(|entry| !entry.amended.is_empty()) {
         let all = std::mem::take(problems);

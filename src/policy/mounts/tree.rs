@@ -20,6 +20,8 @@ pub struct Node {
     pub mount: Mount,
     /// The line that says so.
     pub at: Span,
+    /// Where a stronger layer names the upper.
+    pub upper: Option<Span>,
     ground: Ground,
     /// What a wider entry brings there, where the entry took the place of that.
     under: Option<Ground>,
@@ -36,7 +38,7 @@ impl Node {
             _ if path == "/" => Ground::Own(Own::Root),
             _ => mount.kind().ground(path),
         };
-        Node { ground, mount, at, under: None, whole: None }
+        Node { ground, mount, at, upper: None, under: None, whole: None }
     }
 
     /// Forgets what a bound `/` would bring there.
@@ -123,6 +125,7 @@ pub fn tree(mounts: &Mounts, brought: &Brought) -> Tree {
     for (path, value) in mounts.iter() {
         let mut node = Node::new(path.value, value.value.clone(), path.at);
         node.under = tree.get(path.value).map(|implied| implied.ground.clone());
+        node.upper = mounts.map.get(path.value).and_then(|entry| entry.said.get("upper").copied());
         if !brought.trees.is_empty() {
             // What a part of a wider overlay would show below goes with the part.
             let goes = |at: &String| below(at, path.value).is_some_and(|tail| !tail.is_empty());

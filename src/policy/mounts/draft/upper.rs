@@ -304,6 +304,9 @@ impl World<'_> {
         let upper = layers.upper.as_ref().or(is_copied.then_some(&Upper::Discard))?;
         // The parts of one tree share what is made for the first of them.
         let whole = self.tree.get(path).and_then(|node| node.whole.clone());
+        // What fails with a directory of the host's is of the line that names it.
+        let named = self.tree.get(whole.as_deref().unwrap_or(path)).and_then(|node| node.upper);
+        let at = named.filter(|_| upper.directory().is_some()).unwrap_or(at);
         let made = whole.as_ref().and_then(|whole| self.uppers.get(whole));
         let place = match made {
             Some((first, count)) => {
