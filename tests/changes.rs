@@ -701,29 +701,43 @@ fn what_is_applied_in_a_directory_made_anew_is_no_change_any_more() {
     }
 }
 
-/// What the target removed of a directory that the caller may pass and not list stays so where
-/// something else in it is taken out.
+/// What the target removed of a directory that the caller may pass and not list is not known: it is said,
+/// and nothing in it is applied, taken out or shown again.
 #[test]
-fn names_that_cannot_be_listed_do_not_come_back() {
+fn a_directory_made_anew_over_one_that_cannot_be_listed_stays_whole() {
     if !is_root() {
         return skip("only root makes directories of another user");
     }
     let place = Place::new();
-    let kept =
-        Kept::new(&place, As::User, "mkdir -p way/d; echo 1 > way/d/a; echo 1 > way/d/b", "true");
+    let before = "mkdir -p way/d; echo 1 > way/d/a; echo 1 > way/d/b";
+    let kept = Kept::new(&place, As::User, before, "true");
     kept.begin("$(date +%s%N)", "");
+    kept.change("rm -r way; mkdir -p way/d; echo 2 > way/d/new; echo 2 > way/new");
     let low = kept.path("low/way/d");
-    kept.change("rm -r way/d; mkdir way/d; echo 2 > way/d/new; mkfifo way/d/fifo");
-    std::os::unix::fs::chown(&low, Some(0), Some(0)).unwrap();
-    std::fs::set_permissions(&low, PermissionsExt::from_mode(0o711)).unwrap();
+    let own = |owner, mode| {
+        std::os::unix::fs::chown(&low, Some(owner), Some(owner)).unwrap();
+        std::fs::set_permissions(&low, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    own(0, 0o711);
+    let closed = "way/d/ (closed to you: what is in it is not listed)";
+    let listed = kept.changes(&["state"]);
+    assert!(listed.starts_with(&format!("M  {closed}")), "{listed}");
+    assert!(listed.ends_with("\nA  way/new\n") && listed.lines().count() == 2, "{listed}");
+    let applied = kept.changes(&["apply", "--yes", "state"]);
+    assert!(applied.contains(closed) && applied.contains("applied 1 change to"), "{applied}");
     let output = kept.run(&["discard", "--yes", "state", "way/d/new"]);
     let why = said(&output);
-    assert!(output.status.code() == Some(125) && why.contains("permission denied"), "{why}");
-    assert_eq!(kept.sh("ls state/upper/way/d"), "fifo\nnew\n");
-    // The twin: a directory that can be listed.
-    std::fs::set_permissions(&low, PermissionsExt::from_mode(0o755)).unwrap();
-    kept.changes(&["discard", "--yes", "state", "way/d/new"]);
-    assert_eq!(kept.change("ls way/d"), "fifo\n");
+    let is_refused = output.status.code() == Some(125) && why.contains("`way/d` is closed to you");
+    assert!(is_refused, "{why}");
+    assert_eq!(
+        kept.sh("ls state/upper/way state/upper/way/d"),
+        "state/upper/way:\nd\n\nstate/upper/way/d:\nnew\n"
+    );
+    // The twin: it can be listed.
+    own(USER, 0o755);
+    assert_eq!(kept.changes(&["state"]), "D  way/d/a\nD  way/d/b\nA  way/d/new\n");
+    kept.changes(&["discard", "--yes", "state", "way/d/new", "way/d/a"]);
+    assert_eq!(kept.change("ls way/d"), "a\n");
 }
 
 /// What the target changed and the host has removed since does not come back without a word.

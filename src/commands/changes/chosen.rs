@@ -73,13 +73,14 @@ impl Named<'_> {
             let message = format!("cannot {act} `{named}` of `{}`: {why}", self.directory);
             wrong("changes::path", message)
         };
-        let removed = planned.changes.iter().map(|one| &one.change).find(|change| {
+        let whole = planned.changes.iter().map(|one| &one.change).find(|change| {
             let is_inside = Chosen::from_iter([change.path.clone()]).has(&bytes::bytes(word));
-            change.what == What::Removed && is_inside
+            (change.what == What::Removed || change.unread) && is_inside
         });
-        if let Some(change) = removed {
+        if let Some(change) = whole {
             let whole = bytes::text(&change.path);
-            let why = format!("`{}` is removed with everything in it", escape(&whole));
+            let what = if change.unread { "closed to you" } else { "removed" };
+            let why = format!("`{}` is {what} with everything in it", escape(&whole));
             let named = line(act, "", self.directory, [&*whole]);
             return cannot(&why).help(format!("name that: {named}")).into();
         }

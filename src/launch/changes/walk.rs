@@ -199,11 +199,7 @@ impl Walk<'_> {
             let above = names.entries.len();
             for lower in &lowers {
                 let mut more = Names::default();
-                match self.list(lower.fd, true, &mut more) {
-                    // It cannot be listed.
-                    Err(Stop::Errno(libc::EBADF)) => {}
-                    listed => listed?,
-                }
+                self.list(lower.fd, true, &mut more)?;
                 for entry in &more.entries {
                     let name = more.of(*entry);
                     let known =

@@ -13,7 +13,7 @@ impl Walk<'_> {
         &mut self,
         name: &Name,
         is_below_alone: bool,
-        seen: Option<Seen>,
+        mut seen: Option<Seen>,
     ) -> Result<bool> {
         if seen.is_none() && !is_below_alone {
             // It went away while this ran.
@@ -27,6 +27,11 @@ impl Walk<'_> {
             }
             None => None,
         };
+        let is_above_opaque = self.frames.last().is_some_and(|frame| frame.is_opaque);
+        if let Some(seen) = seen.as_mut().filter(|seen| seen.is_opaque || is_above_opaque) {
+            // What the layers had in it, and is removed, nobody can say.
+            seen.is_unread |= low.is_closed;
+        }
         let Some(seen) = seen.filter(|seen| !is_whiteout(&seen.looked)) else {
             close_all(&low.merged)?;
             if before.is_some() {
@@ -57,8 +62,7 @@ impl Walk<'_> {
             if before.as_ref().is_some_and(|before| !has_rights(before)) {
                 self.give(What::Rights, before, Some(after), Some(&seen))?;
             }
-            let is_opaque = seen.is_opaque || self.frames.last().is_some_and(|f| f.is_opaque);
-            self.go_into(&seen, low.merged, is_opaque)?;
+            self.go_into(&seen, low.merged, seen.is_opaque || is_above_opaque)?;
             return Ok(true);
         }
         close_all(&low.merged)?;

@@ -36,6 +36,8 @@ pub(super) struct Low {
     pub dir: RawFd,
     /// The directories that are merged.
     pub merged: Vec<Dir>,
+    /// Whether one of them cannot be listed.
+    pub is_closed: bool,
 }
 
 impl Walk<'_> {
@@ -161,7 +163,7 @@ impl Walk<'_> {
                 Ok(Marks { is_opaque: true, .. }) => break,
                 Ok(_) => {}
                 // Of one that cannot be listed its attributes are not seen either.
-                Err(Stop::Errno(libc::EBADF)) => {}
+                Err(Stop::Errno(libc::EBADF)) => low.is_closed = true,
                 Err(stop) => return Err(stop),
             }
         }
