@@ -66,6 +66,11 @@ const READ_ONLY_SYSCTLS: &str = "mount --bind /proc/sys /proc/sys && mount -o re
                                  /proc/sys && uid=$1 && shift && exec setpriv --reuid $uid --regid \
                                  $uid --clear-groups \"$@\"";
 
+/// Its first words are a directory and who runs the rest, where fuse's device is open to all.
+const OPEN_DEVICE: &str = "mount -t tmpfs t $1 && mknod -m 666 $1/fuse c 10 229 && mount --bind \
+                           $1/fuse /dev/fuse && uid=$2 && shift 2 && exec setpriv --reuid $uid \
+                           --regid $uid --clear-groups \"$@\"";
+
 impl Ground {
     pub fn new() -> Ground {
         let place = Place::new();
@@ -236,7 +241,13 @@ impl Ground {
         let mut launcher =
             abi.map_or(vec![], |abi| vec![format!("{place}/act"), "abi".into(), abi.to_string()]);
         launcher.extend([format!("{place}/stockade"), "run".into(), path.display().to_string()]);
-        let (id_of_caller, inside) = (uid.or(who.id()), self.fill(act.inside, id));
+        let (mut id_of_caller, inside) = (uid.or(who.id()), self.fill(act.inside, id));
+        if is_root() && act.line.contains("fuse-overlayfs") {
+            let as_caller = id_of_caller.take().unwrap_or_default().to_string();
+            let device = self.place.folder("fuse", As::Root).display().to_string();
+            let words = ["unshare", "--mount", "sh", "-c", OPEN_DEVICE, "sh", &device, &as_caller];
+            launcher.splice(..0, words.map(str::to_owned));
+        }
         let mut command = if act.outside.is_empty() {
             let mut command = self.place.outside_with(id_of_caller, &launcher[0]);
             command.args(&launcher[1..]).args(["sh", "-c", &inside]);

@@ -26,7 +26,7 @@ The modes:
 - **no Landlock**: the kernel has none, and the profile says `optional = [\"landlock\"]`.
 
 The words: *enforced*; *refused* with the number that `stockade explain` takes; *skipped* with a warning where
-`optional` has the word in brackets, refused without it; *enforced, or skipped* where it depends on the machine; – where the key has nothing to do
+`optional` has the word in brackets, refused without it; *enforced, or skipped* and *enforced, or refused* where it depends on the machine; – where the key has nothing to do
 with the mode. Where root and an ordinary user differ, both are named.
 
 A row is the key with a value that has to be enforced, so for some keys a cell names the end of that value: `env.required` is shown with a
@@ -58,6 +58,7 @@ fn words(cell: Cell) -> String {
         Cell::Refused(code) | Cell::RefusedLine(_, code) => format!("refused ({})", number(code)),
         Cell::Lacking(_, _, code, "") => format!("refused ({})", number(code)),
         Cell::Skipped(_, word) | Cell::Lacking(_, _, _, word) => format!("skipped (`{word}`)"),
+        Cell::Possible(_, code, "") => format!("enforced, or refused ({})", number(code)),
         Cell::Possible(_, _, word) => format!("enforced, or skipped (`{word}`)"),
         Cell::Since(_, since, _) => format!("enforced since Landlock's ABI {since}"),
         Cell::Helped(_) => "enforced, by newuidmap(1)".into(),

@@ -125,7 +125,7 @@ pub enum Cell {
     /// The line, a kernel that lacks something, and, there, the problem's code and the word of
     /// `optional`; without a word none helps.
     Lacking(&'static str, Kernel, &'static str, &'static str),
-    /// It holds where the machine can, else it is [`Cell::Skipped`].
+    /// It holds where the machine can, else it is [`Cell::Skipped`]; without a word it is refused.
     Possible(Act, &'static str, &'static str),
     /// It holds since this ABI of Landlock; before, `plan` says these words.
     Since(Act, u32, &'static str),

@@ -118,8 +118,12 @@ fn attempt(ground: &Ground, job: &Job) -> Result<(), String> {
         }
         Cell::Possible(act, code, word) => {
             let Err(why) = held(ground, job, None, &act) else { return Ok(()) };
-            skipped(ground, job, kernel(job.column), code, word, act.line)
-                .map_err(|skipped| format!("{why}\nand {skipped}"))
+            let kernel = kernel(job.column);
+            match word {
+                "" => refused(ground, job, kernel, code, None, act.line),
+                word => skipped(ground, job, kernel, code, word, act.line),
+            }
+            .map_err(|not| format!("{why}\nand {not}"))
         }
         Cell::Since(act, since, words) => {
             let has = landlock_abi() >= since;

@@ -1,7 +1,7 @@
 //! `[mounts]`: each kind, and each key that goes with it.
 
-use crate::modes::table::Cell::{Held, Nothing, Refused, Since};
-use crate::modes::table::Column::{Alone, Host, Listed, Nested, Own, Without};
+use crate::modes::table::Cell::{Held, Nothing, Possible, Refused, Since};
+use crate::modes::table::Column::{Alone, Host, Listed, Nested, Own, Root, Without};
 use crate::modes::table::{Act, Cell, OTHER, Row, act, mount, watched};
 
 /// Where Landlock can say it, the host's tree has it too.
@@ -17,6 +17,16 @@ const SOCKET: Act = act(
 );
 const SOCKET_ALONE: Act = Act { bare: "EACCES status 1", ..SOCKET };
 const ANY_SOCKET: &str = "the target may connect to every socket file of the host";
+
+/// The device is open to all where the tests run as root.
+const SERVED: Act = act(
+    "mounts.\"/made\" = { layers = [\"{P}/data\"], driver = \"fuse-overlayfs\" }",
+    "stat -f -c %T /made",
+    "fuseblk",
+    "tmpfs",
+)
+.against("mounts.\"/made\" = { layers = [\"{P}/data\"], driver = \"copy\" }");
+const SERVED_THERE: Cell = Possible(SERVED, "mounts::layers", "");
 
 const STARTED: Act = act(
     "mounts.\"/made\" = { file = \"{P}/absent\", missing = \"skip\" }",
@@ -268,6 +278,12 @@ pub const ROWS: &[Row] = &[
         )
         .against("mounts.\"/made\" = { layers = [\"{P}/data\"], driver = \"copy\" }"),
     ),
+    mount("mounts.layers.driver = \"fuse-overlayfs\"", SERVED)
+        .user(Own, SERVED_THERE)
+        .root(Root, SERVED_THERE)
+        .but(Nested, SERVED_THERE)
+        .but(Listed, SERVED_THERE)
+        .but(Without, SERVED_THERE),
     mount(
         "mounts.layers.exec",
         act(
@@ -302,6 +318,17 @@ pub const ROWS: &[Row] = &[
             "made\nmade",
         )
         .against("mounts.\"{P}/data\" = \"rw\""),
+    ),
+    mount(
+        "mounts.\"/\" = \"overlay\"",
+        watched(
+            "mounts.\"/\" = \"overlay\"",
+            "$RUN touch /var/tmp/stockade-modes-{id} && echo made; \
+             ls /var/tmp/stockade-modes-{id} || echo gone",
+            "made\ngone",
+            "gone",
+        )
+        .against("mounts.\"/\" = \"ro\""),
     ),
     mount(
         "mounts.tmpfs",
