@@ -2,10 +2,13 @@
 //! real overlayfs, mounted in a namespace of mounts of its own as stockade mounts it; what no target
 //! could make there is put into it by hand.
 
+use crate::support::ground::wait_for;
 use crate::support::processes::{children, name, status};
 use crate::support::{
     As, Place, USER, errors, is_root, said, skip, spawned, system, text, unwrapped,
 };
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -1402,6 +1405,89 @@ fn what_sandboxes_changed_is_listed_and_applied() {
         kept.changes(&["discard", "--yes", "state"]);
         place.sh(*who, &profile, &format!("cd {tree} && cat file"));
     }
+}
+
+/// A run may end between the look at a directory and its lock: what counts is what its record says then.
+#[test]
+fn the_record_is_read_again_once_it_is_locked() {
+    if !Path::new("/usr/bin/strace").exists() {
+        return skip("strace is not installed");
+    }
+    for who in As::all() {
+        let place = Place::new();
+        let kept = own_tree(&place, *who, "true", "echo 1 > file; echo 1 > other", "");
+        let mut command = place.outside(*who, "/usr/bin/strace");
+        command.args(["-o", "/dev/null", "-e", "inject=flock:signal=STOP:when=1"]);
+        command.arg(place.path.join("stockade")).args(["changes", "apply", "--yes", "state"]);
+        command.current_dir(kept.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = spawned(&mut command);
+        // The signal waits for the end of the call that takes the lock.
+        let number = kept.path("state/stockade").metadata().unwrap().ino();
+        let launcher = wait_for(|| {
+            let locks = std::fs::read_to_string("/proc/locks").unwrap();
+            let taken =
+                |line: &&str| line.contains(&format!(":{number} ")) && line.contains("FLOCK");
+            locks.lines().find(taken)?.split_whitespace().nth(4)?.parse::<i32>().ok()
+        });
+        kept.begin(
+            "$(date -d '+1 minute' +%s%N)",
+            &format!("\"{}/file\"", kept.path("low").display()),
+        );
+        kill(Pid::from_raw(launcher), Signal::SIGCONT).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = said(&output);
+        assert!(output.status.success(), "{who:?}: {said}");
+        assert!(said.contains("A  file: an entry of [mounts] covers it"), "{who:?}: {said}");
+        // The twin, which the record says nothing of.
+        assert_eq!(kept.sh("ls low"), "other\n", "{who:?}");
+    }
+}
+
+/// The lines of /etc/subuid are those of a mount namespace of the test's own.
+#[test]
+fn what_other_ids_of_a_sandbox_closed_is_taken_out() {
+    let Some(id) = As::User.id().filter(|_| Path::new("/usr/bin/newuidmap").exists()) else {
+        return skip("only root writes lines of /etc/subuid, for newuidmap(1)");
+    };
+    let place = Place::new();
+    let kept = Kept { place: &place, who: As::User };
+    let tree = place.folder("kept", As::User);
+    kept.sh("mkdir low; echo low > low/stays; mkdir low/theirs");
+    let more = "[identity]\nuid-map = \"auto\"\ngid-map = \"auto\"\nuser = 0\ngroup = 0\n\
+                [capabilities]\nkeep = [\"chown\"]\n";
+    let tree = tree.display();
+    let entry = format!("\"/m\" = {{ layers = [\"{tree}/low\"], upper = \"{tree}/state\" }}\n");
+    place.file("profile.toml", &(system(&entry) + more));
+    place.file("ranges", "stranger:300000:65536\n");
+    place.file("users", &format!("root:x:0:0::/:/bin/sh\nstranger:x:{id}:{id}::/:/bin/sh\n"));
+    let start = "mount --bind users /etc/passwd && mount --bind ranges /etc/subuid && \
+                 mount --bind ranges /etc/subgid && exec setpriv --reuid $0 --regid $0 --clear-groups \
+                 sh -ec \"$1\"";
+    let within = |line: &str| {
+        let mut command = place.outside(As::Root, "unshare");
+        command.args(["-m", "sh", "-c", start]).args([&id.to_string(), line]).output().unwrap()
+    };
+    let fill = "./stockade run profile.toml /bin/sh -c 'mkdir /m/new && echo x > /m/new/x && \
+                echo y > /m/theirs/y && echo z > /m/z && chmod 700 /m/new /m/theirs && \
+                chown -R 5:5 /m/new /m/theirs'";
+    let output = within(fill);
+    assert!(output.status.success(), "{}", said(&output));
+    let closed = "(closed to you: what is in it is not listed)";
+    let listed = kept.changes(&["state"]);
+    assert!(listed.starts_with(&format!("A  new/ {closed}\nM  theirs/ {closed}")), "{listed}");
+    // Who has the range no longer cannot.
+    let words = ["discard", "--yes", "state", "new", "theirs"];
+    let output = kept.run(&words);
+    let why = said(&output);
+    assert!(output.status.code() == Some(125) && why.contains("permission denied"), "{why}");
+    let output =
+        within(&format!("./stockade changes {}", words.join(" ").replace("state", "kept/state")));
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(kept.changes(&["state"]), "A  z\n");
+    assert_eq!(
+        kept.sh("ls state state/upper"),
+        "state:\nstockade\nupper\nwork\n\nstate/upper:\nz\n"
+    );
 }
 
 /// The process that reads what a target left has no more than it needs.

@@ -294,6 +294,44 @@ fn a_run_that_is_killed_while_it_applies_is_ended_by_the_next() {
     assert!(killed > 4, "{killed}");
 }
 
+/// All is applied, and what was there before is removed by the next run.
+#[test]
+fn what_a_run_could_not_remove_is_removed_by_the_next() {
+    if !Path::new("/usr/bin/strace").exists() {
+        return skip("strace is not installed");
+    }
+    let who = *As::all().last().unwrap();
+    let mut left = 0;
+    for when in 1..8 {
+        let tree = Tree::new(who);
+        let profile = tree.place.file("profile.toml", &tree.profile(&tree.kinds()[0], ""));
+        let mut command = tree.place.outside(who, "/usr/bin/strace");
+        let fault = format!("inject=unlinkat:error=EIO:when={when}");
+        command.args(["-o", "/dev/null", "-e", &fault]).arg(tree.place.path.join("stockade"));
+        tree.with_words(&mut command, &profile, WORK);
+        let output = command.output().unwrap();
+        let said = format!("{who:?} {when}: {}", said(&output));
+        let names = || tree.sh("find . -name '.stockade-*'");
+        if names().is_empty() {
+            continue;
+        }
+        left += 1;
+        assert!(output.status.success() && said.contains("applied 5 changes"), "{said}");
+        assert_eq!(tree.sh("cat file more/m; ls"), "new\nm\nfile\nmore\nsub\n", "{said}");
+        assert_eq!(tree.journals().len(), 1, "{said}");
+        let output = tree.run(&tree.profile(&tree.kinds()[0], ""), "true");
+        assert!(output.status.success(), "{said}: {}", errors(&output));
+        assert!(
+            errors(&output).contains("that did not come to its end was brought to one"),
+            "{said}"
+        );
+        assert_eq!((&*names(), tree.journals()), ("", vec![]), "{said}");
+        assert_eq!(tree.sh("cat file more/m; ls"), "new\nm\nfile\nmore\nsub\n", "{said}");
+    }
+    // Each of the three that were replaced or removed.
+    assert_eq!(left, 3);
+}
+
 /// The owner of the directory that the tree lies in decides what has its name.
 #[test]
 fn another_tree_of_that_name_gets_nothing() {
