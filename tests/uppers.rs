@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Output, Stdio};
 
 /// A layer of a user's with a file and a directory, and where uppers can be made.
 struct Trees {
@@ -371,34 +371,62 @@ fn a_start_that_fails_leaves_no_directory() {
     }
 }
 
-/// The launcher has no rights over a subordinate id: such files are removed in the user namespace that
-/// has it. The lines of /etc/subuid are those of a mount namespace of the test's own.
-#[test]
-fn files_of_subordinate_ids_are_removed_too() {
+/// Two commands of a user who has subordinate ids: a run of this profile and line, where root inside may
+/// give files to the others, and what follows it. The lines of /etc/subuid are those of a mount
+/// namespace of the test's own.
+fn with_subordinate_ids(trees: &Trees, profile: &str, line: &str, next: &str) -> Option<Output> {
     let helper = Path::new("/usr/bin/newuidmap").exists();
     let Some(id) = As::User.id().filter(|_| helper) else {
-        return skip("only root writes lines of /etc/subuid, for newuidmap(1)");
+        skip("only root writes lines of /etc/subuid, for newuidmap(1)");
+        return None;
     };
-    let trees = Trees::new(As::User);
     let more = "[identity]\nuid-map = \"auto\"\ngid-map = \"auto\"\nuser = 0\ngroup = 0\n\
                 [capabilities]\nkeep = [\"chown\"]\n";
-    let profile = trees.place.file("profile.toml", &(trees.discarded() + more));
+    let profile = trees.place.file("profile.toml", &(profile.to_owned() + more));
     let ranges = trees.place.file("ranges", "stranger:300000:65536\n");
     let users = format!("root:x:0:0::/:/bin/sh\nstranger:x:{id}:{id}::/:/bin/sh\n");
     let users = trees.place.file("users", &users);
-    let line = "mkdir /m/theirs && echo x > /m/theirs/x && chown -R 5:5 /m/theirs && stat -c %u /m/theirs/x";
-    let start = format!(
-        "mount --bind {users} /etc/passwd && mount --bind {ranges} /etc/subuid && mount --bind {ranges} \
-         /etc/subgid && exec setpriv --reuid {id} --regid {id} --clear-groups {stockade} run {profile} /bin/sh -c '{line}'",
-        users = users.display(),
-        ranges = ranges.display(),
-        stockade = trees.place.path.join("stockade").display(),
-        profile = profile.display(),
+    let (users, ranges) = (users.display(), ranges.display());
+    let stockade = trees.place.path.join("stockade").display().to_string();
+    let begin = format!(
+        "set -e; mount --bind {users} /etc/passwd; mount --bind {ranges} /etc/subuid; mount --bind \
+         {ranges} /etc/subgid; as='setpriv --reuid {id} --regid {id} --clear-groups {stockade}'; \
+         $as run {} /bin/sh -c '{line}'; {}",
+        profile.display(),
+        next,
     );
-    let output = trees.place.outside(As::Root, "unshare").args(["-m", "sh", "-c", &start]).output();
-    let output = output.unwrap();
+    let mut outside = trees.place.outside(As::Root, "unshare");
+    Some(outside.args(["-m", "sh", "-c", &begin]).output().unwrap())
+}
+
+/// The launcher has no rights over a subordinate id: such files are removed in the user namespace that
+/// has it.
+#[test]
+fn files_of_subordinate_ids_are_removed_too() {
+    let trees = Trees::new(As::User);
+    let line = "mkdir /m/theirs && echo x > /m/theirs/x && chown -R 5:5 /m/theirs && stat -c %u /m/theirs/x";
+    let output = with_subordinate_ids(&trees, &trees.discarded(), line, "true");
+    let Some(output) = output else { return };
     assert_eq!(text(&output.stdout), "5\n", "{}", said(&output));
     assert!(trees.names().is_empty(), "{:?}", trees.names());
+}
+
+/// So are they where some paths of a kept upper are discarded, and where all of it is.
+#[test]
+fn files_of_subordinate_ids_are_discarded_too() {
+    let trees = Trees::new(As::User);
+    let line = "mkdir /m/one /m/two && echo x > /m/one/x && echo x > /m/two/x && chown -R 5:5 /m/one /m/two";
+    let state = trees.state.display();
+    let next = format!(
+        "$as changes discard --yes {state} one; ls {state}/upper; \
+         $as changes discard --yes {state}; ls -d {state} 2>&1 | grep -c 'No such file'"
+    );
+    let Some(output) = with_subordinate_ids(&trees, &trees.kept(), line, &next) else { return };
+    let lines: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
+    let of = |has: &str| lines.iter().any(|line| line.contains(has));
+    assert!(output.status.success() && of("discarded"), "{}", said(&output));
+    assert_eq!(lines.iter().filter(|line| *line == "two").count(), 1, "{lines:?}");
+    assert!(!lines.contains(&"one".to_owned()) && lines.last().unwrap() == "1", "{lines:?}");
 }
 
 #[test]
