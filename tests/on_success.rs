@@ -460,6 +460,41 @@ fn what_an_entry_covered_in_an_earlier_run_is_not_applied() {
     }
 }
 
+/// What the target writes or removes at, below or over a hidden name is not applied, of no kind of upper,
+/// whether the host has something there or not.
+#[test]
+fn what_is_hidden_is_neither_written_nor_removed() {
+    for who in As::all() {
+        for kind in 0..Tree::new(*who).kinds().len() {
+            for is_hidden in [true, false] {
+                let tree = Tree::new(*who);
+                tree.sh("mkdir -p dir/deep; echo k > dir/deep/k; echo secret > secret");
+                let top = tree.top.display().to_string();
+                let hides = ["sub", "secret", "dir/deep", "env", "far/env"].map(|name| {
+                    format!("\"{top}/{name}\" = {{ hide = true, missing = \"skip\" }}\n")
+                });
+                let more = if is_hidden { hides.concat() } else { String::new() };
+                let line = "rm -rf sub; echo 1 > sub; echo 1 > secret; rm -r dir; mkdir dir; echo 1 > \
+                            dir/new; echo 1 > env; mkdir far; echo 1 > far/env; echo 1 > plain";
+                let profile = tree.profile(&tree.kinds()[kind], &more);
+                let output = tree.run(&profile, line);
+                let why = errors(&output);
+                let found =
+                    tree.sh("find . -path ./.git -prune -o -type f -print | sort | xargs grep .");
+                let plain = "./dir/new:1\n./env:1\n./far/env:1\n./file:old\n./gone:gone\n./plain:1\n\
+                             ./secret:1\n./sub:1\n";
+                let hidden = "./dir/deep/k:k\n./dir/new:1\n./file:old\n./gone:gone\n./plain:1\n./secret:secret\n\
+                              ./sub/inner:inner\n";
+                assert!(output.status.success(), "{who:?} {kind}: {why}");
+                let expected = if is_hidden { hidden } else { plain };
+                assert_eq!(found, expected, "{who:?} {kind}: {why}");
+                let is_said = why.contains("secret: an entry of [mounts] covers it");
+                assert_eq!(is_said, is_hidden, "{who:?} {kind}: {why}");
+            }
+        }
+    }
+}
+
 /// A target closes the top of what it wrote to its owner: that hides nothing, and is a change itself.
 #[test]
 fn a_closed_top_hides_no_change() {

@@ -160,6 +160,8 @@ pub enum What {
     Directory(u32),
     /// Another file than the layers'.
     Own,
+    /// A symbolic link.
+    Link,
     /// The caller may not look.
     Unseen,
 }

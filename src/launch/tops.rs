@@ -6,9 +6,9 @@ use super::uppers::{Uppers, open_upper};
 use crate::host::upper::{FORMAT, Upper};
 use crate::kernel::idmap::outside;
 use crate::kernel::name::{Inode, Name};
-use crate::language::value::below;
+use crate::language::value::{below, join};
 use crate::plan::Plan;
-use crate::step::{Merged, Slot, UpperPlace};
+use crate::step::{InLayer, Merged, Slot, TreeOp, UpperPlace};
 use crate::sys::{self, Errno, FdMessage, Result};
 use crate::text::source::Span;
 use std::collections::BTreeMap;
@@ -145,10 +145,10 @@ pub(super) fn collect(
     let (mut tops, mut failed) = (vec![], vec![]);
     for step in &plan.steps {
         let merged = step.tree().and_then(|op| op.facets().merged);
-        let Some(Merged { path, layers, upper: Some(upper) }) = merged else { continue };
-        match top(plan, (slots, uppers, begun), received, (path, layers, upper)) {
+        let Some(merged @ Merged { upper: Some(upper), .. }) = merged else { continue };
+        match top(plan, (slots, uppers, begun), received, (&merged, upper)) {
             Ok(top) => tops.extend(top),
-            Err(errno) => failed.push((path.text().to_owned(), errno)),
+            Err(errno) => failed.push((merged.path.text().to_owned(), errno)),
         }
     }
     (tops, failed)
@@ -160,8 +160,9 @@ fn top(
     plan: &Plan,
     (slots, uppers, begun): (&[RawFd], &Uppers, u64),
     received: &Memory,
-    (path, layers, upper): (&Name, &[Slot], &UpperPlace),
+    (merged, upper): (&Merged<'_>, &UpperPlace),
 ) -> Result<Option<Top>> {
+    let Merged { path, mask, layers, .. } = *merged;
     let open = |directory: RawFd, name: &Name| {
         sys::openat(directory, name.as_c_str(), DIRECTORY, 0).map(|fd| File::from(sys::owned(fd)))
     };
@@ -200,12 +201,15 @@ fn top(
         sources.push(source.text().to_owned());
         files.push(file);
     }
-    let entries = plan.steps.iter().filter_map(|step| step.tree()?.inside());
-    let mut mounts: Vec<String> = entries
-        .map(|inside| inside.text())
-        .filter(|inside| *inside != path.text() && below(inside, path.text()).is_some())
-        .map(str::to_owned)
-        .collect();
+    // What is hidden has a name in the mask, and is mounted nowhere.
+    let covers = plan.steps.iter().filter_map(|step| match step.tree()? {
+        TreeOp::InLayer { slot, path: tail, what: InLayer::Whiteout } if Some(*slot) == mask => {
+            Some(join(path.text(), tail.text()))
+        }
+        other => other.inside().map(|inside| inside.text().to_owned()),
+    });
+    let is_below = |inside: &String| inside != path.text() && below(inside, path.text()).is_some();
+    let mut mounts: Vec<String> = covers.filter(is_below).collect();
     mounts.sort_unstable();
     mounts.dedup();
     let first = |extents| outside(extents, 0);

@@ -34,7 +34,7 @@ pub(crate) fn look(directory: &str, tail: &str) -> Option<Written> {
             return written(What::Removed);
         }
         if kind != libc::S_IFDIR {
-            return written(What::Own);
+            return written(if kind == libc::S_IFLNK { What::Link } else { What::Own });
         }
         match sys::openat(here.as_raw_fd(), name.as_c_str(), no_link, 0) {
             Ok(open) => here = sys::owned(open),

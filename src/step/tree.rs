@@ -419,6 +419,8 @@ pub(crate) struct Facets<'a> {
 pub(crate) struct Merged<'a> {
     /// The path inside.
     pub path: &'a Name,
+    /// That of stockade's above them, which hides names.
+    pub mask: Option<Slot>,
     /// The topmost first.
     pub layers: &'a [Slot],
     /// Where goes what is written on top.
@@ -504,9 +506,9 @@ impl TreeOp {
             TreeOp::Attach { slot, path, rights, .. } => {
                 Facets { rights: Some((path, *rights)), attached: Some((*slot, path)), ..none }
             }
-            TreeOp::Merge { path, layers, upper, rights, .. } => Facets {
+            TreeOp::Merge { path, mask, layers, upper, rights, .. } => Facets {
                 rights: Some((path, *rights)),
-                merged: Some(Merged { path, layers, upper: upper.as_ref() }),
+                merged: Some(Merged { path, mask: *mask, layers, upper: upper.as_ref() }),
                 ..none
             },
             TreeOp::CopyLayers { path, rights, because, room, .. } => Facets {

@@ -28,7 +28,7 @@ impl Asked<'_> {
                 {
                     return None;
                 }
-                What::Directory(_) | What::Own => (Decision::Unknown, "has its own"),
+                What::Directory(_) | What::Own | What::Link => (Decision::Unknown, "has its own"),
                 What::Unseen => (Decision::Unknown, "may have its own"),
                 // The layers do not have it either.
                 What::Removed if below(&at, &last.path).is_some_and(|tail| !tail.is_empty()) => {

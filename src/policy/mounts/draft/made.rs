@@ -7,6 +7,7 @@ use super::super::tree::{Base, Covered, above, base, covered};
 use super::super::written;
 use super::World;
 use super::kept::Kept;
+use crate::host::upper::{What, made_again};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::name::Name;
 use crate::kernel::rights::Rights;
@@ -214,6 +215,11 @@ impl World<'_> {
                 if self.is_in_kept(path) {
                     return self.hide_in_kept(path, at);
                 }
+                // Of what the target makes there nothing is applied to the host.
+                if self.is_in_written(path) {
+                    let (path, cover) = (Name::new(path), Cover::Directory);
+                    self.step(TreeOp::Hide { path, cover, if_present: true }, at);
+                }
                 return self
                     .draft
                     .note(at, format!("nothing is at {path}, so nothing is hidden there"));
@@ -270,6 +276,16 @@ impl World<'_> {
     fn hide_in_kept(&mut self, path: &str, at: Span) {
         let (over, over_at) = self.tree.over(parent(path));
         let (over, over_at) = (over.to_owned(), over_at.at);
+        if let Some((upper, written)) = self.written(path, &over)
+            && written.what == What::Link
+            && below(path, &over) != Some(&*written.at)
+        {
+            let help = made_again(upper, written.hides());
+            let message = format!(
+                "cannot hide {path}: what is kept in {upper} has a symbolic link on the way"
+            );
+            return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
+        }
         self.kept.push(Kept { path: path.to_owned(), at, over, over_at });
         let (path, cover) = (Name::new(path), Cover::Directory);
         self.step(TreeOp::Hide { path, cover, if_present: true }, at);

@@ -6,7 +6,7 @@ use super::super::{mixed, place, written};
 use super::World;
 use super::create::nearest;
 use super::kept::Kept;
-use crate::host::upper::{What, made_again};
+use crate::host::upper::{What, Written, made_again};
 use crate::host::{Fact, File, FileKind};
 use crate::kernel::name::Name;
 use crate::language::value::{Mode, ancestors, below, join, parent};
@@ -218,16 +218,21 @@ impl World<'_> {
         Some(self.pinned_site(path, source, writable, (&over, over_at), at))
     }
 
+    /// What a kept upper has at or above an entry in its tree, and which it is.
+    pub(super) fn written(&self, path: &str, over: &str) -> Option<(&str, &Written)> {
+        let Mount::Layers(layers) = &self.tree.get(over)?.mount else { return None };
+        let upper = layers.upper.as_ref()?.directory()?;
+        Some((upper, self.host.uppers.get(upper)?.over.get(path)?))
+    }
+
     /// What to do where a kept upper has something else than a mount point at a path, or hides what the
     /// layers have.
     fn taken_out(&self, path: &str, over: &str, directory: bool) -> Option<(String, String)> {
-        let Mount::Layers(layers) = &self.tree.get(over)?.mount else { return None };
-        let upper = layers.upper.as_ref()?.directory()?;
-        let written = self.host.uppers.get(upper)?.over.get(path)?;
+        let (upper, written) = self.written(path, over)?;
         let is_there = below(path, over)? == written.at;
         let is_lost = match written.what {
             What::Removed => true,
-            What::Own => directory || !is_there,
+            What::Own | What::Link => directory || !is_there,
             What::Directory(_) => is_there && !directory,
             What::Unseen => false,
         };
@@ -294,6 +299,13 @@ impl World<'_> {
         let mount = self.tree.get(over).map(|node| &node.mount);
         let Some(Mount::Layers(layers)) = mount else { return false };
         matches!(layers.upper, Some(Upper::Kept(_)))
+    }
+
+    /// Whether a path lies in layers with an upper.
+    pub(super) fn is_in_written(&self, path: &str) -> bool {
+        let over = self.tree.over(parent(path)).0;
+        let layers = self.tree.get(over).and_then(|node| node.mount.layers());
+        layers.is_some_and(|layers| layers.upper.is_some())
     }
 
     /// Pins a directory below a writable entry, and every one between the two.
