@@ -1,7 +1,7 @@
 //! Layers, and the host's whole tree under a throw-away top, as the root.
 
 use crate::merged::{own, state};
-use crate::support::{As, Place, errors, kernel, said, skip, text};
+use crate::support::{As, Place, errors, kernel, said, skip, text, unwrapped};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -319,6 +319,29 @@ pub fn with_mounts(place: &Place, who: As, mounts: &str, profile: &str, line: &s
     let mut command = place.outside(As::Root, "/usr/bin/unshare");
     command.args(["-m", "/bin/sh", "-ec", &format!("{mounts}\nexec \"$@\""), "sh"]).args(words);
     command.arg("run").arg(path).args(["/bin/sh", "-c", line]).output().unwrap()
+}
+
+/// A mount whose server is gone is left out, with a word, and stops nothing.
+#[test]
+fn a_mount_whose_server_is_gone_is_left_out() {
+    if !crate::support::is_root() || !Path::new("/dev/fuse").exists() {
+        return skip("only root mounts for others, and there is no /dev/fuse");
+    }
+    let place = Place::new();
+    place.file("data/file", "data\n");
+    place.folder("data/dead", As::User);
+    own(&place.path.join("data"), As::User);
+    let (at, id) = (place.path.join("data").display().to_string(), As::User.id().unwrap_or(0));
+    let mounts = format!(
+        "exec 9<>/dev/fuse; mount -i -t fuse -o fd=9,rootmode=40000,user_id={id},group_id={id} none \
+         {at}/dead; exec 9>&-"
+    );
+    let profile = crate::support::system(&format!("\"{at}\" = \"overlay\""));
+    let line = format!("cat {at}/file; ls {at}");
+    let output = with_mounts(&place, As::User, &mounts, &profile, &line);
+    assert_eq!(text(&output.stdout), "data\nfile\n", "{}", said(&output));
+    let why = unwrapped(&errors(&output));
+    assert!(why.contains(&format!("{at}/dead is left out: the caller cannot look there")), "{why}");
 }
 
 /// The mounts below a tree at its own path come along, one overlay each; the kernel's do not.

@@ -240,12 +240,15 @@ impl<'m> Points<'m> {
 }
 
 impl Parts {
-    /// Takes note of what could not be looked at. What is gone meanwhile is not there.
+    /// Takes note of what could not be looked at: what is gone meanwhile is not there, and where this
+    /// process lacks something, nothing is known. A mount whose server is gone is left out.
     fn missed(&mut self, path: &str, error: &std::io::Error) {
         match error.raw_os_error().unwrap_or(libc::EIO) {
             libc::ENOENT => {}
-            libc::EACCES => self.left.push(Left { path: path.to_owned(), kernel: None }),
-            errno => self.unseen = Some((path.to_owned(), errno)),
+            errno @ (libc::ENOMEM | libc::EMFILE | libc::ENFILE) => {
+                self.unseen = Some((path.to_owned(), errno));
+            }
+            _ => self.left.push(Left { path: path.to_owned(), kernel: None }),
         }
     }
 

@@ -69,7 +69,7 @@ impl World<'_> {
                 self.draft.notes.push(note.because("the files there are the kernel's"));
             }
             if let Some(some) = left(|left| left.kernel.is_none()) {
-                let why = "the caller may not look there";
+                let why = "the caller cannot look there";
                 self.draft.note_less(node.at, format!("{some} left out"), why);
             }
             self.note_owners(path, layers, node.at);
