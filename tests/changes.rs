@@ -704,6 +704,24 @@ fn what_is_applied_in_a_directory_made_anew_is_no_change_any_more() {
     }
 }
 
+/// What is applied in a directory goes out of the upper, also where the mode of that is left.
+#[test]
+fn a_mode_that_is_left_keeps_nothing_that_is_applied() {
+    for who in As::all() {
+        let place = Place::new();
+        let kept = Kept::new(&place, *who, "mkdir d; echo 1 > d/a; echo 1 > d/gone", "true");
+        kept.begin("$(date +%s%N)", "");
+        kept.change("chmod g+s d; echo 2 > d/a; rm d/gone; mkfifo d/fifo");
+        let said = kept.changes(&["apply", "--yes", "state"]);
+        assert!(said.contains("applied 2 changes"), "{who:?}: {said}");
+        assert_eq!(kept.sh("ls state/upper/d"), "fifo\n", "{who:?}");
+        kept.sh("echo host > low/d/a; echo host > low/d/gone");
+        assert_eq!(kept.change("cat d/a d/gone; stat -c %a d"), "host\nhost\n2755\n", "{who:?}");
+        let said = kept.changes(&["apply", "--yes", "state"]);
+        assert!(said.contains("nothing to apply"), "{who:?}: {said}");
+    }
+}
+
 /// What the target removed of a directory that the caller may pass and not list is not known: it is said,
 /// and nothing in it is applied, taken out or shown again.
 #[test]
@@ -751,7 +769,7 @@ fn what_the_host_has_removed_is_a_conflict() {
     {
         let place = Place::new();
         let before =
-            "mkdir -p d/in e; echo 1 > edited; echo 1 > moved; echo 1 > d/in/f; echo 1 > e/f";
+            "mkdir -p d/in e; echo 1 > edited; echo 1 > moved; echo 1 > d/in/f; echo other > e/f";
         let kept = Kept::new(&place, who, before, "true");
         kept.begin("$(date +%s%N)", "");
         kept.change("echo 2 > edited; mv moved e/to; echo 2 > d/in/f; echo new > new; rm e/f");
@@ -766,16 +784,45 @@ fn what_the_host_has_removed_is_a_conflict() {
             assert_eq!(kept.sh("cd low; cat edited e/to d/in/f"), "2\n1\n2\n");
             continue;
         }
-        assert!(all.contains("`d`: the host has removed it since, and 2 more"), "{who:?}: {all}");
+        assert!(all.contains("`d`: the host has removed it since, and 3 more"), "{who:?}: {all}");
         assert!(!has("edited") && !has("d") && !has("new"), "{who:?}");
-        let alone = apply(&["new", "moved", "e"]);
-        assert!(alone.contains("applied 4 changes"), "{who:?}: {alone}");
+        let alone = apply(&["new", "moved", "e/to"]);
+        assert!(alone.contains("applied 3 changes"), "{who:?}: {alone}");
         // What an apply makes beside it hides nothing of it.
         let again = apply(&[]);
-        assert!(again.contains("the host has changed it since, and 3 more"), "{who:?}: {again}");
-        kept.changes(&["discard", "--yes", "state", "d", "edited"]);
+        assert!(again.contains("the host has changed it since, and 4 more"), "{who:?}: {again}");
+        kept.changes(&["discard", "--yes", "state", "d", "edited", "e/f"]);
         assert_eq!(kept.changes(&["state"]), "", "{who:?}");
         assert!(!has("edited") && !has("d") && has("e/to") && has("new"), "{who:?}");
+    }
+}
+
+/// A file that was moved is told from one that the host has removed; where it cannot be, neither it nor
+/// its removal is offered alone, and its content stays in one place at least.
+#[test]
+fn a_file_that_was_moved_is_not_lost_by_a_conflict() {
+    for who in As::all() {
+        // It is as it was, or written to; the host makes a name beside it, and sets the time back.
+        for (change, is_told) in [("true", true), ("echo more >> d/b", false)] {
+            let place = Place::new();
+            let kept = Kept::new(&place, *who, "mkdir d; echo precious > d/a; echo 1 > x", "true");
+            kept.begin("$(date +%s%N)", "");
+            kept.change(&format!("mv d/a d/b; {change}; echo 2 > x"));
+            kept.sh("touch -r low/d when; echo host > low/d/host; touch -r when low/d");
+            let output = kept.run(&["apply", "--yes", "state"]);
+            let why = said(&output);
+            if is_told {
+                assert!(why.contains("applied 3 changes"), "{who:?}: {why}");
+                assert_eq!(kept.sh("cd low/d; ls; cat b"), "b\nhost\nprecious\n");
+                continue;
+            }
+            assert_eq!(output.status.code(), Some(125), "{who:?}: {why}");
+            assert!(why.contains("changes discard state d/a d/b"), "{who:?}: {why}");
+            assert!(why.contains("changes apply state x\n"), "{who:?}: {why}");
+            kept.changes(&["apply", "--yes", "state", "x"]);
+            kept.changes(&["discard", "--yes", "state", "d/a", "d/b"]);
+            assert_eq!(kept.sh("cd low; cat d/a x; ls d"), "precious\n2\na\nhost\n");
+        }
     }
 }
 

@@ -202,11 +202,12 @@ fn top(
         files.push(file);
     }
     // What is hidden has a name in the mask, and is mounted nowhere.
-    let covers = plan.steps.iter().filter_map(|step| match step.tree()? {
-        TreeOp::InLayer { slot, path: tail, what: InLayer::Whiteout } if Some(*slot) == mask => {
-            Some(join(path.text(), tail.text()))
+    let covers = plan.steps.iter().filter_map(|step| {
+        let op = step.tree()?;
+        if let TreeOp::InLayer { slot, path: tail, what: InLayer::Whiteout } = op {
+            return (Some(*slot) == mask).then(|| join(path.text(), tail.text()));
         }
-        other => other.inside().map(|inside| inside.text().to_owned()),
+        op.inside().map(|inside| inside.text().to_owned())
     });
     let is_below = |inside: &String| inside != path.text() && below(inside, path.text()).is_some();
     let mut mounts: Vec<String> = covers.filter(is_below).collect();

@@ -28,7 +28,7 @@ use crate::sys::{self, Errno};
 use crate::text::bytes;
 use fate::{ABOVE, BELOW, Known, is_since};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use prune::{prune, sort};
+use prune::{Keeps, prune, sort};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
@@ -157,6 +157,7 @@ impl Planned {
         let known = Known::read(kept.directory.as_raw_fd()).map_err(failed)?;
         let judge = |change| Judged::new(&kept.record, change, layer, &known);
         let mut planned = Planned::take(reader, judge)?;
+        fate::part_moved(&mut planned.changes, &kept.record);
         planned.bar();
         Ok(planned)
     }
@@ -326,9 +327,17 @@ impl Planned {
             let mode = sys::look(top, c"")?.mode & 0o7777;
             sys::fchmod(top, mode | ENTERS)?;
             sort(&mut left);
-            let hidden = self.of(is_left).filter(|change| change.what == What::Removed);
-            let hidden = hidden.map(|change| &*change.path).collect();
-            let pruned = prune(top, (0, 0), &left, (layer.as_raw_fd(), &hidden));
+            let of = |what| {
+                let all = self.of(is_left).filter(move |change| change.what == what);
+                all.filter(|change| !change.unread)
+            };
+            let is_directory = |change: &&Change| {
+                change.after.as_ref().is_some_and(|after| after.kind == Kind::Directory)
+            };
+            let removed = of(What::Removed).map(|change| &*change.path).collect();
+            let modes = of(What::Rights).filter(is_directory).map(|change| &*change.path).collect();
+            let keeps = Keeps { layer: layer.as_raw_fd(), removed, modes };
+            let pruned = prune(top, b"", (&left, 0), &keeps);
             sys::fchmod(top, mode)?;
             pruned?;
         }

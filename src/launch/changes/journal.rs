@@ -515,6 +515,15 @@ impl Journal {
                 new.push(Undone { path, number, changed });
             }
         }
+        // A name that was made and went away again is no change of the host's in a directory either.
+        let parents: BTreeSet<&str> =
+            self.units.iter().filter_map(|unit| Some(unit.path.rsplit_once('/')?.0)).gather();
+        for path in parents.into_iter().chain([""]) {
+            let Ok(open) = descend(top, &bytes::bytes(path)) else { continue };
+            let looked = sys::look(open.as_raw_fd(), c"")?;
+            let (number, changed) = (looked.inode.1, looked.changed);
+            new.push(Undone { path: path.to_owned(), number, changed });
+        }
         let mut all = undone(directory)?;
         let known: BTreeSet<&str> = new.iter().map(|one| &*one.path).gather();
         all.retain(|one| !known.contains(&*one.path));

@@ -37,6 +37,11 @@ pub(crate) fn take_out(
     let open = layers.iter().map(AsRawFd::as_raw_fd).collect();
     let taking = Taking { directory: kept.directory.as_raw_fd(), layers: open, removed };
     let top = name(crate::host::upper::UPPER).map_err(trouble(b""))?;
+    // All of them, or none: what cannot be taken out is found first.
+    for path in chosen.iter() {
+        let may_be = entered(taking.directory, &top, &mut |top| taking.may_at(top, 0, path, 0));
+        may_be.map_err(trouble(path))?;
+    }
     for path in chosen.iter() {
         let taken = entered(taking.directory, &top, &mut |top| taking.at(top, 0, path, 0));
         taken.map_err(trouble(path))?;
@@ -51,6 +56,22 @@ struct Taking<'r> {
 }
 
 impl Taking<'_> {
+    /// Whether a path can be taken out, of which so many bytes led to this directory.
+    fn may_at(&self, here: RawFd, begin: usize, path: &[u8], depth: usize) -> sys::Result {
+        if depth > DEEPEST {
+            return Err(Errno(libc::ENAMETOOLONG));
+        }
+        if sys::attribute_of(here, OPAQUE, &mut [0; 2]).is_ok() {
+            are_listed(&path[..begin.saturating_sub(1)], &self.layers)?;
+        }
+        let Some(slash) = path[begin..].iter().position(|byte| *byte == b'/') else {
+            return Ok(());
+        };
+        let part = CString::new(&path[begin..begin + slash]).map_err(|_| Errno(libc::EINVAL))?;
+        let next = begin + slash + 1;
+        entered(here, &part, &mut |open| self.may_at(open, next, path, depth + 1)).map(drop)
+    }
+
     /// Takes out a path, of which so many bytes led to this directory.
     fn at(&self, here: RawFd, begin: usize, path: &[u8], depth: usize) -> sys::Result {
         if depth > DEEPEST {
@@ -82,6 +103,17 @@ impl Taking<'_> {
     }
 }
 
+/// Whether what layers have in a directory of this path is known.
+fn are_listed(path: &[u8], layers: &[RawFd]) -> sys::Result {
+    layers.iter().try_for_each(|layer| match descend(*layer, path) {
+        Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => Ok(()),
+        opened => match sys::read_directory(opened?.as_raw_fd(), &mut [0; 1024]) {
+            Err(Errno(libc::EBADF)) => Err(Errno(libc::EACCES)),
+            read => read.map(drop),
+        },
+    })
+}
+
 /// Where a directory of this path shows nothing of the layers, has it show what it did by a mark at
 /// each name. Of the layers these paths are removed. What they have in a directory that cannot be
 /// listed is not known, and would show (EACCES).
@@ -94,20 +126,13 @@ pub(super) fn merge(
     if sys::attribute_of(here, OPAQUE, &mut [0; 2]).is_err() {
         return Ok(());
     }
-    for layer in layers {
-        match descend(*layer, path) {
-            Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {}
-            opened => match sys::read_directory(opened?.as_raw_fd(), &mut [0; 1024]) {
-                Err(Errno(libc::EBADF)) => return Err(Errno(libc::EACCES)),
-                read => drop(read?),
-            },
-        }
-    }
+    are_listed(path, layers)?;
     for part in names_of(here)? {
         entered(here, &part, &mut |open| sys::set_attribute_of(open, OPAQUE, b"y"))?;
     }
-    let inner = |one: &&&[u8]| split(one).0 == path && !one.is_empty();
-    for one in removed.iter().filter(inner) {
+    let begin = if path.is_empty() { vec![] } else { [path, b"/"].concat() };
+    let below = removed.range(&*begin..).take_while(|one| one.starts_with(&begin));
+    for one in below.filter(|one| split(one).0 == path && !one.is_empty()) {
         let gone = CString::new(split(one).1).map_err(|_| Errno(libc::EINVAL))?;
         match sys::make_whiteout(here, &gone) {
             Ok(()) | Err(Errno(libc::EEXIST)) => {}

@@ -4,7 +4,7 @@ use crate::host::upper::{Cover, Upper};
 use crate::launch::changes::journal::{
     Undone, descend, has_newer, is_of_apply, meanwhile, split, undone,
 };
-use crate::launch::changes::{Change, Kind, What};
+use crate::launch::changes::{Change, Kind, State, What};
 use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
 use crate::text::gather::Gather;
@@ -68,12 +68,49 @@ impl Judged {
     /// the next time, of which later times would not show it.
     pub(super) fn new(record: &Upper, change: Change, layer: &File, known: &Known) -> Judged {
         let conflict = conflict(record, &change, layer, known);
-        let fate = match (kept_back(record, &change), conflict) {
+        let mut judged = Judged { change, fate: Fate::Applied, conflict: None };
+        judged.settle(record, conflict);
+        judged
+    }
+
+    fn settle(&mut self, record: &Upper, conflict: Option<&'static str>) {
+        self.conflict = conflict;
+        self.fate = match (kept_back(record, &self.change), conflict) {
             (Some(why), _) => Fate::KeptBack(why),
             (None, Some(why)) => Fate::Meanwhile(why),
             (None, None) => Fate::Applied,
         };
-        Judged { change, fate, conflict }
+    }
+
+    /// The file that a change removes.
+    fn file_removed(&self) -> Option<&State> {
+        let before = self.change.before.as_ref().filter(|_| self.change.what == What::Removed);
+        before.filter(|before| before.kind == Kind::File)
+    }
+}
+
+/// Parts files that the target has moved from those that the host may have removed: one of the same
+/// size and time goes elsewhere. Where one may be either, no removal is for itself: it could be that of
+/// the file which was moved, whose content would be nowhere once both were decided.
+pub(super) fn part_moved(changes: &mut [Judged], record: &Upper) {
+    let like = |state: &State| (state.size, state.written);
+    let removed: BTreeSet<(u64, (i64, u32))> =
+        changes.iter().filter_map(|one| one.file_removed().map(like)).gather();
+    let copies = changes.iter().filter(|one| one.change.is_copy && one.change.before.is_none());
+    let copies = copies.filter_map(|one| one.change.after.as_ref()).map(like);
+    let moved: BTreeSet<_> = copies.filter(|copy| removed.contains(copy)).gather();
+    let is_moved = |state: Option<&State>| state.is_some_and(|state| moved.contains(&like(state)));
+    let mut is_open = false;
+    for one in changes.iter_mut().filter(|one| one.conflict == Some(MAY_BE)) {
+        match is_moved(one.change.after.as_ref()) {
+            true => one.settle(record, None),
+            false => is_open = true,
+        }
+    }
+    for one in changes.iter_mut().filter(|one| is_open && one.conflict.is_none()) {
+        if one.file_removed().is_some() && !is_moved(one.file_removed()) {
+            one.settle(record, Some(MAY_BE_MOVED));
+        }
     }
 }
 
@@ -106,6 +143,9 @@ fn kept_back(record: &Upper, change: &Change) -> Option<&'static str> {
 }
 
 const SINCE: &str = "the host has changed it since";
+/// Of a file that may have been moved here as well.
+pub(super) const MAY_BE: &str = "the host may have removed it since";
+const MAY_BE_MOVED: &str = "it may have been moved to what the host may have removed since";
 const IN_IT: &str = "the host has changed something in it since";
 
 impl Known {
@@ -134,6 +174,7 @@ fn lost(
     change: &Change,
     layer: &File,
     is_since: impl Fn((i64, u32)) -> bool,
+    known: &Known,
 ) -> Option<&'static str> {
     let after = change.after.as_ref().filter(|_| change.is_copy)?;
     if after.kind == Kind::Directory {
@@ -141,8 +182,15 @@ fn lost(
     }
     let (parent, _) = split(&change.path);
     let above = descend(layer.as_raw_fd(), parent).and_then(|fd| sys::look(fd.as_raw_fd(), c""));
-    let is_changed = above.is_ok_and(|above| is_since(above.written));
-    is_changed.then_some("the host may have removed it since")
+    let was_undone = |above: &Looked| {
+        known
+            .undone
+            .get(parent)
+            .is_some_and(|one| (one.number, one.changed) == (above.inode.1, above.changed))
+    };
+    // Its ctime: what puts files there as they were elsewhere sets the other back (rsync -a).
+    let is_changed = above.is_ok_and(|above| is_since(above.changed) && !was_undone(&above));
+    is_changed.then_some(MAY_BE)
 }
 
 /// Why what the host has done since must not be lost by a change.
@@ -151,7 +199,7 @@ fn conflict(record: &Upper, change: &Change, layer: &File, known: &Known) -> Opt
         return Some(why);
     }
     let is_since = |at| is_since(record.begun, at);
-    let Some(before) = &change.before else { return lost(change, layer, is_since) };
+    let Some(before) = &change.before else { return lost(change, layer, is_since, known) };
     if record.begun == 0 {
         return Some("the upper does not say when it was begun");
     }

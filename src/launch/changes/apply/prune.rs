@@ -26,33 +26,41 @@ fn at<'l, 'p>(left: &'l [&'p [u8]], begin: usize, name: &[u8]) -> &'l [&'p [u8]]
     &left[..left.partition_point(|path| next(path) == name)]
 }
 
-/// Removes from a directory of an upper what holds nothing that is left. `removed` are those paths
-/// that the layer has, and that are not to show. Where that cannot be said name by name, as in a
-/// directory of another id, it stays whole.
+/// Removes from a directory of an upper what holds nothing that is left. Where that cannot
+/// be said name by name, as in a directory of another id, it stays whole.
 pub(super) fn prune(
     directory: RawFd,
-    (begin, depth): (usize, usize),
-    left: &[&[u8]],
-    (layer, removed): (RawFd, &BTreeSet<&[u8]>),
+    path: &[u8],
+    (left, depth): (&[&[u8]], usize),
+    keeps: &Keeps<'_>,
 ) -> sys::Result {
-    let path = left.first().and_then(|path| path.get(..begin.saturating_sub(1)));
-    let is_whole = path.is_none_or(|path| merge(directory, path, &[layer], removed).is_err());
-    if depth > DEEPEST || is_whole {
+    if depth > DEEPEST || merge(directory, path, &[keeps.layer], &keeps.removed).is_err() {
         return Ok(());
     }
+    let begin = if path.is_empty() { 0 } else { path.len() + 1 };
     for name in names_of(directory)? {
         let below = at(left, begin, name.to_bytes());
-        let end = begin + name.to_bytes().len();
         let Some(first) = below.first() else {
             remove(directory, &name)?;
             continue;
         };
-        if first.len() > end {
-            let inner = (end + 1, depth + 1);
-            entered(directory, &name, &mut |open| prune(open, inner, below, (layer, removed)))?;
+        let inner = [path, &b"/"[..usize::from(begin > 0)], name.to_bytes()].concat();
+        let is_itself = *first == inner;
+        if !is_itself || keeps.modes.contains(first) {
+            let below = (&below[usize::from(is_itself)..], depth + 1);
+            entered(directory, &name, &mut |open| prune(open, &inner, below, keeps))?;
         }
     }
     Ok(())
+}
+
+/// What a layer and the changes that are left say of what stays.
+pub(super) struct Keeps<'p> {
+    pub layer: RawFd,
+    /// What the layer has, and is not to show.
+    pub removed: BTreeSet<&'p [u8]>,
+    /// Directories of which the mode alone is left.
+    pub modes: BTreeSet<&'p [u8]>,
 }
 
 #[cfg(test)]
