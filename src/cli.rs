@@ -486,6 +486,9 @@ pub(crate) struct Changed {
     /// The directory of a kept upper, as `upper` of an entry with `layers` names it
     #[arg(value_name = "DIR", required = true)]
     pub directory: Option<String>,
+    /// These alone, with what lies below them: paths as the list has them, or inside
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
     /// What to do; if not set: list them.
     #[command(subcommand)]
     pub what: Option<ChangesCommand>,
@@ -496,6 +499,7 @@ Each line is a letter and a path below the entry's own: A added, M changed,
 D removed, T replaced by another kind of file.
 Examples:
   stockade changes --diff /srv/state
+  stockade changes --diff /srv/state src
   stockade changes apply /srv/state
   stockade changes apply /srv/state src notes
   stockade changes discard /srv/state notes

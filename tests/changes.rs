@@ -120,6 +120,50 @@ fn changes_are_listed() {
     }
 }
 
+#[test]
+fn paths_are_listed_alone() {
+    for who in As::all() {
+        let place = Place::new();
+        let kept = Kept::new(&place, *who, BEFORE, &(CHANGES.to_owned() + "; rm -r plain"));
+        let inside = kept.path("low/doc/").display().to_string();
+        assert_eq!(
+            kept.changes(&["state", "added/sub", &inside]),
+            "A  added/sub/\nA  added/sub/f\nD  doc/a\nA  doc/new\n"
+        );
+        // What went with a directory, or in the place of one.
+        assert_eq!(kept.changes(&["state", "plain/x"]), "D  plain/\n");
+        assert_eq!(kept.changes(&["state", "both/keep"]), "T  both (was a directory)\n");
+        let diff = kept.changes(&["--diff", "state", "same"]);
+        assert!(
+            diff.starts_with("M  same\n") && diff.contains("+2\n") && !diff.contains("M  bin"),
+            "{diff}"
+        );
+        let json = kept.changes(&["--format", "json", "state", "gone"]);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let changes = json["changes"].as_array().unwrap();
+        assert_eq!((changes.len(), &changes[0]["path"]), (1, &"gone".into()));
+        for (word, why) in [
+            ("touched", "nothing is changed there"),
+            ("/etc", "does not lie in"),
+            ("", "names nothing"),
+        ] {
+            let output = kept.run(&["state", "gone", word]);
+            let said = said(&output);
+            assert!(output.status.code() == Some(125) && said.contains(why), "{word}: {said}");
+            assert!(said.contains(": stockade changes state\n"), "{word}: {said}");
+            // Programs get all of it or nothing.
+            let output = kept.run(&["--format", "json", "state", "gone", word]);
+            assert!(!text(&output.stdout).contains("\"gone\""), "{word}");
+        }
+        // A word of its own is none behind the directory.
+        let output = kept.run(&["state", "discard"]);
+        let said = said(&output);
+        assert!(said.contains("`discard` of `state`: nothing is changed there"), "{said}");
+        assert!(said.contains("it comes first: stockade changes discard state"), "{said}");
+        assert!(kept.path("state/upper").exists());
+    }
+}
+
 /// What another id of a sandbox with several has closed is listed, and not taken for nothing.
 #[test]
 fn what_is_closed_to_the_caller_is_listed_without_a_look() {
@@ -655,6 +699,8 @@ fn a_conflict_has_ways_out() {
             ))
         };
         let said = conflict();
+        let compared = helped(&said, "the two: ");
+        assert!(compared.starts_with("D  old/\nM  same\n"), "{compared}");
         // What is not in a conflict.
         let applied = helped(&said.replace("changes apply", "changes apply --yes"), "alone: ");
         assert!(applied.contains("applied 5 changes"), "{who:?}: {applied}");

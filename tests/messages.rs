@@ -876,7 +876,7 @@ fn bytes_that_are_not_utf8_are_shown_and_never_written() {
 #[test]
 fn a_wrong_command_line_is_a_problem_as_others_are() {
     each(|place, who| {
-        let wrong: [(&[&str], &str, &str); 13] = [
+        let wrong: [(&[&str], &str, &str); 12] = [
             (
                 &["rnu", "base"],
                 "cannot run `rnu`: there is no command of that name",
@@ -915,13 +915,8 @@ fn a_wrong_command_line_is_a_problem_as_others_are() {
                 "did you mean `--format`?",
             ),
             (
-                &["changes", "up", "keep.txt"],
-                "cannot read `keep.txt`: `changes` takes one directory",
-                "stockade changes up",
-            ),
-            (
-                &["changes", "--format", "json", "up", "apply"],
-                "cannot read `apply`: `changes` takes one directory",
+                &["changes", "--diff", "apply", "up"],
+                "cannot read the changes of `apply`: it is no kept upper",
                 "stockade changes apply up",
             ),
             (

@@ -26,9 +26,11 @@ use std::io::IsTerminal;
 type Result<T = ()> = std::result::Result<T, Box<Problem>>;
 
 pub(super) fn changes(changed: Changed) -> u8 {
-    let Changed { diff, format, directory, what } = changed;
+    let Changed { diff, format, directory, paths, what } = changed;
     let done = match (what, directory) {
-        (None, Some(directory)) => list::list(&directory, diff, format),
+        (None, Some(directory)) => {
+            list::list(Named { directory: &directory, paths: &paths }, diff, format)
+        }
         (Some(ChangesCommand::Apply { yes, run_later, directory, paths }), _) => {
             let named = Named { directory: &directory, paths: &paths };
             apply::apply(named, apply::Agreed { changes: yes, run_later })

@@ -154,11 +154,6 @@ fn problem(error: &clap::Error, given: &[String]) -> Problem {
     };
     let command = of(ContextKind::InvalidSubcommand).join(" ");
     let written = texts(given);
-    if error.kind() == ErrorKind::ArgumentConflict
-        && let Some((message, help)) = of_changes(&written)
-    {
-        return Problem::new("cli::flag", Span::NOWHERE, message).help(help);
-    }
     if error.kind() == ErrorKind::InvalidSubcommand
         && let Some(help) = of_others(&command, &written)
     {
@@ -194,34 +189,6 @@ fn problem(error: &clap::Error, given: &[String]) -> Problem {
         None => bare(&usage(error)),
     };
     Problem::new("cli::flag", Span::NOWHERE, message).help(help)
-}
-
-/// What is wrong with words of `changes` of which the first is none of its commands, and so is
-/// taken for the directory.
-fn of_changes(written: &[String]) -> Option<(String, String)> {
-    let words = written.split_first().filter(|(command, _)| *command == "changes")?.1;
-    let is_value = |at: usize| at > 0 && words[at - 1] == "--format";
-    let plain =
-        words.iter().enumerate().filter(|(at, word)| !word.starts_with('-') && !is_value(*at));
-    let plain: Vec<&str> = plain.map(|(_, word)| word.as_str()).collect();
-    let [first, second, ..] = plain.as_slice() else { return None };
-    let cli = Cli::built();
-    let known = cli.find_subcommand("changes")?.get_subcommands();
-    let known: Vec<&str> = known.map(clap::Command::get_name).collect();
-    let lists = |directory: &str| format!("stockade changes {}", shell_word(directory));
-    let no_such = format!("cannot run `changes {first}`: there is no command of that name");
-    if *first == "list" {
-        return Some((no_such, format!("to list them: {}", lists(second))));
-    }
-    if let Some(help) = suggestion(first, known.iter().copied()) {
-        return Some((no_such, help));
-    }
-    let message = format!("cannot read `{second}`: `changes` takes one directory");
-    let help = match known.contains(second) {
-        true => format!("stockade changes {second} {}", shell_word(first)),
-        false => lists(first),
-    };
-    Some((message, help))
 }
 
 /// The likely intent of an unknown command.

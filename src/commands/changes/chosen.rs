@@ -1,16 +1,21 @@
 //! What a command line names: the directory of a kept upper, and paths in it.
 
 use super::{Result, wrong};
+use crate::cli::Cli;
 use crate::launch::changes::apply::{Fate, Judged, Planned};
 use crate::launch::changes::{Change, Chosen, Kept, What};
 use crate::text::bytes;
 use crate::text::paths::{ancestors, below};
-use crate::text::problem::{escape, suggestion};
+use crate::text::problem::{Problem, escape, suggestion};
 use crate::text::shell::shell_word;
 
 /// How many paths a help names, and how long they may be together.
 const MOST_NAMED: usize = 8;
 const LONGEST: usize = 1_000;
+
+/// What a list is in a message.
+pub(super) const LIST: &str = "read the changes of";
+const NOTHING: &str = "nothing is changed there";
 
 /// The directory, and the paths; none: all that is in it.
 #[derive(Debug, Clone, Copy)]
@@ -34,40 +39,38 @@ impl Named<'_> {
         planned: &Planned,
         may_be_gone: bool,
     ) -> Result<Chosen> {
-        let top = &kept.record.path;
         let mut chosen = vec![];
         for word in self.paths {
-            if word.is_empty() {
-                let why = "an empty word names nothing";
-                let message = format!("cannot {act} a path of `{}`: {why}", self.directory);
-                let all = line(act, "", self.directory, []);
-                let problem = wrong("changes::path", message);
-                return Err(problem.help(format!("without paths it is all: {all}")).into());
-            }
-            let Some(tail) = tail(word, top) else {
-                return Err(self.none(
-                    act,
-                    word,
-                    &format!("it does not lie in {}", escape(top)),
-                    planned,
-                ));
-            };
-            let one = Chosen::from_iter([bytes::bytes(&tail).into_owned()]);
+            let path = self.meant(act, word, kept, planned)?;
+            let one = Chosen::from_iter([path.clone()]);
             if !may_be_gone && !planned.changes.iter().any(|known| one.has(&known.change.path)) {
-                return Err(self.none(act, word, "nothing is changed there", planned));
+                return Err(self.none(act, word, NOTHING, planned));
             }
-            chosen.push(bytes::bytes(&tail).into_owned());
+            chosen.push(path);
         }
         Ok(chosen.into_iter().collect())
     }
 
-    fn none(
-        &self,
-        act: &str,
-        word: &str,
-        why: &str,
-        planned: &Planned,
-    ) -> Box<crate::text::problem::Problem> {
+    /// The path below the top that a word of the command line means.
+    fn meant(&self, act: &str, word: &str, kept: &Kept, planned: &Planned) -> Result<Vec<u8>> {
+        if word.is_empty() {
+            let why = "an empty word names nothing";
+            let message = format!("cannot {act} a path of `{}`: {why}", self.directory);
+            let all = match act {
+                LIST => list(self.directory),
+                act => line(act, "", self.directory, []),
+            };
+            let problem = wrong("changes::path", message);
+            return Err(problem.help(format!("without paths it is all: {all}")).into());
+        }
+        let top = &kept.record.path;
+        let tail = tail(word, top).ok_or_else(|| {
+            self.none(act, word, &format!("it does not lie in {}", escape(top)), planned)
+        });
+        Ok(bytes::bytes(&tail?).into_owned())
+    }
+
+    fn none(&self, act: &str, word: &str, why: &str, planned: &Planned) -> Box<Problem> {
         let named = escape(word);
         let cannot = |why: &str| {
             let message = format!("cannot {act} `{named}` of `{}`: {why}", self.directory);
@@ -84,12 +87,84 @@ impl Named<'_> {
             let named = line(act, "", self.directory, [&*whole]);
             return cannot(&why).help(format!("name that: {named}")).into();
         }
+        if act == LIST && commands().iter().any(|known| known == word) {
+            let list = line(word, "", self.directory, []);
+            return cannot(why).help(format!("as a command it comes first: {list}")).into();
+        }
         let texts: Vec<String> =
             planned.changes.iter().map(|one| bytes::text(&one.change.path)).collect();
         let near = suggestion(word, texts.iter().map(String::as_str));
-        let list = || format!("see what is: stockade changes {}", shell_word(self.directory));
-        cannot(why).help(near.unwrap_or_else(list)).into()
+        let all = || format!("see what is: {}", list(self.directory));
+        cannot(why).help(near.unwrap_or_else(all)).into()
     }
+}
+
+/// What is listed of all changes, read one by one.
+pub(super) struct Wanted<'w> {
+    named: Named<'w>,
+    /// What each path means, and whether a change was found there.
+    paths: Vec<(Chosen, bool)>,
+}
+
+impl<'w> Wanted<'w> {
+    pub(super) fn new(named: Named<'w>, kept: &Kept) -> Result<Wanted<'w>> {
+        let one = |word: &String| {
+            let path = named.meant(LIST, word, kept, &Planned::default())?;
+            Ok((Chosen::from_iter([path]), false))
+        };
+        let paths = named.paths.iter().map(one).collect::<Result<_>>()?;
+        Ok(Wanted { named, paths })
+    }
+
+    /// Whether a change is at one of the paths or below it, or takes what lies there with it.
+    pub(super) fn has(&mut self, change: &Change) -> bool {
+        let is_whole = change.removes() || change.unread;
+        let mut has = self.paths.is_empty();
+        for (one, is_found) in &mut self.paths {
+            let is_in = one.has(&change.path) || is_whole && one.is_below(&change.path);
+            *is_found |= is_in;
+            has |= is_in;
+        }
+        has
+    }
+
+    pub(super) fn all_found(&self) -> Result {
+        let mut words = self.named.paths.iter().zip(&self.paths);
+        match words.find(|(_, (_, is_found))| !is_found) {
+            Some((word, _)) => Err(self.named.none(LIST, word, NOTHING, &Planned::default())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn commands() -> Vec<String> {
+    let cli = Cli::built();
+    let changes = cli.find_subcommand("changes").into_iter();
+    let all = changes.flat_map(clap::Command::get_subcommands);
+    all.map(|known| known.get_name().to_owned()).collect()
+}
+
+/// What is wrong where the first of several words is the name of no kept upper, and may have been meant
+/// as a command.
+pub(super) fn no_command(named: Named) -> Option<Box<Problem>> {
+    let (first, second) = (named.directory, named.paths.first()?);
+    let (shown, known) = (escape(first), commands());
+    let cannot =
+        |message: String, help: String| Some(wrong("cli::flag", message).help(help).into());
+    if known.iter().any(|known| known == first) {
+        let message = format!("cannot {LIST} `{shown}`: it is no kept upper");
+        return cannot(message, line(first, "", second, []));
+    }
+    let help = match first {
+        "list" => format!("to list them: {}", list(second)),
+        first => suggestion(first, known.iter().map(String::as_str))?,
+    };
+    cannot(format!("cannot run `changes {shown}`: there is no command of that name"), help)
+}
+
+/// The command line that lists all.
+fn list(directory: &str) -> String {
+    format!("stockade changes {}", shell_word(directory))
 }
 
 /// A command line of `changes`; a path is none of its options.
@@ -99,12 +174,13 @@ fn line<'p>(
     directory: &str,
     paths: impl IntoIterator<Item = &'p str>,
 ) -> String {
-    let word = |path: &str| match path.starts_with('-') {
-        true => format!(" {}", shell_word(&format!("./{path}"))),
-        false => format!(" {}", shell_word(path)),
-    };
-    let paths: String = paths.into_iter().map(word).collect();
+    let paths: String = paths.into_iter().map(path_word).collect();
     format!("stockade changes {act} {flags}{}{paths}", shell_word(directory))
+}
+
+fn path_word(path: &str) -> String {
+    let dot = if path.starts_with('-') { "./" } else { "" };
+    format!(" {}", shell_word(&format!("{dot}{path}")))
 }
 
 /// The path below the top that a word means, as the list of a kept upper has it or as it is inside.
@@ -130,9 +206,12 @@ pub(super) fn ways_out(named: Named, planned: &Planned) -> String {
     let conflicts: Vec<String> =
         of(&is_meanwhile).iter().map(|change| bytes::text(&change.path)).collect();
     let directory = named.directory;
-    let compare = || format!("compare the two: stockade changes --diff {}", shell_word(directory));
-    let mut ways: Vec<String> = (!is_shut).then(compare).into_iter().collect();
     let some = few(&conflicts);
+    let compare = || {
+        let all = format!("compare the two: stockade changes --diff {}", shell_word(directory));
+        some.iter().fold(all, |line, path| line + &path_word(path))
+    };
+    let mut ways: Vec<String> = (!is_shut).then(compare).into_iter().collect();
     if !some.is_empty() {
         let discard = line("discard", "", directory, some.iter().copied());
         ways.push(format!("let the host's stay: {discard}"));

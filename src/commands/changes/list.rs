@@ -1,6 +1,7 @@
 //! The list of changes, for people and for programs.
 
 use super::super::{print_line, warn};
+use super::chosen::{LIST as ACT, Named, Wanted, no_command};
 use super::diff::{LARGEST, Pair};
 use super::line::line;
 use super::{Result, open, refused, stopped, wrong};
@@ -14,7 +15,6 @@ use serde::Serialize;
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
 
-const ACT: &str = "read the changes of";
 /// How many bytes of JSON the changes that are kept may be.
 pub(in crate::commands) const MOST_KEPT: usize = 256 << 20;
 /// What a change is without its texts.
@@ -22,8 +22,10 @@ const BARE: usize = 640;
 /// How many bytes the lines may have that are printed after all others.
 const MOST_COVERED: usize = 16 << 20;
 
-pub(super) fn list(directory: &str, diff: bool, format: Format) -> Result {
-    let kept = open(ACT, directory)?;
+pub(super) fn list(named: Named, diff: bool, format: Format) -> Result {
+    let directory = named.directory;
+    let kept = open(ACT, directory).map_err(|why| no_command(named).unwrap_or(why))?;
+    let mut wanted = Wanted::new(named, &kept)?;
     let held = match kept.held() {
         Err(Refused::Held(pid)) => Some(pid.unwrap_or(0)),
         other => other.map(|()| None).map_err(|why| refused(ACT, directory, &why))?,
@@ -33,8 +35,12 @@ pub(super) fn list(directory: &str, diff: bool, format: Format) -> Result {
     let mut room = MOST_KEPT;
     let keeps = (format == Format::Json).then_some(&mut room);
     let mut rows = Rows::new(format, diff, "", keeps);
-    let found = each(reader, &mut |change, pair| rows.take(&kept.record, change, pair))
-        .map_err(|ended| ended.problem(directory));
+    let take = &mut |change: &mut Change, pair| match wanted.has(change) {
+        true => rows.take(&kept.record, change, pair),
+        false => Ok(()),
+    };
+    let found = each(reader, take).map_err(|ended| ended.problem(directory));
+    let found = found.and_then(|()| wanted.all_found());
     rows.finish();
     if format == Format::Json && found.is_ok() {
         // A part of it would be taken for all.
