@@ -843,7 +843,7 @@ fn what_the_host_has_removed_is_a_conflict() {
     }
 }
 
-/// A file that was moved is told from one that the host has removed; where it cannot be, neither it nor
+/// A file that was moved is known from one that the host has removed; where it is not, neither it nor
 /// its removal is offered alone, and its content stays in one place at least.
 #[test]
 fn a_file_that_was_moved_is_not_lost_by_a_conflict() {

@@ -89,9 +89,13 @@ impl World<'_> {
             is_part && is_merged && file.is_some_and(|file| file.uid != self.host.caller.uid)
         };
         let found = self.tree.iter().filter(of_others).map(|(part, _)| part.as_str());
+        // Its owner alone may make names there, or pass through.
+        let is_closed =
+            |part: &&str| self.host.present(part).is_some_and(|file| file.mode & 0o011 == 0);
+        let (closed, found): (Vec<&str>, Vec<&str>) = found.partition(is_closed);
         let made = self.changeable.iter().map(String::as_str);
         let mut found: Vec<&str> =
-            found.chain(made.filter(|made| below(made, path).is_some())).collect();
+            found.into_iter().chain(made.filter(|made| below(made, path).is_some())).collect();
         found.sort_unstable();
         if let Some(some) = some_of(&found) {
             let copied: Vec<&str> = layers.copy_up.iter().map(|up| &*up.0).collect();
@@ -104,6 +108,10 @@ impl World<'_> {
             let why = "overlayfs copies nothing of another owner's for a change (EOVERFLOW)";
             // True of every user's, and so not repeated by each run.
             self.draft.notes.push(Note::new(at, text).because(why));
+        }
+        if let Some(some) = some_of(&closed) {
+            let text = format!("closed to the target as to its caller: {some}");
+            self.draft.notes.push(Note::new(at, text).because("their owners alone may look there"));
         }
     }
 }
