@@ -143,6 +143,59 @@ fn what_a_target_changed_is_applied_if_it_succeeds() {
 }
 
 /// What is moved to where it is not applied stays where it was: nothing else has it once the run is over.
+/// One line for all trees, of those that were changed; what git has is not listed file by file.
+#[test]
+fn what_was_applied_is_said_in_a_line() {
+    for who in As::all() {
+        let tree = Tree::new(*who);
+        tree.sh("mkdir sub/.git");
+        for name in ["one", "two", "three"] {
+            tree.place.folder(name, *who);
+        }
+        let owner = if *who == As::Root { ", owner = \"root\"" } else { "" };
+        let (path, uppers) = (tree.place.path.display(), tree.uppers());
+        let entry = |name: &str| {
+            let (at, upper) = (format!("{path}/{name}"), uppers.display());
+            format!(
+                "\"{at}\" = {{ layers = [\"{at}\"], upper = {{ discard = \"{upper}\" }}{owner} }}\n"
+            )
+        };
+        let profile = system(&["tree", "one", "two", "three"].map(entry).concat());
+        let run = |line: &str| {
+            let output = tree.run(&profile, line);
+            assert!(output.status.success(), "{who:?}: {}", said(&output));
+            errors(&output)
+        };
+        let applied = |said: &str| -> Vec<String> {
+            said.lines().filter(|line| line.contains("applied")).map(str::to_owned).collect()
+        };
+        let said = run("touch ../one/a ../three/a ../three/b");
+        let mut line =
+            vec![format!("stockade: applied 1 change to {path}/one, 2 changes to {path}/three")];
+        assert_eq!(applied(&said), line, "{who:?}");
+        let said = run("true");
+        assert!(
+            applied(&said).is_empty() && said.contains("nothing was changed"),
+            "{who:?}: {said}"
+        );
+        let said = run(
+            "mkdir .git/d; touch new .git/a .git/d/b .git/c .git/e sub/.git/a sub/.git/b sub/.git/c",
+        );
+        let why = "the host runs it later";
+        let back = format!(
+            "  5 names below .git/: {why}\n  A  sub/.git/a: {why}\n  A  sub/.git/b: {why}\n  A  sub/.git/c: {why}\n"
+        );
+        assert!(said.contains(&back), "{who:?}: {said}");
+        line = vec![
+            format!(
+                "stockade: not applied to {path}/tree, and thrown away with the run (`upper = DIR` would keep it):"
+            ),
+            format!("stockade: applied 1 change to {path}/tree"),
+        ];
+        assert_eq!(applied(&said), line, "{who:?}");
+    }
+}
+
 #[test]
 fn what_is_moved_is_in_one_place_at_least() {
     for who in As::all() {

@@ -16,6 +16,9 @@ pub(super) const ACT: &str = "apply";
 /// How many changes of a kind that are no use to read through are shown.
 const MOST_SHOWN: usize = 50;
 
+/// How many names of one directory of git's are shown one by one.
+const MOST_NAMES: usize = 3;
+
 /// What the caller agrees to without being asked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Agreed {
@@ -234,19 +237,57 @@ pub(super) fn set_ids(planned: &Planned) -> Option<String> {
     some_of(&paths.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// A line for each change that is not applied, up to a number.
-pub(super) fn kept_back(planned: &Planned) -> Vec<String> {
-    let mut back: Vec<String> = vec![];
-    let mut more = 0;
-    for Judged { change, fate, .. } in &planned.changes {
-        let Fate::KeptBack(why) = fate else { continue };
-        match back.len() < MOST_SHOWN {
-            true => back.push(format!("  {}: {why}", line(change, ""))),
-            false => more += 1,
+/// Changes that are kept back for one reason, below one directory or by themselves.
+struct Back<'p> {
+    directory: Option<&'p [u8]>,
+    why: &'static str,
+    first: Vec<&'p Change>,
+    count: usize,
+}
+
+impl Back<'_> {
+    fn lines(&self) -> Vec<String> {
+        let Back { directory, why, first, count } = self;
+        match directory {
+            Some(directory) if *count > MOST_NAMES => {
+                let directory = quoted(&format!("{}/", bytes::text(directory)));
+                vec![format!("  {count} names below {directory}: {why}")]
+            }
+            _ => first.iter().map(|change| format!("  {}: {why}", line(change, ""))).collect(),
         }
     }
-    back.extend((more > 0).then(|| format!("  and {more} more")));
-    back
+}
+
+/// A line for each change that is not applied, up to a number: what git has in a directory of its own
+/// is many files, and none of them is read through.
+pub(super) fn kept_back(planned: &Planned) -> Vec<String> {
+    let mut all: Vec<Back> = vec![];
+    let mut more = 0;
+    for Judged { change, fate, .. } in &planned.changes {
+        let Fate::KeptBack(why) = *fate else { continue };
+        let directory = of_git(&change.path);
+        let is_one = |back: &Back| (back.directory, back.why) == (directory, why);
+        // Those of a directory come one after the other, whatever their reasons are.
+        let is_near = |back: &&Back| back.directory.is_some() && back.directory == directory;
+        let near = all.iter().rev().take_while(is_near).position(is_one);
+        let known = near.and_then(|back| all.iter_mut().nth_back(back));
+        if let Some(known) = known {
+            known.first.extend((known.first.len() < MOST_NAMES).then_some(change));
+            known.count += 1;
+        } else if all.len() < MOST_SHOWN {
+            all.push(Back { directory, why, first: vec![change], count: 1 });
+        } else {
+            more += 1;
+        }
+    }
+    let lines = all.iter().flat_map(Back::lines);
+    lines.chain((more > 0).then(|| format!("  and {more} more"))).collect()
+}
+
+/// The directory of git's own that a path lies in.
+fn of_git(path: &[u8]) -> Option<&[u8]> {
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    ends.map(|end| &path[..end]).find(|above| *above == b".git" || above.ends_with(b"/.git"))
 }
 
 /// Says that an apply that was killed has its end now.

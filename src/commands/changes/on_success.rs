@@ -120,7 +120,6 @@ impl Written {
             let applied = planned.apply(&self.kept, layer);
             note_stays(&applied.map_err(|why| self.failed(&why))?);
         }
-        warn(&format!("stockade: applied {} to {path}\n", counted(total)));
         Ok(total)
     }
 }
@@ -149,10 +148,18 @@ pub(in crate::commands) fn on_success(tops: &[Top], done: &mut dyn FnMut(&str, u
         _ => OWN.to_owned(),
     };
     shut(&all.collect::<Vec<_>>(), ways)?;
-    for (one, (layer, planned)) in written.iter().zip(judged) {
-        done(one.path(), one.apply(&layer, &planned)?);
+    let mut applied = vec![];
+    let all = written.iter().zip(judged).try_for_each(|(one, (layer, planned))| {
+        let count = one.apply(&layer, &planned)?;
+        done(one.path(), count);
+        applied
+            .extend((count > 0).then(|| format!("{} to {}", counted(count), escape(one.path()))));
+        Ok(())
+    });
+    if !applied.is_empty() {
+        warn(&format!("stockade: applied {}\n", applied.join(", ")));
     }
-    Ok(())
+    all
 }
 
 /// Ends what runs have left that were killed while they applied changes.
