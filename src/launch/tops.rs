@@ -8,7 +8,7 @@ use crate::kernel::idmap::outside;
 use crate::kernel::name::{Inode, Name};
 use crate::language::value::{below, join};
 use crate::plan::Plan;
-use crate::step::{InLayer, Merged, Slot, TreeOp, UpperPlace};
+use crate::step::{Merged, Slot, UpperPlace};
 use crate::sys::{self, Errno, FdMessage, Result};
 use crate::text::source::Span;
 use std::collections::BTreeMap;
@@ -204,10 +204,11 @@ fn top(
     // What is hidden has a name in the mask, and is mounted nowhere.
     let covers = plan.steps.iter().filter_map(|step| {
         let op = step.tree()?;
-        if let TreeOp::InLayer { slot, path: tail, what: InLayer::Whiteout } = op {
-            return (Some(*slot) == mask).then(|| join(path.text(), tail.text()));
+        let hidden = op.facets().hidden.filter(|(slot, _)| Some(*slot) == mask);
+        match hidden {
+            Some((_, tail)) => Some(join(path.text(), tail.text())),
+            None => op.inside().map(|inside| inside.text().to_owned()),
         }
-        op.inside().map(|inside| inside.text().to_owned())
     });
     let is_below = |inside: &String| inside != path.text() && below(inside, path.text()).is_some();
     let mut mounts: Vec<String> = covers.filter(is_below).collect();

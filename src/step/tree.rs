@@ -392,6 +392,8 @@ pub(crate) struct Facets<'a> {
     pub merged: Option<Merged<'a>>,
     /// The directory inside that is made in an upper, and whether all below it are.
     pub copied: Option<(&'a Name, bool)>,
+    /// The layer in which it hides a name, and which, below the top.
+    pub hidden: Option<(Slot, &'a Name)>,
     /// Why layers are copied and not merged.
     pub because: Option<&'a str>,
     /// What a program outside of the kernel shows.
@@ -475,7 +477,6 @@ macro_rules! plain {
             | TreeOp::MountPoint { .. }
             | TreeOp::Lay { .. }
             | TreeOp::OwnLayer { .. }
-            | TreeOp::InLayer { .. }
             | TreeOp::UpperDirectories { .. }
             | TreeOp::SealRoot
             | TreeOp::Seal { .. }
@@ -505,6 +506,10 @@ impl TreeOp {
             }
             TreeOp::Attach { slot, path, rights, .. } => {
                 Facets { rights: Some((path, *rights)), attached: Some((*slot, path)), ..none }
+            }
+            TreeOp::InLayer { slot, path, what } => {
+                let is_hidden = *what == InLayer::Whiteout;
+                Facets { hidden: is_hidden.then_some((*slot, path)), ..none }
             }
             TreeOp::Merge { path, mask, layers, upper, rights, .. } => Facets {
                 rights: Some((path, *rights)),
@@ -625,6 +630,7 @@ impl TreeOp {
             | TreeOp::OpenUpper { .. }
             | TreeOp::HoldState { .. }
             | TreeOp::OpenState { .. }
+            | TreeOp::InLayer { .. }
             | TreeOp::CopyUp { .. }
             | plain!() => PartsMut::default(),
         }
