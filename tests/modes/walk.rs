@@ -79,6 +79,7 @@ fn lacks(job: &Job) -> Option<&'static str> {
     }
     match (job.row.key, job.column) {
         (_, Column::Joined) => Some("a namespace that can be joined is made by root"),
+        ("mounts.layers.copy-up", _) => Some("the directory is to be another user's"),
         ("process.pass-fds", Column::Nested) => Some("the passed file is to be another user's"),
         (key, _) if key.starts_with("limits.") => Some("root gives the caller a control group"),
         _ => None,
