@@ -1,7 +1,7 @@
 //! The restrictions as the target sees them: its state read from inside, its file tree, and
 //! attempts to get round either.
 
-use crate::support::{self, As, Place, USER, is_root, probe, said, skip, system, text};
+use crate::support::{self, As, Place, USER, errors, is_root, probe, said, skip, system, text};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
@@ -1405,4 +1405,33 @@ fn a_folder_is_not_made_where_a_target_could_have_led() {
         "a folder was made through the link"
     );
     assert_eq!(std::fs::read_dir(&below).unwrap().count(), 0, "a folder was made through the link");
+}
+
+/// A target that closes a directory in a writable tree could open it again in the next run, and come
+/// to what is hidden or read-only there. Root looks everywhere.
+#[test]
+fn what_the_caller_may_not_look_at_is_not_left_out_of_a_writable_tree() {
+    let place = Place::new();
+    let tree = place.folder("tree", As::User);
+    let closed = place.folder("tree/closed", As::User);
+    place.folder("tree/closed/hooks", As::User);
+    let at = tree.display();
+    let run = |access: &str, hooks: &str, mode: u32| {
+        let bind = format!("\"/w\" = {{ bind = \"{at}\", access = \"{access}\" }}\n");
+        let entry = format!("\"/w/closed/hooks\" = {{ {hooks}, missing = \"skip\" }}\n");
+        let line = "chmod 700 /w/closed; touch /w/closed/hooks/new && echo written";
+        std::fs::set_permissions(&closed, PermissionsExt::from_mode(mode)).unwrap();
+        place.run(As::User, &system(&(bind + &entry)), &["sh", "-c", line])
+    };
+    for hooks in ["hide = true".to_owned(), format!("bind = \"{at}/closed/hooks\"")] {
+        // The twins: it can be looked at, or nobody can open it inside.
+        for (access, mode) in [("rw", 0o700), ("ro", 0)] {
+            let output = run(access, &hooks, mode);
+            assert_eq!(output.status.code(), Some(1), "{hooks} {access}: {}", errors(&output));
+        }
+        let output = run("rw", &hooks, 0);
+        let said = errors(&output);
+        let is_told = said.contains("hooks: permission denied") && said.contains("profile.toml:13");
+        assert!(output.status.code() == Some(125) && is_told, "{hooks}: {said}");
+    }
 }

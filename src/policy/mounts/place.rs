@@ -18,6 +18,7 @@ pub(super) fn absent_help(source: &str, errno: i32, skip: Option<String>) -> Str
             let first = format!("the caller may not look at it: `namei -l {path}` shows why");
             (first, "leave the entry out there")
         }
+        false if !is_absent(errno, false) => return "start it again".to_owned(),
         false => ("make it".to_owned(), "let the entry go where it is absent"),
     };
     match skip {
@@ -29,6 +30,15 @@ pub(super) fn absent_help(source: &str, errno: i32, skip: Option<String>) -> Str
 /// Whether a path cannot be looked at, so that nothing is known of what is there.
 pub(super) fn is_kept_away(errno: i32) -> bool {
     matches!(errno, libc::EACCES | libc::EPERM)
+}
+
+/// Whether there is nothing at a path for the target: what the launcher may not look at it may not
+/// either, but where it can change the mode of a directory above. Any other errno is of the look.
+pub(super) fn is_absent(errno: i32, is_writable: bool) -> bool {
+    match errno {
+        libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ENAMETOOLONG => true,
+        errno => is_kept_away(errno) && !is_writable,
+    }
 }
 
 /// Where a path leads, if an entry on its way, or at its end, is a link.

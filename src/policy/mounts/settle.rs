@@ -194,6 +194,11 @@ fn left_out(all: &Tree, path: &str, node: &Node, host: &Host) -> Option<Note> {
         && let Some(source) = source_of(path, &node.mount)
         && let Fact::Absent(errno) = host.at(source)
     {
+        // The draft refuses what is there, for all that is known.
+        let is_writable = links::lies_there(all, host, path, source) == Some(true);
+        if !place::is_absent(*errno, is_writable) {
+            return None;
+        }
         let shown = if source == path { "it" } else { source };
         return match source {
             "" => note(false, "its path on the host is empty"),

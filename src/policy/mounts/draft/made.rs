@@ -3,6 +3,7 @@
 use super::super::kinds::{
     Bind, Content as EntryContent, File as EntryFile, Follow, Hidden, Hide, Missing, Mount, Tmpfs,
 };
+use super::super::place::{absent_help, is_absent};
 use super::super::tree::{Base, Covered, above, base, covered};
 use super::super::written;
 use super::World;
@@ -204,12 +205,20 @@ impl World<'_> {
             }
             return;
         }
-        let kind = match base(self.tree, self.host, path) {
+        let (source, is_writable) = match base(self.tree, self.host, path) {
             Base::Own { .. } => return self.hide_own(path, at),
-            Base::Host { source, .. } => self.host.at(&source).clone(),
-            Base::Kernel => self.host.at(path).clone(),
+            Base::Host { source, writable } => (source, writable),
+            Base::Kernel => (path.to_owned(), false),
             other => return self.cannot_make(path, "a cover", &other, "leave it out", at),
         };
+        let kind = self.host.at(&source).clone();
+        if let Fact::Absent(errno) = kind
+            && !is_absent(errno, is_writable)
+        {
+            let message = format!("cannot hide {path}: {}", errno_words(errno));
+            let help = absent_help(&source, errno, None);
+            return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
+        }
         let Fact::Present(file) = kind else {
             if missing == Missing::Skip {
                 if self.is_in_kept(path) {

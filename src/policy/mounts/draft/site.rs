@@ -417,7 +417,8 @@ impl World<'_> {
             at,
             format!("cannot {verb} {source}{arrow}: {}", errno_words(errno)),
         );
-        let skipped = self.current.and_then(|mount| mount.kind().skipped());
+        let whole = self.current.filter(|mount| !mount.kind().may_be_missing());
+        let skipped = whole.and_then(|mount| mount.kind().skipped());
         let skip = skipped.map(|skip| written::line(path, &skip));
         let help = place::absent_help(source, errno, skip);
         self.draft.problem(problem.label("asked for here").help(help));
