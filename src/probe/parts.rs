@@ -168,7 +168,7 @@ impl<'m> Points<'m> {
             return leave(parts, Some(kind.to_owned()));
         }
         match std::fs::symlink_metadata(bytes::path(at)) {
-            // A mount under another one, whose directory it was.
+            // One that is not there is under another mount, whose directory it was.
             Err(error) => {
                 parts.missed(at, &error);
                 None

@@ -144,7 +144,7 @@ fn kept_back(record: &Upper, change: &Change) -> Option<&'static str> {
 
 const SINCE: &str = "the host has changed it since";
 /// Of a file that may have been moved here as well.
-pub(super) const MAY_BE: &str = "the host may have removed it since";
+const MAY_BE: &str = "the host may have removed it since";
 const MAY_BE_MOVED: &str = "it may have been moved to what the host may have removed since";
 const IN_IT: &str = "the host has changed something in it since";
 
