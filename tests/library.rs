@@ -227,6 +227,30 @@ fn what_two_profiles_differ_in_is_told_by_meaning() {
         let (status, lines) = diff(&other, &a);
         assert!(status == Some(1) && lines.contains(difference), "{section}: {lines}");
     }
+    // Nor the order of layers, whichever way they are shown.
+    for name in ["one", "two"] {
+        place.folder(name, As::User);
+    }
+    for driver in ["overlay", "copy"] {
+        let of = |name: &str, layers: [&str; 2]| {
+            let [lower, upper] = layers.map(|layer| place.path.join(layer).display().to_string());
+            let entry = format!(
+                "\"/x\" = {{ layers = [\"{lower}\", \"{upper}\"], driver = \"{driver}\" }}"
+            );
+            (
+                place.file(name, &support::system(&entry)),
+                format!("; the lowest first: {lower}, {upper}"),
+            )
+        };
+        let (first, here) = of("first.toml", ["one", "two"]);
+        let (second, there) = of("second.toml", ["two", "one"]);
+        assert_eq!(diff(&first, &first), (Some(0), String::new()), "{driver}");
+        let (status, lines) = diff(&first, &second);
+        assert_eq!(status, Some(1), "{driver}: {lines}");
+        let [minus, plus] = lines.lines().collect::<Vec<_>>()[..] else { panic!("{lines}") };
+        assert!(minus.starts_with("- ") && minus.ends_with(&here), "{driver}: {lines}");
+        assert!(plus.starts_with("+ ") && plus.ends_with(&there), "{driver}: {lines}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::policy::namespaces::Namespace;
 use crate::policy::process::Exec;
 use crate::policy::seccomp::{Filter, Notifications};
 use crate::profile::{Listed, installed, text_of};
-use crate::step::{Content, OutsideOp, Step, TreeOp};
+use crate::step::{Content, OutsideOp, Slot, Step, TreeOp};
 use crate::text::layout::{COLUMNS, Lines, fill};
 use crate::text::problem::{escape, escape_lines, quiet_json};
 use serde::Serialize;
@@ -182,7 +182,17 @@ fn operations_of_steps(steps: &[Step]) -> Vec<String> {
     let attached =
         |step: &Step| step.tree().and_then(|op| op.facets().attached).map(|(slot, _)| slot);
     let opened = |step: &Step| step.tree().and_then(|op| op.facets().source).map(|(slot, _)| slot);
+    let opened_at = |slot: Slot| {
+        let mut sources = steps.iter().filter_map(|step| step.tree()?.facets().source);
+        sources.find(|(other, _)| *other == slot).map(|(_, name)| name.text())
+    };
     let words = steps.iter().filter_map(|step| {
+        let layers = step.tree().map_or(&[][..], |op| op.facets().layers);
+        if !layers.is_empty() {
+            // In which order is no operation of its own.
+            let names: Vec<_> = layers.iter().rev().filter_map(|slot| opened_at(*slot)).collect();
+            return Some(format!("{}; the lowest first: {}", step_words(step), names.join(", ")));
+        }
         if opened(step).is_some_and(|slot| steps.iter().any(|one| attached(one) == Some(slot))) {
             return None;
         }

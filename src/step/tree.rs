@@ -382,6 +382,8 @@ pub(crate) struct Facets<'a> {
     content: Option<&'a Content>,
     /// Where it puts what it opens to be bound, and what that is on the host.
     pub source: Option<(Slot, &'a Name)>,
+    /// The layers that it shows as one tree, the topmost first.
+    pub layers: &'a [Slot],
     /// Which file that was as it was looked at.
     pub inode: Option<Inode>,
     /// What it makes on the host.
@@ -513,11 +515,13 @@ impl TreeOp {
             }
             TreeOp::Merge { path, mask, layers, upper, rights, .. } => Facets {
                 rights: Some((path, *rights)),
+                layers,
                 merged: Some(Merged { path, mask: *mask, layers, upper: upper.as_ref() }),
                 ..none
             },
-            TreeOp::CopyLayers { path, rights, because, room, .. } => Facets {
+            TreeOp::CopyLayers { path, layers, rights, because, room, .. } => Facets {
                 rights: Some((path, *rights)),
+                layers,
                 because: Some(because),
                 fills_memory: room.is_some(),
                 ..none
@@ -537,6 +541,7 @@ impl TreeOp {
                 rights,
             } => Facets {
                 rights: Some((path, *rights)),
+                layers,
                 served: Some(Served {
                     mask: *mask,
                     layers,
