@@ -281,7 +281,7 @@ static void attempt(const char *path, int flags) {
 }
 
 // Each line is the same in every run of one profile.
-static int walls(void) {
+static int walls(char **made) {
     static const char *const fields[] = { "Uid", "Gid", "Groups", "Cap", "NoNewPrivs", "Seccomp:", "Seccomp_filters", "Sig", "Umask" };
     printf("CANARY\n");
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) if (strcmp(fields[i], "Sig") != 0) print_file("/proc/self/status", fields[i]);
@@ -332,6 +332,15 @@ static int walls(void) {
     attempt("/hidden", O_RDONLY);
     attempt("/merged/secret", O_RDONLY);
     attempt("/merged/inner/new", O_WRONLY | O_CREAT);
+    for (; *made; made++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/secret", *made);
+        attempt(path, O_RDONLY);
+        print_folder(*made);
+        snprintf(path, sizeof path, "%s/new", *made);
+        attempt(path, O_WRONLY | O_CREAT);
+    }
+    attempt("/etc/hostname", O_RDONLY);
     printf("unshare %s\n", unshare(CLONE_NEWUSER) ? strerror(errno) : "done");
     printf("socket %s\n", socket(AF_PACKET, SOCK_RAW, 0) < 0 ? strerror(errno) : "done");
     extern char **environ;
@@ -356,7 +365,7 @@ int main(int argc, char **argv) {
     int at = 1;
     while (at < argc && strcmp(argv[at], "--") != 0) at++;
     char **command = argv + at + 1;
-    if (argc >= 2 && strcmp(argv[1], "walls") == 0) return walls();
+    if (argc >= 2 && strcmp(argv[1], "walls") == 0) return walls(argv + 2);
     if (at == 3 && at + 1 < argc && strcmp(argv[1], "trace") == 0) {
         FILE *out = fopen(argv[2], "we");
         if (!out) die(argv[2]);

@@ -68,6 +68,8 @@ struct Unharmed {
     target: u32,
     /// What the target sees of its restrictions.
     walls: String,
+    /// The lines of the files that it made.
+    told: Vec<String>,
 }
 
 /// Everything that a sweep needs: the tool, a profile that has nearly every kind of step, and the
@@ -77,6 +79,11 @@ struct Sweep {
     who: As,
     profile: PathBuf,
     input: PathBuf,
+    flags: &'static [&'static str],
+    /// Whether there is a server.
+    is_served: bool,
+    /// Whether a failure may keep some of the host's files from the target.
+    may_show_less: bool,
 }
 
 /// Lines that differ between the sweeps, by section.
@@ -87,19 +94,25 @@ struct Variant {
     namespaces: &'static str,
     /// Of `[mounts]`, and sections after it.
     rest: &'static str,
+    /// Of `stockade run`.
+    flags: &'static [&'static str],
+    /// A directory in which the target makes a file.
+    made: Option<&'static str>,
 }
 
+const NOTHING: Variant =
+    Variant { top: "", process: "", namespaces: "", rest: "", flags: &[], made: None };
+
 const PLAIN: Variant = Variant {
-    top: "",
     process: "timeout = \"60s\"",
     namespaces: "time-offsets = { monotonic = \"1d\", boottime = \"2d\" }",
     rest: "\"/proc\" = \"proc\"",
+    ..NOTHING
 };
 
 /// The target as pid 1, with capabilities, without Landlock. With offsets of the clocks it would
 /// take Linux 6.3.
 const OTHER: Variant = Variant {
-    top: "",
     process: "init = false\nkeyring = \"inherit\"\nstdin = \"null\"",
     // Beside a bind that root maps, the target makes no mount namespaces.
     namespaces: "nested = [\"user\", \"ipc\", \"uts\", \"net\", \"cgroup\", \"time\", \"pid\"]",
@@ -107,68 +120,85 @@ const OTHER: Variant = Variant {
            = \"sysfs\"\n\
            [capabilities]\nkeep = [\"net-bind-service\", \"chown\"]\nambient = \
            [\"net-bind-service\"]\n[landlock]\npaths = \"off\"\n",
+    ..NOTHING
 };
 
 /// With control groups of version 1, and some kinds of namespace for the target.
 const LIMITED: Variant = Variant {
-    top: "",
     process: "timeout = \"60s\"",
     namespaces: "nested = [\"user\", \"pid\", \"net\"]",
     rest: "\"/proc\" = \"proc\"\n[limits]\nmemory = \"256M\"\noom = \"kill-all\"\ncpu = \
            4.0\ncpu-time = \"60s\"\n\
            raw = { \"pids.max\" = \"90\" }\ncontrollers = [\"devices\", \"freezer\"]\n",
+    ..NOTHING
 };
 
 /// With a process that answers for denied calls, and a hand-over that the policy denies. The target
 /// makes none of these. The launcher opens what is read.
 const TOLD: Variant = Variant {
-    top: "",
     process: "stdin = { file = \"INPUT\" }",
-    namespaces: "",
     rest: "\"/proc\" = \"proc\"\n[seccomp]\ndeny = [\"sendmsg\", \
            \"seccomp\"]\n[seccomp.rules]\nsync = \"notify\"\n",
+    ..NOTHING
 };
 
 /// With a name, which others find it by, and with layers, merged and copied.
 const NAMED: Variant = Variant {
     top: "name = \"stockade-test-faults\"",
-    process: "",
-    namespaces: "",
     rest: "\"/proc\" = \"proc\"\n\"/merged\" = { layers = [\"/usr/share/doc\", \"/usr/lib\"], \
            upper = \"discard\" }\n\"/copied\" = { layers = [\"SUB\"], upper = \"discard\", \
            driver = \"copy\" }\n",
+    ..NOTHING
 };
 
 /// With uppers on the host's disk, kept and thrown away, and a state. One sandbox at a time has the
 /// first.
 const WRITTEN: Variant = Variant {
     top: "name = \"stockade-test-faults-written\"",
-    process: "",
-    namespaces: "",
     rest: "\"/proc\" = \"proc\"\n\"/kept\" = { layers = [\"SUB\"], upper = \"STATES/kept\" }\n\
            \"/disk\" = { layers = [\"SUB\"], upper = { discard = \"STATES\" } }\n\
            OF-USERS\"/state\" = { state = \"faults\" }\n",
+    ..NOTHING
 };
 
 /// With layers whose upper has bounds and directories that are made before the start, with what is
 /// hidden in them and mounted where none has a place; and a copy of the same.
 const MERGED: Variant = Variant {
-    top: "",
-    process: "",
-    namespaces: "",
     rest: "\"/proc\" = \"proc\"\n\"/merged\" = { layers = [\"SUB\"], upper = \"discard\", size = \
            \"1M\", inodes = 100, copy-up = [\"/merged\"] }\n\"/merged/secret\" = \"hide\"\n\
            \"/merged/new/deep\" = \"tmpfs\"\n\"/copied\" = { layers = [\"SUB\"], driver = \
            \"copy\" }\n\"/copied/secret\" = \"hide\"\n",
+    ..NOTHING
 };
 
 /// On a root directory of layers.
 const FOREIGN: Variant = Variant {
-    top: "",
-    process: "",
-    namespaces: "",
     rest: "\"/\" = { layers = [\"SUB\", \"INNER\"], upper = \"discard\" }\n\"/proc\" = \"proc\"\n\
            \"/secret\" = \"hide\"\n",
+    ..NOTHING
+};
+
+/// With a directory of the host's whose changes are listed at the end.
+const CHANGED: Variant = Variant {
+    rest: "\"/proc\" = \"proc\"\n\"SUB\" = \"overlay\"\n\"SUB/secret\" = \"hide\"\n",
+    flags: &["--changes"],
+    made: Some("SUB"),
+    ..NOTHING
+};
+
+/// With the host's whole tree. What a failure hides of it is shown nowhere else.
+const WHOLE: Variant = Variant {
+    rest: "\"/\" = \"overlay\"\n\"/proc\" = \"proc\"\n\"/etc/hostname\" = \"hide\"\n",
+    flags: &["--changes"],
+    made: Some("/var/tmp"),
+    ..NOTHING
+};
+
+/// With layers that a server of the user's merges.
+const SERVED: Variant = Variant {
+    rest: "\"/proc\" = \"proc\"\n\"/merged\" = { layers = [\"SUB\"], upper = \"discard\", \
+           driver = \"fuse-overlayfs\" }\n",
+    ..NOTHING
 };
 
 impl Sweep {
@@ -182,6 +212,7 @@ impl Sweep {
         let data = place.folder("data", As::User);
         std::fs::create_dir(data.join("secret")).unwrap();
         place.file("data/secret/key", "secret");
+        place.folder("sub", who);
         place.file("sub/file", "text");
         place.file("sub/secret", "secret");
         place.file("sub/inner/file", "text");
@@ -199,15 +230,21 @@ impl Sweep {
         .unwrap();
         let at = place.path.display();
         let states = place.folder("states", who).display().to_string();
+        let data = format!(
+            "\"/data\" = {{ bind = \"{at}/data\", access = \"rw\" }}\n\"/data/secret\" = {{ hide = true, missing = \"skip\" }}"
+        );
+        let whole = variant.rest.contains("\"/\" = \"overlay\"");
         // Nothing is made in a tree of the host's, and it has words of its own for what is the host's.
-        let (link, usr) = match variant.rest.contains("\"/\" = ") {
-            true => ("", "{ bind = \"/usr\" }"),
-            false => ("\"/link\" = { symlink = \"/etc/text\" }", "\"ro\""),
+        let (link, usr, data) = match variant.rest.contains("\"/\" = ") {
+            true if whole => ("", "\"ro\"", String::new()),
+            true => ("", "{ bind = \"/usr\" }", data),
+            false => ("\"/link\" = { symlink = \"/etc/text\" }", "\"ro\"", data),
         };
+        let made = variant.made.map(|made| format!(", \"{made}\"")).unwrap_or_default();
         let profile = place.file(
             "walls.toml",
             &format!(
-                "format = 1\n{}\n[process]\ncommand = [\"/walls\", \"walls\"]\ncwd = \
+                "format = 1\n{}\n[process]\ncommand = [\"/walls\", \"walls\"{}]\ncwd = \
                  \"/tmp\"\numask = \"0077\"\nnice = 19\noom-score-adj = 500\n\
                  ioprio = \"best-effort:6\"\nscheduler = \"batch\"\n{}\n\
                  [env]\nLANG = \"C\"\n\
@@ -217,10 +254,9 @@ impl Sweep {
                  {usr}\n\"/usr/share\" = {{ hide = true }}\n\
                  \"/dev\" = \"dev\"\n\"/tmp\" = \"tmpfs\"\n\"/etc/text\" = {{ text = \"hello\\n\" \
                  }}\n{link}\n\
-                 \"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/data\" = {{ bind = \"{at}/data\", \
-                 access = \"rw\" }}\n\
-                 \"/data/secret\" = {{ hide = true, missing = \"skip\" }}\n{}\n",
+                 \"/hidden\" = {{ bind = \"{at}/sub\" }}\n{data}\n{}\n",
                 variant.top,
+                made.replace("SUB", &format!("{at}/sub")),
                 variant.process.replace("INPUT", &input.display().to_string()),
                 variant.namespaces,
                 variant
@@ -232,17 +268,33 @@ impl Sweep {
                     .replace("OF-USERS", if who == As::Root { "#" } else { "" })
             ),
         );
-        Some(Sweep { place, who, profile, input })
+        let is_served = variant.rest.contains("fuse-overlayfs");
+        if is_served {
+            place.folder("dev", As::User);
+        }
+        Some(Sweep {
+            place,
+            who,
+            profile,
+            input,
+            flags: variant.flags,
+            is_served,
+            may_show_less: whole,
+        })
     }
 
     /// The tool on a run of the profile, started by who starts the launcher.
     fn tool(&self, words: &[String]) -> Output {
-        let mut command = self.place.outside(self.who, self.place.path.join("faults"));
+        let mut command = match self.is_served {
+            true => crate::fuse::with_device(&self.place, self.who, &["./faults"]),
+            false => self.place.outside(self.who, self.place.path.join("faults")),
+        };
         command
             .args(words)
             .arg("--")
             .arg(self.place.path.join("stockade"))
             .arg("run")
+            .args(self.flags)
             .arg(&self.profile);
         command.env("XDG_STATE_HOME", self.place.folder("home", self.who));
         command.stdin(File::open(&self.input).unwrap()).output().unwrap()
@@ -275,9 +327,19 @@ impl Sweep {
         for (index, call) in calls.iter_mut().enumerate() {
             call.late = last_words.get(&call.process).is_some_and(|last| *last < index);
         }
+        if self.is_served {
+            // How the server itself fails is its own matter.
+            let is_of_server = |call: &Call| call.process == 1;
+            let execs =
+                calls.iter().position(|call| is_of_server(call) && call.name == Sysno::execve);
+            let begins = execs.map_or(0, |at| calls[at].ordinal);
+            calls.retain(|call| !is_of_server(call) || call.ordinal < begins);
+        }
         let last = calls[exec].ordinal;
         calls.retain(|call| call.process != target || call.ordinal <= last);
-        (calls, Unharmed { target, walls: self.walls(&output) })
+        let said = text(&output.stderr);
+        let told = said.lines().filter(|line| line.starts_with("A  ")).map(str::to_owned).collect();
+        (calls, Unharmed { target, walls: self.walls(&output), told })
     }
 
     /// Every call of a run, and the process that executed the target.
@@ -332,11 +394,57 @@ impl Sweep {
                     .split_whitespace()
                     .collect::<Vec<_>>()
                     .join(" "),
-                None => line.to_owned(),
+                None => match line.split_once(" - overlay ") {
+                    // They are named by descriptors and in their order.
+                    Some((mount, layers)) => {
+                        let is_digit = |c: char| c.is_ascii_digit();
+                        format!("{mount} - overlay {}", layers.replace(is_digit, ""))
+                    }
+                    None => line.to_owned(),
+                },
             };
             lines.push(line);
         }
         lines.join("\n")
+    }
+
+    /// Whether these are the restrictions of a run in which nothing fails. Of the host's whole tree, what is
+    /// shown may be less.
+    fn are_kept(&self, unharmed: &str, walls: &str) -> bool {
+        let is_no_less = |line: &str| match line.split_once(' ') {
+            Some((at @ ("/:" | "/etc:" | "/var/tmp:"), names)) => {
+                let whole = unharmed.lines().find_map(|line| line.strip_prefix(at));
+                let whole: BTreeSet<&str> = whole.unwrap_or_default().split(' ').collect();
+                // A name that is hidden is not there, or its file is closed.
+                names.split(' ').all(|name| name == "hostname" || whole.contains(name))
+            }
+            // Where the tree is taken apart, its root is a directory in memory, and so is one of its
+            // directories that is left out.
+            Some(("open", "/new 65: done" | "/etc/text 1: done")) => true,
+            Some(("open", end)) => !end.ends_with(": done"),
+            Some(("mount", at)) => {
+                let (_, at) = at.split_once(' ').unwrap();
+                at.contains(" ro,nosuid,nodev,")
+                    || at.contains(" rw,nosuid,nodev,relatime - overlay ")
+                    || at.starts_with("/ rw,nosuid,nodev,relatime - tmpfs ")
+            }
+            _ => line == "/var/tmp:",
+        };
+        let is_kept = |line: &str| unharmed.lines().any(|known| known == line) || is_no_less(line);
+        unharmed == walls || self.may_show_less && walls.lines().all(is_kept)
+    }
+
+    /// Whether a file that the target made is in no line.
+    fn is_untold(&self, output: &Output, unharmed: &Unharmed) -> bool {
+        let (seen, said) = (text(&output.stdout), text(&output.stderr));
+        let made = |told: &&String| {
+            let path = told.trim_start_matches("A  ");
+            seen.lines()
+                .any(|line| line == format!("open {path} {}: done", libc::O_WRONLY | libc::O_CREAT))
+        };
+        let is_told =
+            |told: &String| said.contains("cannot") || said.lines().any(|line| line == told);
+        !unharmed.told.iter().filter(made).all(is_told)
     }
 
     /// A run in which this call fails; none where no run made it. Those have the status of a run in
@@ -373,7 +481,10 @@ impl Sweep {
             BROKEN => "the tool failed".to_owned(),
             HANGS => "it hangs".to_owned(),
             LEFT => "a process is left".to_owned(),
-            0 if ran && self.walls(&output) == unharmed.walls => return Ok(true),
+            0 if ran && self.is_untold(&output, unharmed) && call.name != Sysno::write => {
+                "a change is passed over in silence".to_owned()
+            }
+            0 if ran && self.are_kept(&unharmed.walls, &self.walls(&output)) => return Ok(true),
             0 if ran => {
                 format!("the walls differ:\n{}", difference(&unharmed.walls, &self.walls(&output)))
             }
@@ -514,8 +625,11 @@ fn no_single_failure_weakens_for_root() {
         sweep(As::Root, &TOLD);
         sweep(As::Root, &NAMED);
         if std::env::var_os("FULL").is_some() {
-            for variant in [&WRITTEN, &MERGED, &FOREIGN] {
+            for variant in [&WRITTEN, &MERGED, &FOREIGN, &CHANGED, &WHOLE] {
                 sweep(As::Root, variant);
+            }
+            if crate::fuse::can_be_tried() {
+                sweep(As::Root, &SERVED);
             }
         }
     } else {
@@ -529,9 +643,13 @@ fn no_single_failure_weakens_for_an_ordinary_user() {
     sweep(As::User, &OTHER);
     sweep(As::User, &TOLD);
     sweep(As::User, &MERGED);
+    sweep(As::User, &CHANGED);
     if std::env::var_os("FULL").is_some() {
-        for variant in [&WRITTEN, &FOREIGN] {
+        for variant in [&WRITTEN, &FOREIGN, &WHOLE] {
             sweep(As::User, variant);
+        }
+        if crate::fuse::can_be_tried() {
+            sweep(As::User, &SERVED);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::language::value::{ancestors, below, join};
 use crate::policy::mounts::Mounts;
 use crate::policy::mounts::kinds::Mount;
 use crate::policy::mounts::tree::{NOT_WITH_ROOT, thrown_to};
-use crate::sys;
+use crate::sys::{self, Errno};
 use crate::text::bytes;
 use crate::text::gather::Gather;
 use std::collections::BTreeMap;
@@ -51,6 +51,9 @@ const TAKEN: &[&str] = &[
     "bcachefs", "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "fuse", "fuseblk", "nfs", "nfs4",
     "overlay", "ramfs", "squashfs", "tmpfs", "xfs", "zfs",
 ];
+
+/// Where this process lacks something, nothing is known of the tree.
+const LACKS: [i32; 3] = [libc::ENOMEM, libc::EMFILE, libc::ENFILE];
 
 /// The parts of the trees that these entries show by overlays at their own paths.
 pub(super) fn parts(
@@ -111,14 +114,20 @@ impl<'m> Points<'m> {
     }
 
     fn take_apart(&self, path: &str, uid: u32) -> Parts {
-        let opened = || {
-            let name = crate::kernel::name::Name::new(path);
-            let mount = sys::open_tree(libc::AT_FDCWD, name.as_c_str(), false)?;
-            sys::close(mount)
-        };
         let is_apart = self.below(path).iter().any(|(_, kind)| *kind == APART);
-        let whole = uid == 0 && !is_apart && opened().is_ok();
-        let mut parts = Parts { whole, ..Parts::default() };
+        let mut parts = Parts::default();
+        if uid == 0 && !is_apart {
+            let name = crate::kernel::name::Name::new(path);
+            let mount = sys::open_tree(libc::AT_FDCWD, name.as_c_str(), false);
+            // Mounts that are locked together are not opened one by one.
+            match mount.and_then(sys::close) {
+                Ok(()) => parts.whole = true,
+                Err(Errno(errno)) if LACKS.contains(&errno) => {
+                    parts.unseen = Some((path.to_owned(), errno));
+                }
+                Err(_) => {}
+            }
+        }
         if parts.whole && is_taken(self.around(path)) {
             self.mounts(path, &mut parts);
         } else {
@@ -132,7 +141,8 @@ impl<'m> Points<'m> {
     fn mounts(&self, top: &str, parts: &mut Parts) {
         for name in NOT_WITH_ROOT.iter().filter(|_| top == "/") {
             let path = format!("/{name}");
-            if std::fs::symlink_metadata(bytes::path(&path)).is_ok() {
+            let file = std::fs::symlink_metadata(bytes::path(&path));
+            if file.err().and_then(|error| error.raw_os_error()) != Some(libc::ENOENT) {
                 parts.parts.push(Part { path, shown: Shown::Hidden });
             }
         }
@@ -211,12 +221,18 @@ impl<'m> Points<'m> {
             };
             let Some(shown) = shown else { continue };
             let kind = own.unwrap_or(kind);
-            let descends = shown == Shown::Merged && !self.below(&child).is_empty();
-            let mode = || std::fs::read_dir(bytes::path(&child)).ok().and(mode(&child));
-            // What the caller cannot list is as it is there.
-            let shown = match descends {
-                true => mode().filter(|mode| is_open(*mode)).map_or(Shown::Bound, Shown::Made),
-                false => shown,
+            let shown = match shown {
+                Shown::Merged if !self.below(&child).is_empty() => match listed(&child) {
+                    Ok(mode) if is_open(mode) => Shown::Made(mode),
+                    // What the caller cannot list is as it is there.
+                    Ok(_) => Shown::Bound,
+                    Err(error) if error.raw_os_error() == Some(libc::EACCES) => Shown::Bound,
+                    Err(error) => {
+                        parts.missed(&child, &error);
+                        continue;
+                    }
+                },
+                shown => shown,
             };
             if !parts.add(&child, shown) {
                 return;
@@ -240,12 +256,12 @@ impl<'m> Points<'m> {
 }
 
 impl Parts {
-    /// Takes note of what could not be looked at: what is gone meanwhile is not there, and where this
-    /// process lacks something, nothing is known. A mount whose server is gone is left out.
+    /// Takes note of what could not be looked at: what is gone meanwhile is not there, and a mount
+    /// whose server is gone is left out.
     fn missed(&mut self, path: &str, error: &std::io::Error) {
         match error.raw_os_error().unwrap_or(libc::EIO) {
             libc::ENOENT => {}
-            errno @ (libc::ENOMEM | libc::EMFILE | libc::ENFILE) => {
+            errno if LACKS.contains(&errno) => {
                 self.unseen = Some((path.to_owned(), errno));
             }
             _ => self.left.push(Left { path: path.to_owned(), kernel: None }),
@@ -262,8 +278,14 @@ impl Parts {
     }
 }
 
-fn mode(path: &str) -> Option<u32> {
-    Some(std::fs::metadata(bytes::path(path)).ok()?.permissions().mode() & 0o7777)
+/// The mode of a directory that the caller can list.
+fn listed(path: &str) -> std::io::Result<u32> {
+    std::fs::read_dir(bytes::path(path))?;
+    mode(path)
+}
+
+fn mode(path: &str) -> std::io::Result<u32> {
+    Ok(std::fs::metadata(bytes::path(path))?.permissions().mode() & 0o7777)
 }
 
 pub(super) fn is_taken(kind: &str) -> bool {
