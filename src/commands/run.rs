@@ -115,10 +115,11 @@ fn run_plan(
             let mut changed =
                 changes.map(|how| changed(&ended.tops, (how, as_json), &not_listed, keeps));
             let applied = match (&mut changed, changes) {
-                (Some(changed), Some(ChangesAs::ApplyOnSuccess)) => applied(&ended, changed)
-                    .map_err(|problem| {
+                (Some(changed), Some(ChangesAs::ApplyOnSuccess)) => {
+                    applied(&ended, planned, changed).map_err(|problem| {
                         Failed::of(*problem).print(Format::Text);
-                    }),
+                    })
+                }
                 _ => Ok(()),
             };
             ended.left.extend(std::mem::take(&mut ended.tops).finish());
@@ -270,10 +271,15 @@ fn changed(
 }
 
 /// Puts what the target changed where it belongs, if it succeeded.
-fn applied(ended: &Ended, all: &mut [Changed]) -> Result<(), Box<Problem>> {
+fn applied(ended: &Ended, planned: &Planned, all: &mut [Changed]) -> Result<(), Box<Problem>> {
     if ended.outcome != Outcome::Exited(0) {
         warn("stockade: nothing was applied, as the target did not end with status 0\n");
         return Ok(());
+    }
+    // A program that still ends well leaves files that are cut.
+    if end::full(ended, planned).next().is_some() {
+        let message = "cannot apply what was written: an upper is full, and files in it may be cut";
+        return Err(Problem::new("changes::apply", Span::NOWHERE, message).into());
     }
     if let Some((path, Errno(errno))) = ended.tops.failed.first() {
         let why = errno_words(*errno);
