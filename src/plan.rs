@@ -172,6 +172,9 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// The parts of the profile that came from the caller's environment.
     pub private: Vec<Span>,
+    /// Files of the host that say what this sandbox is, the links that lead to them, and where one is
+    /// looked for: the next run reads them again.
+    pub profiles: Vec<String>,
 }
 
 impl Plan {
@@ -266,6 +269,8 @@ pub(crate) fn plan_settled(
     let new = Kind::ALL.into_iter().filter(|kind| choice.is_new(*kind)).collect();
     let closed_streams = host.streams.contains(&Stream::Closed);
     let (notifications, private) = (filter.notifications(), host.private.clone());
+    let loose = host.loose_profiles.iter().map(|loose| &loose.path);
+    let profiles = host.profiles.iter().chain(loose).cloned().collect();
     let Settled { choice, ids, .. } = settled;
     problems.or(Plan {
         groups,
@@ -285,5 +290,6 @@ pub(crate) fn plan_settled(
         slots,
         notes,
         private,
+        profiles,
     })
 }

@@ -647,6 +647,82 @@ fn what_the_host_runs_by_links_and_in_repositories_is_kept_back() {
     assert_eq!(tree.sh("readlink dots/now; cat dots/v1/bashrc"), "v1\n1\n", "{why}");
 }
 
+/// A target that succeeds all the same leaves files that are cut.
+#[test]
+fn what_was_written_into_a_full_upper_is_not_applied() {
+    for who in As::all() {
+        if kernel() < (6, 6) {
+            return skip("there is no upper in memory for ordinary users before Linux 6.6");
+        }
+        let tree = Tree::new(*who);
+        let line = "head -c 3M /dev/zero > file; true";
+        let output = tree.run(&tree.profile("\"discard\", size = \"1M\"", ""), line);
+        let why = unwrapped(&said(&output));
+        assert_eq!(output.status.code(), Some(125), "{who:?}: {why}");
+        assert!(why.contains("an upper is full") && why.contains("full at the end"), "{why}");
+        assert_eq!(tree.sh("cat file"), "old\n", "{who:?}");
+        // The twin.
+        let output = tree.run(&tree.profile("\"discard\", size = \"8M\"", ""), line);
+        assert!(output.status.success(), "{who:?}: {}", said(&output));
+        assert_eq!(tree.sh("stat -c %s file"), "3145728\n", "{who:?}");
+    }
+}
+
+/// What says what a sandbox is, the target would widen for the next run: the profile, what it extends or
+/// would extend, links to it, and profiles with a name. Another file of the kind is plain.
+#[test]
+fn what_stockade_reads_at_the_next_run_is_kept_back() {
+    for who in As::all() {
+        for kind in 0..Tree::new(*who).kinds().len() {
+            let tree = Tree::new(*who);
+            let upper = &tree.kinds()[kind];
+            let extends = "extends = [\"./conf/more.toml\", { profile = \"./late.toml\", missing = \
+                           \"skip\" }]\n[";
+            let profile = tree.profile(upper, "").replacen('[', extends, 1);
+            tree.place.file("tree/main.toml", &profile);
+            tree.place.file("tree/conf/more.toml", "format = 1\n");
+            tree.place.file("tree/conf/plain.toml", "format = 1\n");
+            let top = tree.top.display().to_string();
+            let owner = format!("{0}:{0}", who.id().unwrap_or_default());
+            let chown = Command::new("chown").args(["-R", &owner, &top]).status().unwrap();
+            assert!(chown.success());
+            tree.sh("ln -s main.toml link.toml");
+            let before = tree.sh("cat main.toml conf/more.toml; readlink link.toml");
+            let mut command = tree.place.stockade(*who);
+            let line = "for f in main.toml conf/more.toml late.toml conf/plain.toml; do echo '# evil' >> $f; \
+                        done; ln -sf conf/plain.toml link.toml; mkdir -p .config/stockade; \
+                        echo '# evil' > .config/stockade/named.toml";
+            tree.with_words(&mut command, &tree.top.join("link.toml"), line);
+            let output = command.output().unwrap();
+            let why = errors(&output);
+            assert!(output.status.success(), "{who:?} {upper}: {why}");
+            let later = "the host runs it later";
+            assert_eq!(why.matches(later).count(), 6, "{who:?} {upper}: {why}");
+            let evil = || tree.sh("grep -rl evil . | sort");
+            assert_eq!(evil(), "./conf/plain.toml\n", "{who:?} {upper}: {why}");
+            let now = tree.sh("cat main.toml conf/more.toml; readlink link.toml");
+            assert_eq!(now, before, "{who:?} {upper}");
+            if upper.contains("kept") {
+                // A later run with another profile changes nothing of that.
+                assert!(tree.run(&tree.profile(upper, ""), "true").status.success());
+                let apply = |how: &[&str]| {
+                    let mut command = tree.place.stockade(*who);
+                    command.args(["changes", "apply", "--yes"]).args(how);
+                    command.arg(tree.uppers().join("kept")).output().unwrap()
+                };
+                let output = apply(&[]);
+                let reads = "stockade reads it at the next run";
+                assert_eq!(said(&output).matches(reads).count(), 6, "{}", said(&output));
+                assert_eq!(evil(), "./conf/plain.toml\n", "{who:?}: {}", said(&output));
+                // The twin.
+                let output = apply(&["--run-later"]);
+                assert!(output.status.success(), "{}", said(&output));
+                assert_eq!(evil().lines().count(), 5, "{who:?}: {}", said(&output));
+            }
+        }
+    }
+}
+
 /// What is new is copied first, which takes its time: the host's work of that time is not lost.
 #[test]
 fn what_the_host_writes_while_it_is_applied_is_not_lost() {

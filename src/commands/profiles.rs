@@ -150,6 +150,7 @@ fn operations_of(Planned { plan, .. }: &Planned) -> BTreeMap<String, usize> {
         notifications,
         grouped,
         private: _,
+        profiles: _,
     } = plan;
     let mut all = operations_of_steps(steps);
     all.extend(groups.iter().map(|step| step.op.to_string()));

@@ -52,6 +52,10 @@ pub struct Upper {
     /// layer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<String>,
+    /// The host's paths of the profiles of those runs, of links that led to them, and of where one was
+    /// looked for: the next run reads what is applied there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<String>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -76,7 +80,7 @@ impl Upper {
         let record: Upper = serde_json::from_slice(file).ok()?;
         let plain = |path: &String| path.starts_with('/') && !path.contains('\0');
         let known = record.format == FORMAT && record.pid >= 0;
-        let paths = record.layers.iter().chain(&record.mounts).all(plain);
+        let paths = record.layers.iter().chain(&record.mounts).chain(&record.profiles).all(plain);
         (known && paths && plain(&record.path)).then_some(record)
     }
 

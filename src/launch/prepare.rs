@@ -183,6 +183,7 @@ impl Prepared {
             streams: streams::open(plan)?,
             texts,
             _env: env,
+            uppers: Uppers::reading(&plan.profiles),
             ..Prepared::bare(program)
         })
     }

@@ -225,6 +225,7 @@ fn top(
             begun,
             number: 0,
             mounts,
+            profiles: plan.profiles.clone(),
         },
         upper: opened,
         kept,

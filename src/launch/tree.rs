@@ -90,7 +90,8 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
         }
         TreeOp::HoldUpper { slot, directory, kept, path, layers, mounts } => {
             let (slot, kept) = (*slot, *kept);
-            let wanted = uppers::Wanted { slot, directory, kept, path, layers, mounts };
+            let profiles = prepared.uppers.profiles.clone();
+            let wanted = uppers::Wanted { slot, directory, kept, path, layers, mounts, profiles };
             prepared.slots[slot.0] = prepared.uppers.hold(&wanted)?;
             Ok(())
         }

@@ -53,6 +53,8 @@ struct Held {
 #[derive(Debug, Default)]
 pub(super) struct Uppers {
     held: Vec<Held>,
+    /// The files that the next run reads.
+    pub profiles: Vec<String>,
     /// The user namespace of a sandbox with ids that the caller has not: its files are removed there.
     namespace: Option<File>,
 }
@@ -65,9 +67,14 @@ pub(super) struct Wanted<'a> {
     pub path: &'a Name,
     pub layers: &'a [Name],
     pub mounts: &'a [Name],
+    pub profiles: Vec<String>,
 }
 
 impl Uppers {
+    pub(super) fn reading(profiles: &[String]) -> Uppers {
+        Uppers { profiles: profiles.to_vec(), ..Uppers::default() }
+    }
+
     /// Makes a directory, or takes the one that is there, and locks it.
     pub(super) fn hold(&mut self, wanted: &Wanted<'_>) -> sys::Result<RawFd> {
         let held = match wanted.kept {
@@ -251,12 +258,14 @@ fn held(wanted: &Wanted<'_>, own: Name, above: File, name: &str) -> Result<Held>
     let path = wanted.path.text();
     let mut mounts: BTreeSet<String> =
         wanted.mounts.iter().map(|path| path.text().to_owned()).gather();
+    let mut profiles: BTreeSet<String> = wanted.profiles.iter().cloned().gather();
     let now = number(path, &layers);
     let (begun, number) = match read(&file)? {
         Some(record) if record.layers == layers => {
             // What an earlier target wrote over an entry of its run, it wrote without seeing what is
             // there.
             mounts.extend(record.mounts_at(path));
+            profiles.extend(record.profiles);
             match record.number != now && is_empty(&directory) {
                 // Nothing is in it that was written over another tree.
                 true => (upper::now(), now),
@@ -267,9 +276,9 @@ fn held(wanted: &Wanted<'_>, own: Name, above: File, name: &str) -> Result<Held>
         None if names(directory.as_fd())? == [RECORD] => (upper::now(), now),
         Some(_) | None => return refused(libc::ESTALE),
     };
-    let mounts = mounts.into_iter().collect();
+    let [mounts, profiles] = [mounts, profiles].map(|all| all.into_iter().collect());
     let (path, pid) = (path.to_owned(), sys::getpid());
-    let record = Upper { format: FORMAT, path, layers, pid, begun, number, mounts };
+    let record = Upper { format: FORMAT, path, layers, pid, begun, number, mounts, profiles };
     write(&file, &record)?;
     let (slot, kept, name) = (wanted.slot, wanted.kept, name.into());
     Ok(Held { slot, path: own, directory, above, name, file, record, kept })

@@ -327,7 +327,7 @@ const fn stamp(bytes: &[u8]) -> u64 {
 stored! {
     structure Plan {
         groups, steps, outside, new, choice, ids, root, landlock, filter, notifications, exec, watch, grouped,
-        closed_streams, slots, notes, private,
+        closed_streams, slots, notes, private, profiles,
     }
     structure Ids {
         user, group, groups, host_user, host_group, maps, needs_idmap, reads_all, held, single, groups_stay, home, at,

@@ -2,8 +2,9 @@
 //! them, and by being in a repository.
 
 use crate::host::caller::Caller;
+use crate::host::upper::Upper;
 use crate::inspect::homes;
-use crate::inspect::lint::{REPOSITORY, RUN_LATER};
+use crate::inspect::lint::{REPOSITORY, RUN_LATER, STOCKADE};
 use crate::launch::changes::apply::{Half, Planned};
 use crate::launch::changes::{Change, Kept, Kind, State};
 use crate::text::bytes;
@@ -43,7 +44,7 @@ impl Later {
         // What is not applied the host has as it is.
         let after = planned.applied().chain(planned.meanwhile());
         let after = after.map(|change| (bytes::text(&change.path), change.after.is_some()));
-        Later::at(&kept.record.path, &after.gather())
+        Later::at(&kept.record, &after.gather())
     }
 
     /// The same of what an apply has left half done; why its end is more than `--yes` agrees to.
@@ -55,14 +56,15 @@ impl Later {
             .map(|place| bytes::text(&place.path))
             .collect();
         let after = places.iter().map(|path| (path.clone(), true));
-        let later = Later::at(&kept.record.path, &after.gather());
+        let later = Later::at(&kept.record, &after.gather());
         // What kind of file it is only the tree says.
         places.into_iter().find_map(|path| later.of(&path, true).map(|why| (path, why)))
     }
 
     /// Looks at the host's tree and at homes, whose links may lead into it. `changed` says of each path
     /// whether something is there after it.
-    fn at(tree: &str, changed: &BTreeMap<String, bool>) -> Later {
+    fn at(record: &Upper, changed: &BTreeMap<String, bool>) -> Later {
+        let tree = record.path.as_str();
         let directories: BTreeSet<&str> =
             changed.keys().flat_map(|path| above(path).skip(1)).gather();
         let mut later =
@@ -82,7 +84,26 @@ impl Later {
         let short = directories.iter().filter(|tail| tail.len() < libc::PATH_MAX as usize);
         places.extend(short.take(MOST_CHANGED).map(|tail| place(tree, tail)));
         places.iter().for_each(|directory| later.look_into(directory, &names));
+        let caller = Caller::current();
+        let own = [caller.states(), caller.registry(), caller.system_profiles.clone()];
+        let own = own.into_iter().chain(caller.user_profiles.clone());
+        let read = record.profiles.iter().cloned().chain(own);
+        read.for_each(|path| later.note_read(&path));
         later
+    }
+
+    /// Takes note of what stockade reads.
+    fn note_read(&mut self, path: &str) {
+        let real =
+            |path: &str| std::fs::canonicalize(bytes::path(path)).map_or(path.into(), bytes::of);
+        let tree = real(&self.tree);
+        for place in [path.to_owned(), real(path)] {
+            if below(&tree, &place).is_some() {
+                self.led_to.insert(String::new(), STOCKADE);
+            } else if let Some(tail) = below(&place, &tree).or_else(|| below(&place, &self.tree)) {
+                self.led_to.insert(tail.trim_start_matches('/').to_owned(), STOCKADE);
+            }
+        }
     }
 
     /// Why a program of the host runs what is at a path, or would run what was, without being asked.

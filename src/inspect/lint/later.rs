@@ -46,6 +46,9 @@ pub const RUN_LATER: &[(&str, &str)] = &[
     (".gemini", AGENT),
     (".envrc", "direnv runs it"),
     (".direnvrc", "direnv runs it"),
+    // Profiles, and what runs have left to be done (stockade(1)).
+    (".config/stockade", STOCKADE),
+    (".local/state/stockade", STOCKADE),
     (".config/direnv", "direnv runs it"),
     // bash(1), zsh(1), csh(1), fish(1); Debian's .bashrc reads .bash_aliases, Fedora's .bashrc.d.
     (".bashrc", SHELL),
@@ -170,6 +173,8 @@ pub const RUN_LATER: &[(&str, &str)] = &[
 
 /// Why a `.git` is among it.
 pub(crate) const REPOSITORY: &str = "git runs its hooks, and commands that its settings name";
+/// Why what stockade reads is among it.
+pub(crate) const STOCKADE: &str = "stockade reads it at the next run";
 const CI: &str = "the CI service runs it";
 const AGENT: &str = "an agent runs commands that it names";
 const SHELL: &str = "a shell runs it as it starts";

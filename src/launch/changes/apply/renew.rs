@@ -40,6 +40,7 @@ impl Planned {
         if !self.changes.iter().any(is_left) {
             // What the next run has, it writes down.
             record.mounts.clear();
+            record.profiles.clear();
         }
         let io = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
         uppers::write(&kept.file, &record).map_err(io)?;
