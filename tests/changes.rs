@@ -843,6 +843,66 @@ fn what_the_host_has_removed_is_a_conflict() {
     }
 }
 
+/// What lies in a directory that the host has moved to another's name has old times, and is not what the
+/// target changed. A name that the host has made beside it is no reason.
+#[test]
+fn what_the_host_has_moved_there_is_a_conflict() {
+    let moves = [
+        (
+            "mv a gone; mv b a",
+            "`a/f`: the host may have moved another directory to",
+            "cat a/f a/r a/n",
+        ),
+        // Where the target has made one of that name, or had it removed before.
+        ("mv b out", "`out/n`: the host may have moved", "cat out/f out/r out/n"),
+        ("mv old gone; mv b old", "`old/f`: the host may have moved", "cat old/f old/r old/n"),
+        (
+            "mv up gone; mkdir up; mv b up/in; mv up/in up/a",
+            "`up/a/f`: the",
+            "cat up/a/f up/a/r up/a/n",
+        ),
+        ("echo 1 > a/host; echo 1 > host", "applied 8 changes", "cat a/host host; test ! -e a/r"),
+    ];
+    for who in As::all() {
+        for (host, expected, there) in moves {
+            let place = Place::new();
+            let before = "mkdir -p a b old up/a; for f in f r n; do echo host > b/$f; done; \
+                          for d in a old up/a; do echo 1 > $d/f; echo 1 > $d/r; done";
+            let kept = Kept::new(&place, *who, before, "true");
+            kept.begin("$(date +%s%N)", "");
+            kept.change(
+                "echo 2 > a/f; rm a/r; rm -r old; mkdir old; echo 2 > old/n; mkdir out; echo 2 > out/n; \
+                 echo 2 > up/a/f",
+            );
+            kept.sh(&format!("cd low; {host}"));
+            let output = said(&kept.run(&["apply", "--yes", "state"]));
+            assert!(output.contains(expected), "{who:?}: {host}: {output}");
+            let there = kept.sh(&format!("cd low; {there}"));
+            let is_twin = expected.starts_with("applied");
+            assert_eq!(there, if is_twin { "1\n1\n" } else { "host\nhost\nhost\n" }, "{host}");
+        }
+    }
+}
+
+/// To apply a part changes the directories of the rest, which is no act of the host's.
+#[test]
+fn what_an_apply_makes_beside_the_rest_is_no_conflict() {
+    for who in As::all() {
+        let place = Place::new();
+        let before = "mkdir old a; echo 1 > old/f; echo 1 > old/g; echo 1 > a/f";
+        let changes = "rm -r old; mkdir old; echo 2 > old/f; echo 2 > old/n; echo 2 > a/f; \
+                       echo 2 > a/n; echo 2 > n";
+        let kept = Kept::new(&place, *who, before, "true");
+        kept.begin("$(date +%s%N)", "");
+        kept.change(changes);
+        kept.changes(&["apply", "--yes", "state", "n", "old/n", "a/n"]);
+        assert!(!kept.path("state/meanwhile").exists());
+        let rest = kept.changes(&["apply", "--yes", "state"]);
+        assert!(rest.contains("applied 3 changes"), "{who:?}: {rest}");
+        assert_eq!(kept.sh("cd low; cat old/f a/f; ls old"), "2\n2\nf\nn\n");
+    }
+}
+
 /// A file that was moved is known from one that the host has removed; where it is not, neither it nor
 /// its removal is offered alone, and its content stays in one place at least.
 #[test]

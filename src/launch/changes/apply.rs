@@ -155,7 +155,7 @@ impl Planned {
         let reader = kept.read(std::slice::from_ref(lower), Contents::Nothing)?;
         let failed = |Errno(errno)| Failed::Refused(Refused::Errno(errno));
         let known = Known::read(kept.directory.as_raw_fd()).map_err(failed)?;
-        let judge = |change| Judged::new(&kept.record, change, layer, &known);
+        let judge = |change| Judged::new(&kept.record, change, (&kept.upper, layer), &known);
         let mut planned = Planned::take(reader, judge)?;
         fate::part_moved(&mut planned.changes, &kept.record);
         planned.bar();

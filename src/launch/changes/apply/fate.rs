@@ -2,15 +2,19 @@
 
 use crate::host::upper::{Cover, Upper};
 use crate::launch::changes::journal::{
-    Undone, descend, has_newer, is_of_apply, meanwhile, split, undone,
+    Undone, descend, descend_by, has_newer, is_of_apply, meanwhile, split, undone,
 };
 use crate::launch::changes::{Change, Kind, State, What};
 use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
 use crate::text::gather::Gather;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
+
+/// What overlayfs gives a directory that it copies for a change in it.
+const ORIGIN: &CStr = c"user.overlay.origin";
 
 /// What becomes of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +70,14 @@ pub(super) fn is_since(begun: u64, (seconds, nanos): (i64, u32)) -> bool {
 impl Judged {
     /// The conflict is judged apart from what is kept back: what is kept back now may be another file
     /// the next time, of which later times would not show it.
-    pub(super) fn new(record: &Upper, change: Change, layer: &File, known: &Known) -> Judged {
-        let conflict = conflict(record, &change, layer, known);
+    pub(super) fn new(
+        record: &Upper,
+        change: Change,
+        (upper, layer): (&File, &File),
+        known: &Known,
+    ) -> Judged {
+        let conflict = conflict(record, &change, layer, known)
+            .or_else(|| is_moved_here(record, &change, (upper, layer), known).then_some(MOVED));
         let mut judged = Judged { change, fate: Fate::Applied, conflict: None };
         judged.settle(record, conflict);
         judged
@@ -146,6 +156,8 @@ const SINCE: &str = "the host has changed it since";
 /// Of a file that may have been moved here as well.
 const MAY_BE: &str = "the host may have removed it since";
 const MAY_BE_MOVED: &str = "it may have been moved to what the host may have removed since";
+/// Of a file that the host may have had elsewhere.
+pub(super) const MOVED: &str = "the host may have moved another directory to where it lies since";
 const IN_IT: &str = "the host has changed something in it since";
 
 impl Known {
@@ -191,6 +203,47 @@ fn lost(
     // Its ctime: what puts files there as they were elsewhere sets the other back (rsync -a).
     let is_changed = above.is_ok_and(|above| is_since(above.changed) && !was_undone(&above));
     is_changed.then_some(MAY_BE)
+}
+
+/// Whether a directory on the way to what a change is of may be another one than the target saw: what lies in
+/// one that is moved keeps its times. To move it changes its own ctime and not its mtime, which shows
+/// when a name in it was made or removed, and changes the directory that it is moved to. What the
+/// target has made anew was another one in any case, if it was there.
+fn is_moved_here(
+    record: &Upper,
+    change: &Change,
+    (upper, layer): (&File, &File),
+    known: &Known,
+) -> bool {
+    if change.before.is_none() {
+        return false;
+    }
+    let is_since = |at| is_since(record.begun, at);
+    let (parent, _) = split(&change.path);
+    let (mut is_above_changed, mut moved) = (false, vec![]);
+    let mut each = |end: usize, looked: &Looked| {
+        let was_undone = known
+            .undone
+            .get(&parent[..end])
+            .is_some_and(|one| (one.number, one.changed) == (looked.inode.1, looked.changed));
+        let is_changed = is_since(looked.changed) && !was_undone;
+        if end > 0 && is_changed && is_above_changed {
+            moved.push((end, is_since(looked.written)));
+        }
+        is_above_changed = is_changed;
+    };
+    // What cannot be opened is not changed either.
+    if descend_by(layer.as_raw_fd(), parent, &mut each).is_err() {
+        return false;
+    }
+    let is_anew = |end: usize| {
+        let open = descend(upper.as_raw_fd(), &parent[..end]);
+        open.is_ok_and(|open| {
+            let origin = sys::attribute_of(open.as_raw_fd(), ORIGIN, &mut [0; 256]);
+            origin == Err(Errno(libc::ENODATA))
+        })
+    };
+    moved.into_iter().any(|(end, is_written)| !is_written || is_anew(end))
 }
 
 /// Why what the host has done since must not be lost by a change.

@@ -2,6 +2,7 @@
 //! this. What it had changed before at a place that the upper still has is written down, and so is what
 //! it changed while this ran.
 
+use super::fate::MOVED;
 use super::{Failed, Judged, Planned};
 use crate::host::upper::{self, Upper};
 use crate::launch::changes::journal::{forget_undone, meanwhile, note_meanwhile};
@@ -69,10 +70,19 @@ impl Planned {
             };
             then.conflict.is_none() && then.change.before.as_ref().is_some_and(same)
         };
+        // What this apply has made and removed beside it changes the directories above.
+        let is_untouched = |then: &Judged, one: &Judged| {
+            one.conflict == Some(MOVED)
+                && then.conflict.is_none()
+                && then.change.before == one.change.before
+        };
         let is_meanwhile = |one: &Judged| {
             let then = before.get(&*one.change.path);
             match &one.change.before {
-                Some(now) => one.conflict.is_some() && !then.is_some_and(|then| is_ours(then, now)),
+                Some(now) => {
+                    let is_known = |then: &Judged| is_ours(then, now) || is_untouched(then, one);
+                    one.conflict.is_some() && then.is_none_or(|then| !is_known(then))
+                }
                 // Where nothing was, nothing is removed, whatever this apply has made beside it.
                 None => then.map_or(one.conflict.is_some(), |then| {
                     then.change.before.is_some() || then.conflict.is_some()
