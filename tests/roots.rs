@@ -171,3 +171,59 @@ fn the_hosts_system_is_not_mixed_into_another_root() {
         }
     }
 }
+
+/// A root directory with the shell, and its libraries at the places that `ldd` gives: no link, and no
+/// cache.
+fn by_ldd(place: &Place) -> PathBuf {
+    let root = place.path.join("root");
+    let copy = |path: &str| {
+        let to = root.join(path.trim_start_matches('/'));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(path, to).unwrap();
+    };
+    let listed = std::process::Command::new("ldd").arg("/bin/sh").output().unwrap();
+    let listed = text(&listed.stdout);
+    let paths: Vec<&str> = listed.split_whitespace().filter(|word| word.starts_with('/')).collect();
+    assert!(paths.len() > 1, "{listed}");
+    paths.iter().for_each(|path| copy(path));
+    copy("/bin/sh");
+    root
+}
+
+#[test]
+fn libraries_lie_where_their_loader_has_them_built_in() {
+    for who in As::all() {
+        let place = Place::new();
+        let root = by_ldd(&place);
+        let check = |profile: &str| {
+            let path = place.file("checked.toml", profile);
+            place.stockade(*who).arg("check").arg(&path).arg("sh").output().unwrap()
+        };
+        for entry in entries(&place, &root) {
+            let profile = over(&entry, "minimal", "");
+            let output = check(&profile);
+            assert!(output.status.success(), "{who:?}: {entry}: {}", said(&output));
+            assert_eq!(place.sh(*who, &profile, "echo ran"), "ran", "{who:?}: {entry}");
+        }
+        // The twin: without the library neither the check nor the run is good.
+        let library = find(&root, "libc.so.6");
+        std::fs::rename(&library, root.join("libc.so.6")).unwrap();
+        for entry in entries(&place, &root) {
+            let profile = over(&entry, "minimal", "");
+            let checked = said(&check(&profile));
+            let named = checked.contains("[W0501]") && checked.contains("libc.so.6");
+            assert!(named, "{who:?}: {entry}: {checked}");
+            let output = place.run(*who, &profile, &["sh", "-c", "echo ran"]);
+            assert!(!output.status.success(), "{who:?}: {entry}: {}", said(&output));
+        }
+    }
+}
+
+/// The file of a name in a directory or below it.
+fn find(directory: &Path, name: &str) -> PathBuf {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let below = |path: PathBuf| {
+        if path.is_dir() { Some(find(&path, name)) } else { path.ends_with(name).then_some(path) }
+    };
+    entries.filter_map(below).find(|path| path.ends_with(name)).unwrap_or_default()
+}

@@ -50,6 +50,10 @@ pub(super) struct Loader {
 
 /// Directories of one list.
 const MOST_DIRECTORIES: usize = 256;
+/// Directories that a loader has built in: Debian's has four.
+const MOST_BUILT_IN: usize = 16;
+/// How much of a loader's file is read for them; Debian's has 0.2 MB.
+pub(super) const LARGEST_LOADER: u64 = 1 << 20;
 
 impl Loader {
     /// The loader whose file, its links resolved, is at `path`.
@@ -92,6 +96,22 @@ impl Loader {
     /// The same with other default directories: musl's are in a file.
     pub(super) fn with_directories(self, directories: Option<Vec<String>>) -> Loader {
         Loader { directories: directories.unwrap_or(self.directories), ..self }
+    }
+
+    /// The same with the directories that glibc's loader has in its own file, where it has more than
+    /// the ones that its place suggests: Debian's has those of its architecture, wherever it lies.
+    pub(super) fn with_built_in(&self, file: &[u8]) -> Option<Loader> {
+        let mut directories = self.directories.clone();
+        let built_in = built_in(file);
+        let lib = built_in.first()?[1..].to_owned();
+        let further =
+            built_in.into_iter().filter(|directory| !self.directories.contains(directory));
+        directories.extend(further);
+        (!self.musl && directories.len() > self.directories.len()).then(|| Loader {
+            lib,
+            directories,
+            ..self.clone()
+        })
     }
 
     /// The names that musl's loader answers to by itself (its ldso/dynlink.c).
@@ -208,6 +228,24 @@ impl Loader {
         out.push_str(rest);
         (out.len() <= 4095).then_some(out)
     }
+}
+
+/// glibc's `system_dirs` (elf/dl-load.c): texts one after the other, each with a `/` at its end.
+fn built_in(file: &[u8]) -> Vec<String> {
+    let mut out: Vec<String> = vec![];
+    for text in file.split(|byte| *byte == 0).filter(|text| text.ends_with(b"/")) {
+        // A number before it may have no zero at its end.
+        let text = text.rsplit(|byte| !byte.is_ascii_graphic()).next().unwrap_or_default();
+        let directory = std::str::from_utf8(text).unwrap_or("").trim_end_matches('/');
+        let is_new = || out.iter().all(|had| had != directory);
+        if directory.starts_with('/') && directory.contains("/lib") && is_new() {
+            out.push(directory.to_owned());
+        }
+        if out.len() == MOST_BUILT_IN {
+            break;
+        }
+    }
+    out
 }
 
 fn plain(path: String) -> Place {
@@ -354,6 +392,27 @@ mod tests {
             "/gnu/store/x-glibc/lib"
         );
         assert_eq!(directories("/lib/ld-musl-x86_64.so.1"), "/lib /usr/local/lib /usr/lib");
+    }
+
+    #[test]
+    fn a_loader_has_directories_built_in() {
+        let file =
+            b"\x7fELF\0\x01\xff/lib/x-gnu/\0/usr/lib/x-gnu/\0/lib/\0/usr/lib/\0/lib/x-gnu/\0\
+            /var/tmp\0/lib/no\0lib/no/\0/dev/";
+        assert_eq!(built_in(file), ["/lib/x-gnu", "/usr/lib/x-gnu", "/lib", "/usr/lib"]);
+        let loader = Loader::new("/lib64/ld-linux-x86-64.so.2", MACHINE, None);
+        let more = loader.with_built_in(file).unwrap();
+        assert_eq!(
+            more.directories.join(" "),
+            "/lib64 /usr/lib64 /lib/x-gnu /usr/lib/x-gnu /lib /usr/lib"
+        );
+        assert_eq!(more.expand("/usr/$LIB", "/").as_deref(), Some("/usr/lib/x-gnu"));
+        // The twins: one that has no more, one that has none, and musl's.
+        assert!(more.with_built_in(file).is_none() && loader.with_built_in(b"").is_none());
+        let musl = Loader::new("/lib/ld-musl-x86_64.so.1", MACHINE, None);
+        assert!(musl.with_built_in(file).is_none());
+        let many: Vec<u8> = (0..99).flat_map(|n| format!("/lib{n}/\0").into_bytes()).collect();
+        assert_eq!(built_in(&many).len(), MOST_BUILT_IN);
     }
 
     #[test]

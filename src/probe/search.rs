@@ -8,7 +8,7 @@ use crate::host::programs::{Lack, Piece, Program};
 use crate::kernel::name::Inode;
 use crate::language::value::parent;
 use crate::probe::elf::{self, Elf, Machine, Program as Head};
-use crate::probe::loader::{Cache, LARGEST_CACHE, Loader, Object};
+use crate::probe::loader::{Cache, LARGEST_CACHE, LARGEST_LOADER, Loader, Object};
 use crate::probe::script::{Script, program_of_env};
 use crate::probe::view::{Found, View, What};
 use crate::text::bytes;
@@ -238,7 +238,7 @@ impl<'a> Search<'a> {
             Err(errno) => return self.lack(Lack::Unreadable { path: file.path, errno }),
         };
         self.take(&file);
-        let loader = Loader::new(&file.path, elf.machine, self.library_path.clone())
+        let mut loader = Loader::new(&file.path, elf.machine, self.library_path.clone())
             .with_directories(self.musl_directories(&file.path));
         if uses_its_place(&elf, &loader) && !self.view.is_entry("/proc/self/exe") {
             self.program.pieces.insert("/proc".into(), Piece::Proc);
@@ -248,6 +248,11 @@ impl<'a> Search<'a> {
             .flatten()
             .map(str::to_owned)
             .collect();
+        // Read only where a library is not where the loader's place suggests.
+        let mut unread = match &file.what {
+            What::File { source, .. } => Some(source.clone()),
+            _ => None,
+        };
         // The loader is in the process from the start.
         let mut objects = vec![
             Object {
@@ -274,7 +279,15 @@ impl<'a> Search<'a> {
                 if objects.len() >= MOST_OBJECTS || self.tried >= MOST_TRIED {
                     return self.lack(Lack::TooMany(found.path.clone()));
                 }
-                let libraries = self.library(&loader, &objects, by, &name);
+                let mut libraries = self.library(&loader, &objects, by, &name);
+                if libraries.is_empty()
+                    && let Some(source) = unread.take()
+                    && let Some(file) = read_bounded(&source, LARGEST_LOADER)
+                    && let Some(more) = loader.with_built_in(&file)
+                {
+                    loader = more;
+                    libraries = self.library(&loader, &objects, by, &name);
+                }
                 if libraries.is_empty() {
                     self.lack(Lack::Library { name, of: objects[by].path.clone() });
                 }
