@@ -794,3 +794,56 @@ fn a_closed_directory_is_not_opened_by_copy_up() {
     assert_eq!(run(", copy-up = [\"/m\"]"), "secret\nmade\nkept\nkept");
     assert_eq!(run(", copy-up = [\"/m/etc/closed\"]"), "secret\nkept\nkept\nkept");
 }
+
+/// A layer of another owner is as if it were read-only, but for names directly in its top.
+#[test]
+fn what_others_own_in_a_layer_is_told_with_the_line_that_opens_it() {
+    if !has_upper() {
+        return;
+    }
+    if !is_root() {
+        return skip("only root makes files of others");
+    }
+    let place = Place::new();
+    let layer = place.folder("layer", As::Root);
+    for (name, mode) in [("sub", 0o755), ("all", 0o1777)] {
+        let directory = place.folder(&format!("layer/{name}"), As::Root);
+        std::fs::set_permissions(directory, PermissionsExt::from_mode(mode)).unwrap();
+    }
+    for (name, mode) in [("sub/file", 0o644), ("sub/open", 0o666)] {
+        let path = place.file(&format!("layer/{name}"), "x");
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let check = |profile: &str| {
+        let path = place.file("others.toml", profile);
+        let output = place.stockade(As::User).arg("check").arg(path).arg("true").output().unwrap();
+        unwrapped(&said(&output))
+    };
+    let at = layer.display();
+    let entry =
+        |more: &str| format!("\"/m\" = {{ layers = [\"{at}\"], upper = \"discard\"{more} }}");
+    let note = "what other users own stays as it is, but for names directly in /m";
+    let open = entry(", copy-up = [\"/m\"]");
+    let told = check(&system(&entry("")));
+    assert!(told.contains(note) && told.contains(&open), "{told}");
+    let line = "cd /m; echo x > new && echo made; export LC_ALL=C; for act in 'echo x > sub/new' 'echo x > sub/file' \
+                'rm -f sub/file' 'chmod 600 sub/file' 'echo x > sub/open' 'echo x > all/new'; do \
+                sh -c \"$act\" 2>&1 && echo done || true; done";
+    let words = |profile: &str| {
+        let told = place.sh(As::User, &system(profile), line);
+        let last = |line: &str| line.rsplit(": ").next().unwrap_or_default().to_owned();
+        told.lines().map(last).collect::<Vec<_>>()
+    };
+    let (denied, overflow) = ("Permission denied", "Value too large for defined data type");
+    assert_eq!(
+        words(&entry("")),
+        ["made", denied, denied, denied, "Operation not permitted", overflow, overflow]
+    );
+    // The line of the note lets names be made and removed; a file in place stays.
+    assert_eq!(words(&open)[..4], ["made", "done", denied, "done"]);
+    assert!(check(&system(&open)).contains(&format!("{note}, and in directories of /m")));
+    // The twins: root's own, and the caller's.
+    let own = place.folder("own", As::User);
+    let own = format!("\"/m\" = {{ layers = [\"{}\"], upper = \"discard\" }}", own.display());
+    assert!(!check(&system(&own)).contains(note));
+}

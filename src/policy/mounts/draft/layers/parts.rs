@@ -2,14 +2,18 @@
 
 use super::Place;
 use crate::host::parts::Left;
-use crate::language::value::{Mode, below};
+use crate::language::value::{AbsolutePath, Mode, below};
 use crate::policy::mounts::draft::World;
 use crate::policy::mounts::kinds::{Layers, Makes, Mount, Tmpfs};
 use crate::policy::mounts::tree::{Node, in_parts};
+use crate::policy::mounts::written;
 use crate::text::paths::some_of;
 use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::source::Span;
 use crate::tree::{Ground as Stood, HasGround};
+
+/// Why what is another owner's cannot be changed.
+const OF_OTHERS: &str = "overlayfs copies nothing of another owner's for a change (EOVERFLOW)";
 
 impl World<'_> {
     /// The memory at the top of an overlay that is shown in parts, or that has no layer.
@@ -46,7 +50,12 @@ impl World<'_> {
     pub(in crate::policy::mounts::draft) fn note_parts(&mut self) {
         for (path, node) in self.tree {
             let Mount::Layers(layers) = &node.mount else { continue };
-            let Some(parts) = in_parts(path, layers, &self.host.brought) else { continue };
+            let Some(parts) = in_parts(path, layers, &self.host.brought) else {
+                if node.whole.is_none() {
+                    self.note_owner(path, layers, node.at);
+                }
+                continue;
+            };
             if let Some((unseen, errno)) = &parts.unseen {
                 let message =
                     format!("cannot show {path} in parts: {unseen}: {}", errno_words(*errno));
@@ -76,10 +85,36 @@ impl World<'_> {
         }
     }
 
+    /// Whether others' files in a tree that the target writes to stay as they are.
+    fn has_owners(&self, path: &str, layers: &Layers) -> bool {
+        layers.upper.is_some() && !self.is_apart(path, layers) && self.host.caller.uid != 0
+    }
+
+    /// The same as [`World::note_owners`] of one overlay, whose top says whose it is.
+    fn note_owner(&mut self, path: &str, layers: &Layers, at: Span) {
+        let top = layers.sources(path).last().and_then(|top| self.host.present(top));
+        if !self.has_owners(path, layers) || top.is_none_or(|file| file.uid == self.host.caller.uid)
+        {
+            return;
+        }
+        let copied: Vec<&str> = layers.copy_up.iter().map(|up| &*up.0).collect();
+        let more = some_of(&copied).map_or_else(
+            || {
+                let mut up = layers.at(path);
+                up.copy_up.push(AbsolutePath(path.to_owned()));
+                let line = written::line(path, &Mount::Layers(up));
+                format!("; in directories below it, too, with {line}")
+            },
+            |some| format!(", and in directories of {some}"),
+        );
+        let text =
+            format!("what other users own stays as it is, but for names directly in {path}{more}");
+        self.draft.notes.push(Note::new(at, text).because(OF_OTHERS));
+    }
+
     /// A user's overlay copies nothing of another owner's for a change (EOVERFLOW).
     fn note_owners(&mut self, path: &str, layers: &Layers, at: Span) {
-        let is_apart = self.is_apart(path, layers);
-        if layers.upper.is_none() || is_apart || self.host.caller.uid == 0 {
+        if !self.has_owners(path, layers) {
             return;
         }
         let of_others = |(part, node): &(&String, &Node)| {
@@ -105,9 +140,8 @@ impl World<'_> {
             let text = format!(
                 "what other users own stays as it is, but for names directly in {some}{copied}"
             );
-            let why = "overlayfs copies nothing of another owner's for a change (EOVERFLOW)";
             // True of every user's, and so not repeated by each run.
-            self.draft.notes.push(Note::new(at, text).because(why));
+            self.draft.notes.push(Note::new(at, text).because(OF_OTHERS));
         }
         if let Some(some) = some_of(&closed) {
             let text = format!("closed to the target as to its caller: {some}");
