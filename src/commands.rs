@@ -38,7 +38,10 @@ use crate::inspect::start;
 use crate::inspect::view::{Notes, note_line};
 use crate::launch::FAILED;
 use crate::launch::registry::{Refused, Registry};
+use crate::launch::uppers;
+use crate::plan::Plan;
 use crate::profile::{Request, as_written};
+use crate::step::TreeOp;
 use crate::sys;
 use crate::text::bytes;
 use crate::text::layout::{COLUMNS, Paint};
@@ -147,6 +150,20 @@ fn prepare_and_lint(
         warnings.extend(as_written(found, &planned.host.caller, &planned.sources));
     }
     Ok(planned)
+}
+
+/// The kept uppers that another sandbox uses at this moment.
+fn in_use(plan: &Plan) -> Vec<Note> {
+    let kept = plan.steps.iter().filter_map(|step| match step.tree()? {
+        TreeOp::HoldUpper { directory, kept: true, .. } => Some((directory, step.at)),
+        _ => None,
+    });
+    let used = kept.filter_map(|(directory, at)| {
+        let pid = uppers::user(directory.text())?;
+        let text = format!("a sandbox uses the upper {directory}, and a run is refused");
+        Some(Note::new(at, text).because(&held_by(&[pid])))
+    });
+    used.collect()
 }
 
 /// What the command line asks for.

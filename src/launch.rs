@@ -42,7 +42,7 @@ mod terminal;
 mod tops;
 mod tree;
 pub(crate) mod tries;
-mod uppers;
+pub(crate) mod uppers;
 mod why;
 
 use crate::host::upper;

@@ -227,6 +227,34 @@ fn one_sandbox_at_a_time_has_a_kept_upper() {
     }
 }
 
+#[test]
+fn an_upper_in_use_is_told_before_a_run() {
+    for who in As::all() {
+        let trees = Trees::new(*who);
+        let profile = trees.kept();
+        let asked = |act: &str| {
+            let path = trees.place.file("asked.toml", &profile);
+            let output =
+                trees.place.stockade(*who).arg(act).arg(path).arg("/bin/true").output().unwrap();
+            assert!(output.status.success(), "{who:?}: {act}: {}", said(&output));
+            unwrapped(&text(&output.stdout))
+        };
+        let note = "a run is refused: wait until its launcher, process";
+        let (mut child, _out) = trees.waiting(&profile, "true");
+        for act in ["check", "doctor"] {
+            let told = asked(act);
+            let pid = format!("{note} {}, has ended", child.id());
+            assert!(told.contains(&pid), "{who:?}: {act}: {told}");
+        }
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success(), "{who:?}");
+        // The twin: it is free, and nothing is said.
+        for act in ["check", "doctor"] {
+            assert!(!asked(act).contains(note), "{who:?}: {act}");
+        }
+    }
+}
+
 /// The base has the entry, and a layer above the upper of it; another changes a key of the entry again.
 #[test]
 fn an_upper_of_a_stronger_layer_is_refused_at_its_line() {

@@ -1,7 +1,7 @@
 //! `stockade check`: everything up to the launch, without it. Its findings are its result, so all
 //! of them go to standard output.
 
-use super::{FAILED, Planned, prepare_and_lint, print_line, print_notes, print_report};
+use super::{FAILED, Planned, in_use, prepare_and_lint, print_line, print_notes, print_report};
 use crate::cli::{Checked, Format};
 use crate::inspect::start;
 use crate::inspect::view::Notes;
@@ -21,7 +21,9 @@ pub(super) fn check(checked: Checked) -> u8 {
             failed.add(warnings);
             failed.report(format)
         }
-        Ok(planned) => {
+        Ok(mut planned) => {
+            let used = in_use(&planned.plan);
+            planned.plan.notes.extend(used);
             let less = skipped(&planned.plan).next().is_some();
             let denied = checked.deny_warnings && (less || !warnings.is_empty());
             let stops: BTreeSet<&str> =

@@ -1,7 +1,7 @@
 //! `stockade doctor`: what this machine can enforce for this user; with a profile, whether that
 //! would run here.
 
-use super::{FAILED, Planned, prepare, print_line, print_notes};
+use super::{FAILED, Planned, in_use, prepare, print_line, print_notes};
 use crate::cli::{Examined, Format, Given};
 use crate::inspect::doctor::judge::{judge, serves};
 use crate::inspect::doctor::table::table;
@@ -60,7 +60,7 @@ fn profile(given: Given, format: Format, notes: Notes) -> u8 {
         Format::Json => print_line("[]"),
         Format::Text => {
             let all: Vec<Note> =
-                planned.plan.notes.iter().cloned().chain(lacking(&planned)).collect();
+                [planned.plan.notes.clone(), in_use(&planned.plan), lacking(&planned)].concat();
             print_notes(notes, &all, &planned.sources);
             if notes == Notes::None {
                 return 0;
