@@ -845,3 +845,40 @@ fn what_is_inherited_covers_an_overlay_of_the_host() {
         assert!(!good.contains("W0311"), "{good}");
     }
 }
+
+/// Started in the home, `${CWD}` is the home.
+#[test]
+fn a_home_that_is_not_named_is_told() {
+    let caller = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap();
+    let Some(home) = caller.map(|user| user.dir).filter(|home| home.is_dir()) else {
+        return skip("this user has no home");
+    };
+    let place = Place::new();
+    let other = place.folder("project", As::Root);
+    let check = |entry: &str, cwd: &Path| {
+        let profile = place.file("home.toml", &system(entry));
+        let mut command = place.stockade(As::Root);
+        let output = command.arg("check").arg(profile).arg("true").current_dir(cwd).output();
+        said(&output.unwrap())
+    };
+    let ids = "owner = \"root\"";
+    for (own, named) in [
+        ("\"${CWD}\" = \"ro\"".to_owned(), "\"${HOME}\" = \"ro\""),
+        ("\"/work\" = { bind = \"${CWD}\" }".to_owned(), "\"/work\" = { bind = \"${HOME}\" }"),
+        (
+            format!("\"${{CWD}}\" = {{ layers = [\"${{CWD}}\"], upper = \"discard\", {ids} }}"),
+            "\"${HOME}\" = { layers = [\"${HOME}\"], upper = \"discard\", owner = \"root\" }",
+        ),
+    ] {
+        let told = crate::support::unwrapped(&check(&own, &home));
+        assert!(told.contains("W0308") && told.contains(named), "{own}: {told}");
+        // The twins: elsewhere, and the line of the help.
+        for (entry, cwd) in [(own.as_str(), &other), (named, &home)] {
+            let told = check(entry, cwd);
+            assert!(
+                told.contains("the profile is good") && !told.contains("W0308"),
+                "{entry}: {told}"
+            );
+        }
+    }
+}

@@ -60,8 +60,18 @@ const LINTS: &[fn(&Scene, &mut Problems)] = &[
     network::no_server,
 ];
 
-/// Everything that looks like a mistake.
+/// Everything that looks like a mistake, whatever the words of the lines are.
 pub fn lint(profile: &Profile, host: &Host, settled: &Settled) -> Problems {
+    within(profile, host, settled, |scene, found| LINTS.iter().for_each(|lint| lint(scene, found)))
+}
+
+/// What some lints find.
+fn within(
+    profile: &Profile,
+    host: &Host,
+    settled: &Settled,
+    lints: impl FnOnce(&Scene, &mut Problems),
+) -> Problems {
     let net = crate::policy::network::namespace(&profile.network);
     let choice = Choice::new(&profile.namespaces, net, profile.network.mode.at());
     let none = empty();
@@ -69,7 +79,7 @@ pub fn lint(profile: &Profile, host: &Host, settled: &Settled) -> Problems {
     let tree = if is_joined { &none } else { &settled.tree };
     let scene = Scene { profile, host, choice, tree };
     let mut found = Problems::default();
-    LINTS.iter().for_each(|lint| lint(&scene, &mut found));
+    lints(&scene, &mut found);
     found
 }
 
@@ -109,6 +119,9 @@ pub(crate) fn lint_of_own_lines(
                 .help("leave it out, if those are enough: stockade plan shows the file tree"),
         );
     }
+    kept.extend(within(profile, host, settled, |scene, found| {
+        mounts::whole_home(scene, sources, found);
+    }));
     kept
 }
 

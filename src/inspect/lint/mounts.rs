@@ -9,7 +9,7 @@ use crate::kernel::namespace::Kind;
 use crate::language::value::{AbsolutePath, ancestors, below, join};
 use crate::policy::identity;
 use crate::policy::mounts::kinds::{
-    Access, Bind, Dir, File, Hidden, Hide, Layers, Missing, Mount, NODES,
+    Access, Bind, Broad, Dir, File, Hidden, Hide, Layers, Missing, Mount, NODES,
 };
 use crate::policy::mounts::settle::Settled;
 use crate::policy::mounts::tree::{
@@ -19,7 +19,7 @@ use crate::policy::mounts::written::line;
 use crate::text::gather::Gather;
 use crate::text::problem::{Problem, Problems};
 use crate::text::shell::shell_word;
-use crate::text::source::Span;
+use crate::text::source::{Sources, Span};
 use crate::tree::{Ground, HasGround};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -294,6 +294,31 @@ pub(super) fn whole_host(scene: &Scene, found: &mut Problems) {
             true => format!("hide the home: {}", line(&inside, &Mount::Hide(Hide::PLAIN))),
             false => "grant only the directories that are needed, one by one".to_owned(),
         };
+        found.push(Problem::new("mounts::whole-host", node.at, text).help(help));
+    }
+}
+
+/// The home, by a line that does not name it: with `${CWD}` it depends on where the sandbox is
+/// started. One that names it means it, and so does one that says `broad = true`.
+pub(super) fn whole_home(scene: &Scene, sources: &Sources, found: &mut Problems) {
+    let home = scene.host.caller.home.as_str();
+    if home.len() < 2 {
+        return;
+    }
+    for (path, _, node) in binds(scene.tree).filter(|(_, source, _)| *source == home) {
+        let is_meant =
+            node.mount.grant(path).is_some_and(|grant| grant.words.broad == Broad::Allow)
+                || sources
+                    .lines_of(node.at)
+                    .is_none_or(|text| text.contains("HOME") || text.contains(home));
+        if is_meant {
+            continue;
+        }
+        let text =
+            format!("{path} shows the whole home directory, its keys and its tokens among it");
+        let said = line(path, &node.mount).replace(home, "${HOME}");
+        let help =
+            format!("start it in a directory below the home; or name that if it is meant: {said}");
         found.push(Problem::new("mounts::whole-host", node.at, text).help(help));
     }
 }
