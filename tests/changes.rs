@@ -200,8 +200,8 @@ fn what_is_closed_to_the_caller_is_listed_without_a_look() {
     for name in ["new", "plain", "file"] {
         std::fs::set_permissions(upper.join(name), PermissionsExt::from_mode(0o755)).unwrap();
     }
-    kept.changes(&["export", "state", "out.tar"]);
-    let owners = kept.sh("tar --numeric-owner -tvf out.tar | awk '{print $2, $6}'");
+    kept.changes(&["export", "state", "new.tar"]);
+    let owners = kept.sh("tar --numeric-owner -tvf new.tar | awk '{print $2, $6}'");
     let expected = format!(
         "65534/65534 file\n65534/65534 new/\n{owner}/{owner} new/a\n{owner}/{owner} plain/b\n"
     );
@@ -450,6 +450,54 @@ fn what_entries_of_mounts_cover_is_listed_apart() {
         assert_eq!(kept.changes(&["state"]), listed);
         let output = kept.run(&["export", "state", "out.tar"]);
         assert!(errors(&output).contains("left out point/below/f: an entry of [mounts] covers it"));
+    }
+}
+
+/// A file that is there is another export, or something else that has no copy.
+#[test]
+fn an_export_overwrites_nothing() {
+    for who in As::all() {
+        let place = Place::new();
+        let kept = Kept::new(&place, *who, "true", "echo x > new");
+        kept.sh("echo mine > 'out of it.tar'; : > empty");
+        let words = ["export", "state", "out of it.tar"];
+        let output = kept.run(&words);
+        let said = errors(&output);
+        assert!(output.status.code() == Some(125) && said.contains("E1604"), "{who:?}: {said}");
+        assert_eq!(kept.sh("cat 'out of it.tar'"), "mine\n");
+        // Its help works.
+        let remove = "rm 'out of it.tar'";
+        assert!(unwrapped(&said).contains(remove), "{said}");
+        kept.sh(remove);
+        kept.changes(&words);
+        // The twin: a file that mktemp(1) made has nothing to lose.
+        kept.changes(&["export", "state", "empty"]);
+        kept.sh("cmp 'out of it.tar' empty");
+    }
+}
+
+/// In a directory of the tree a path is meant from there; it is one from the top.
+#[test]
+fn a_path_from_the_working_directory_is_told_from_the_top() {
+    for who in As::all() {
+        let place = Place::new();
+        let kept = Kept::new(&place, *who, "mkdir sub", "echo x > sub/new");
+        let run = |words: &str| {
+            let mut command = place.stockade(*who);
+            command.arg("changes").args(words.split(' ')).current_dir(kept.path("low/sub"));
+            command.output().unwrap()
+        };
+        for act in ["", "discard --yes ", "apply --yes "] {
+            let output = run(&format!("{act}../../state new"));
+            let said = unwrapped(&errors(&output));
+            let act = act.replace("--yes ", "");
+            let line = format!("stockade changes {act}../../state sub/new");
+            assert!(said.contains("E1609") && said.contains(&line), "{who:?}: {said}");
+        }
+        // What is changed at neither place gets no such help, and the line works.
+        let said = unwrapped(&errors(&run("../../state no")));
+        assert!(said.contains("E1609") && !said.contains("sub/no"), "{who:?}: {said}");
+        assert_eq!(text(&run("../../state sub/new").stdout), "A  sub/new\n");
     }
 }
 

@@ -125,6 +125,14 @@ fn ask(act: &str, named: Named, question: impl FnOnce() -> String) -> Result<boo
     })
 }
 
+/// Whether a file with something in it has that name; `/dev/fd/3` and the like name what is open.
+fn is_filled(path: &str) -> bool {
+    !path.starts_with("/dev/")
+        && !path.starts_with("/proc/")
+        && std::fs::symlink_metadata(bytes::path(path))
+            .is_ok_and(|found| found.is_file() && found.len() > 0)
+}
+
 fn write(directory: &str, file: &str) -> Result {
     let act = "export";
     let kept = take(act, directory)?;
@@ -138,6 +146,12 @@ fn write(directory: &str, file: &str) -> Result {
         let name = format!("stockade changes export {} changes.tar", shell_word(directory));
         let problem = *cannot("standard output is a terminal".to_owned());
         return Err(problem.help(format!("name a file: {name}")).into());
+    }
+    // What is there may be another export, or the only copy of something else.
+    if is_filled(file) {
+        let name = shell_word(file);
+        let help = format!("remove it first, `rm {name}`, or name another file");
+        return Err(cannot(errno_words(libc::EEXIST)).help(help).into());
     }
     let place = match file {
         "-" => place::Place::output(),

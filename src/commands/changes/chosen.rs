@@ -43,8 +43,11 @@ impl Named<'_> {
         for word in self.paths {
             let path = self.meant(act, word, kept, planned)?;
             let one = Chosen::from_iter([path.clone()]);
-            if !may_be_gone && !planned.changes.iter().any(|known| one.has(&known.change.path)) {
-                return Err(self.none(act, word, NOTHING, planned));
+            let is_there =
+                |one: &Chosen| planned.changes.iter().any(|known| one.has(&known.change.path));
+            if !may_be_gone && !is_there(&one) {
+                let here = from_here(word, kept).filter(|here| is_there(&only(here)));
+                return Err(self.none(act, word, NOTHING, planned, here.as_deref()));
             }
             chosen.push(path);
         }
@@ -65,17 +68,32 @@ impl Named<'_> {
         }
         let top = &kept.record.path;
         let tail = tail(word, top).ok_or_else(|| {
-            self.none(act, word, &format!("it does not lie in {}", escape(top)), planned)
+            self.none(act, word, &format!("it does not lie in {}", escape(top)), planned, None)
         });
         Ok(bytes::bytes(&tail?).into_owned())
     }
 
-    fn none(&self, act: &str, word: &str, why: &str, planned: &Planned) -> Box<Problem> {
+    /// `here` is the path that has changes where the word is one from the working directory.
+    fn none(
+        &self,
+        act: &str,
+        word: &str,
+        why: &str,
+        planned: &Planned,
+        here: Option<&str>,
+    ) -> Box<Problem> {
         let named = escape(word);
         let cannot = |why: &str| {
             let message = format!("cannot {act} `{named}` of `{}`: {why}", self.directory);
             wrong("changes::path", message)
         };
+        if let Some(here) = here {
+            let named = match act {
+                LIST => list(self.directory) + &path_word(here),
+                act => line(act, "", self.directory, [here]),
+            };
+            return cannot(why).help(format!("paths begin at the top of the tree: {named}")).into();
+        }
         let whole = planned.changes.iter().map(|one| &one.change).find(|change| {
             let is_inside = Chosen::from_iter([change.path.clone()]).has(&bytes::bytes(word));
             (change.what == What::Removed || change.unread) && is_inside
@@ -102,15 +120,24 @@ impl Named<'_> {
 /// What is listed of all changes, read one by one.
 pub(super) struct Wanted<'w> {
     named: Named<'w>,
-    /// What each path means, and whether a change was found there.
-    paths: Vec<(Chosen, bool)>,
+    paths: Vec<Sought>,
+}
+
+/// A path of a list.
+struct Sought {
+    /// What it means.
+    one: Chosen,
+    is_found: bool,
+    /// What it would be from the working directory, and whether a change was found there.
+    here: Option<(String, bool)>,
 }
 
 impl<'w> Wanted<'w> {
     pub(super) fn new(named: Named<'w>, kept: &Kept) -> Result<Wanted<'w>> {
         let one = |word: &String| {
             let path = named.meant(LIST, word, kept, &Planned::default())?;
-            Ok((Chosen::from_iter([path]), false))
+            let here = from_here(word, kept).map(|here| (here, false));
+            Ok(Sought { one: Chosen::from_iter([path]), is_found: false, here })
         };
         let paths = named.paths.iter().map(one).collect::<Result<_>>()?;
         Ok(Wanted { named, paths })
@@ -120,18 +147,26 @@ impl<'w> Wanted<'w> {
     pub(super) fn has(&mut self, change: &Change) -> bool {
         let is_whole = change.removes() || change.unread;
         let mut has = self.paths.is_empty();
-        for (one, is_found) in &mut self.paths {
-            let is_in = one.has(&change.path) || is_whole && one.is_below(&change.path);
+        let is_at = |one: &Chosen| one.has(&change.path) || is_whole && one.is_below(&change.path);
+        for Sought { one, is_found, here } in &mut self.paths {
+            let is_in = is_at(one);
             *is_found |= is_in;
             has |= is_in;
+            if let Some((here, is_there)) = here {
+                *is_there |= is_at(&only(here));
+            }
         }
         has
     }
 
     pub(super) fn all_found(&self) -> Result {
         let mut words = self.named.paths.iter().zip(&self.paths);
-        match words.find(|(_, (_, is_found))| !is_found) {
-            Some((word, _)) => Err(self.named.none(LIST, word, NOTHING, &Planned::default())),
+        match words.find(|(_, sought)| !sought.is_found) {
+            Some((word, sought)) => {
+                let here = sought.here.as_ref().filter(|(_, is_there)| *is_there);
+                let here = here.map(|(here, _)| here.as_str());
+                Err(self.named.none(LIST, word, NOTHING, &Planned::default(), here))
+            }
             None => Ok(()),
         }
     }
@@ -193,6 +228,19 @@ fn tail(word: &str, top: &str) -> Option<String> {
         true => below(&format!("/{}", plain(word)), top).map(plain),
         false => Some(plain(word)),
     }
+}
+
+fn only(path: &str) -> Chosen {
+    Chosen::from_iter([bytes::bytes(path).into_owned()])
+}
+
+/// The path below the top that a word would be from a directory of the tree, where that is the host's.
+fn from_here(word: &str, kept: &Kept) -> Option<String> {
+    let record = &kept.record;
+    let cwd = bytes::of(std::env::current_dir().ok()?);
+    let within = below(&cwd, &record.path).filter(|within| !within.is_empty())?;
+    let is_one = record.is_of_the_host() && !word.starts_with('/');
+    is_one.then(|| tail(format!("{within}/{word}").trim_start_matches('/'), &record.path)).flatten()
 }
 
 /// What can be done where the host has changed something meanwhile.
