@@ -24,7 +24,7 @@ use crate::text::source::{Sources, Span};
 use std::collections::BTreeMap;
 
 pub use later::RUN_LATER;
-pub(crate) use later::{REPOSITORY, STOCKADE, there};
+pub(crate) use later::{REPOSITORY, STATES, STOCKADE, there};
 pub(crate) use mounts::granted;
 pub use mounts::{looked_into, wanted};
 

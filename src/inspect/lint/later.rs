@@ -48,7 +48,7 @@ pub const RUN_LATER: &[(&str, &str)] = &[
     (".direnvrc", "direnv runs it"),
     // Profiles, and what runs have left to be done (stockade(1)).
     (".config/stockade", STOCKADE),
-    (".local/state/stockade", STOCKADE),
+    (STATES, STOCKADE),
     (".config/direnv", "direnv runs it"),
     // bash(1), zsh(1), csh(1), fish(1); Debian's .bashrc reads .bash_aliases, Fedora's .bashrc.d.
     (".bashrc", SHELL),
@@ -173,6 +173,9 @@ pub const RUN_LATER: &[(&str, &str)] = &[
 
 /// Why a `.git` is among it.
 pub(crate) const REPOSITORY: &str = "git runs its hooks, and commands that its settings name";
+/// Where states are, and what runs have left to be done.
+pub(crate) const STATES: &str = ".local/state/stockade";
+
 /// Why what stockade reads is among it.
 pub(crate) const STOCKADE: &str = "stockade reads it at the next run";
 const CI: &str = "the CI service runs it";
