@@ -3,7 +3,7 @@
 use crate::merged::own;
 use crate::support::ground::Ground;
 use crate::support::{
-    As, Dice, Place, errors, is_root, kernel, said, skip, system, text, unwrapped,
+    As, Dice, Place, USER, errors, is_root, kernel, said, skip, system, text, unwrapped,
 };
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -400,8 +400,8 @@ fn what_is_copied_is_said() {
 /// Starts stockade where these mounts are, which no other process sees.
 fn where_mounted(place: &Place, who: As, mounts: &str, words: &[&str]) -> std::process::Output {
     let ids = match who {
-        As::Root => "",
-        As::User => "setpriv --reuid=1001 --regid=1001 --clear-groups",
+        As::Root => String::new(),
+        As::User => format!("setpriv --reuid={USER} --regid={USER} --clear-groups"),
     };
     let line = format!("set -e; {mounts}\nexec {ids} ./stockade \"$@\"");
     place
