@@ -236,6 +236,33 @@ fn why_names_the_layer_that_has_a_file() {
     }
 }
 
+/// The line that lets the target write makes no layer writable, and its act succeeds.
+#[test]
+fn why_lets_an_upper_take_what_is_written_over_layers() {
+    for who in As::all() {
+        let place = Place::new();
+        let [low, high] = two(&place, *who);
+        let entry = format!("\"/m\" = {{ layers = [\"{low}\", \"{high}\"] }}");
+        let path = place.file("asked.toml", &system(&entry));
+        for name in ["new", "both/new", "low"] {
+            let act = format!("echo x > /m/{name} && cat /m/{name}");
+            assert!(!place.run(*who, &system(&entry), &["/bin/sh", "-c", &act]).status.success());
+            let mut command = place.stockade(*who);
+            command.arg("why").arg(&path).arg(format!("write:/m/{name}"));
+            let said = text(&command.output().unwrap().stdout);
+            let line = said.lines().find_map(|line| line.trim().strip_prefix("\"/m\" = "));
+            let Some(line) = line.filter(|line| line.contains("upper = \"discard\"")) else {
+                panic!("{who:?} {name}: {said}");
+            };
+            let profile = system(&format!("\"/m\" = {line}"));
+            assert_eq!(place.sh(*who, &profile, &act), "x", "{who:?} {name}: {profile}");
+            let is_there = |top: &str| std::fs::read(format!("{top}/{name}"));
+            let found = [is_there(&low), is_there(&high)];
+            assert!(found.iter().flatten().all(|text| text != b"x\n"), "{who:?} {name}");
+        }
+    }
+}
+
 #[test]
 fn a_layer_more_than_the_kernel_merges_is_refused_and_a_newline_is_a_name_as_any() {
     let place = Place::new();

@@ -8,7 +8,7 @@ use crate::inspect::access::why::Answer;
 use crate::language::value::{AbsolutePath, Room, ancestors, below, join, parent};
 use crate::policy::mounts::kinds::{
     Access, Bind, Broad, Dev, Device, Dir, Driver, File, Hide, Layers, Mount, Mqueue, Proc, Socket,
-    Sysfs, Tmpfs,
+    Sysfs, Tmpfs, Upper,
 };
 use crate::probe::elf::{Elf, Program};
 
@@ -39,27 +39,30 @@ impl Asked<'_> {
         Line::entry("mounts", path, &self.profile.mounts, Some(value))
     }
 
-    /// The entry whose layers are there, where the target may write on top of them.
+    /// The entry whose layers are there.
     fn written_over<'p>(&'p self, over: &'p str) -> Option<(&'p str, &'p Layers)> {
         let mut paths = ancestors(over).chain(["/"]);
         let (path, mount) =
             paths.find_map(|path| Some((path, &self.profile.mounts.get(path)?.value)))?;
         // An overlay that is shown in parts is one entry.
-        mount.layers().filter(|layers| layers.upper.is_some()).map(|layers| (path, layers))
+        mount.layers().map(|layers| (path, layers))
     }
 
     /// The same entry with the words that let more of it be changed. A bind would be the host's own.
     /// The whole entry, as without `layers` it would change one of a layer below, and there may be
     /// none.
     fn change_layers(&self, real: &str, (path, layers): (&str, &Layers)) -> Vec<Line> {
-        let layers = layers.at(path);
+        let mut layers = layers.at(path);
+        let without = layers.upper.is_none();
+        layers.upper.get_or_insert(Upper::Discard);
         let mut owner = layers.clone();
         owner.words.owner_root = true;
         let mut up = layers.clone();
         up.copy_up.push(AbsolutePath(parent(real).to_owned()));
-        let fuse = layers.with_driver(Driver::Fuse);
-        let all = [owner, up, fuse];
-        all.into_iter().map(|layers| self.mount(path, Mount::Layers(layers))).collect()
+        let [fuse, copy] = [Driver::Fuse, Driver::Copy].map(|driver| layers.with_driver(driver));
+        let plain = without.then(|| layers.clone());
+        let all = plain.into_iter().chain([owner, up, fuse, copy]);
+        all.map(|layers| self.mount(path, Mount::Layers(layers))).collect()
     }
 
     fn unmount(&self, path: &str) -> Line {
