@@ -116,12 +116,12 @@ fn stopped(act: &str, directory: &str, Stopped { stop, path }: &Stopped) -> Box<
 }
 
 /// Asks on the terminal; elsewhere nothing is done without the word.
-fn ask(act: &str, named: Named, question: impl FnOnce() -> String) -> Result<bool> {
+fn ask(act: &str, named: Named, more: &str, question: impl FnOnce() -> String) -> Result<bool> {
     let answer = if std::io::stdin().is_terminal() { ask::ask(&question()) } else { None };
     answer.ok_or_else(|| {
         let why = "nobody can be asked: standard input is no terminal";
         let problem = wrong("changes::ask", format!("cannot {act} `{}`: {why}", named.directory));
-        problem.help(named.line(act, "--yes ")).into()
+        problem.help(named.line(act, &format!("--yes {more}"))).into()
     })
 }
 

@@ -27,6 +27,14 @@ pub(super) struct Agreed {
     pub run_later: bool,
 }
 
+impl Agreed {
+    /// The flags that say so, besides `--yes`.
+    fn also(self) -> &'static str {
+        if self.run_later { LATER_TOO } else { "" }
+    }
+}
+
+const LATER_TOO: &str = "--run-later ";
 pub(super) const LATER: &str = "the host runs it later";
 pub(super) const LATER_SINCE: &str = "the host runs it later, and has changed it since";
 
@@ -69,22 +77,33 @@ pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
         print_line("nothing to apply");
         return Ok(());
     }
-    let with_later = agreed.run_later
-        || !later.is_empty() && !agreed.changes && {
-            let what = || format!("Apply also the {} that the host runs later?", later.len());
-            ask(ACT, named, what)?
-        };
-    let total = if with_later { count + later.len() } else { count };
-    if total == 0 {
-        print_line("nothing else to apply");
-        return Ok(());
-    }
-    if !agreed.changes {
-        let path = escape(&record.path);
-        if !ask(ACT, named, || format!("Apply {} to {path}?", counted(total)))? {
+    let note_kept_back = || {
+        if kept_back > 0 {
+            let yes = if agreed.changes { "--yes " } else { "" };
+            let also = named.line(ACT, &format!("{yes}{LATER_TOO}"));
+            let count = counted(kept_back);
+            print_line(&format!("kept back {count} of what the host runs later: {also}"));
+        }
+    };
+    let path = escape(&record.path);
+    let asked = if agreed.run_later { count + later.len() } else { count };
+    if !agreed.changes && asked > 0 {
+        let what = || format!("Apply {} to {path}?", counted(asked));
+        if !ask(ACT, named, agreed.also(), what)? {
             print_line("nothing was applied");
             return Ok(());
         }
+    }
+    let with_later = agreed.run_later
+        || !later.is_empty() && !agreed.changes && {
+            let also = if count > 0 { " also" } else { "" };
+            let what = || format!("Apply{also} the {} that the host runs later?", later.len());
+            ask(ACT, named, LATER_TOO, what)?
+        };
+    if count == 0 && !with_later {
+        print_line("nothing else to apply");
+        note_kept_back();
+        return Ok(());
     }
     if !with_later {
         planned.keep_back(LATER, |change| run_later.why(change).is_some());
@@ -93,9 +112,8 @@ pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
     let stays = planned.apply(&kept, &layer).map_err(fail)?;
     note_stays(&stays);
     print_line(&format!("applied {} to {}", counted(total), escape(&kept.record.path)));
-    if !with_later && kept_back > 0 {
-        let (also, count) = (named.line(ACT, "--run-later "), counted(kept_back));
-        print_line(&format!("kept back {count} of what the host runs later: {also}"));
+    if !with_later {
+        note_kept_back();
     }
     Ok(())
 }
@@ -113,7 +131,8 @@ fn end(named: Named, kept: &Kept, half: Half, agreed: Agreed) -> Result<bool> {
         print_line(&format!("  and {more} more"));
     }
     if !agreed.changes {
-        if !ask(ACT, named, || format!("End it at {}?", escape(&kept.record.path)))? {
+        let what = || format!("End it at {}?", escape(&kept.record.path));
+        if !ask(ACT, named, agreed.also(), what)? {
             return Ok(false);
         }
     } else if !agreed.run_later {

@@ -45,7 +45,7 @@ pub(super) fn discard(named: Named, yes: bool) -> Result {
             "Remove {directory} with the changes to {path} in it ({names} {what}, {size}{more})?"
         )
     };
-    if !yes && !ask(ACT, named, question)? {
+    if !yes && !ask(ACT, named, "", question)? {
         return Ok(());
     }
     changes::discard(&kept, directory).map_err(|why| refused(ACT, directory, &why))?;
@@ -89,7 +89,7 @@ fn some(named: Named, kept: &Kept, yes: bool) -> Result {
     let question =
         || format!("Discard {} to {path} from {}?", counted(out.len()), escape(directory));
     let is_asked = !yes && !out.is_empty();
-    if is_asked && !ask(ACT, named, question)? {
+    if is_asked && !ask(ACT, named, "", question)? {
         print_line("nothing was discarded");
         return Ok(());
     }
