@@ -596,7 +596,7 @@ fn what_a_target_must_not_decide_is_kept_back() {
             A  made/o: its directory is kept back\n  \
             A  point/x/: an entry of [mounts] covers it\n  \
             A  point/x/y: an entry of [mounts] covers it\n";
-        let also = "kept back 4 changes of what the host runs later: stockade changes apply --run-later \
+        let also = "kept back 4 changes of what the host runs later: stockade changes apply --yes --run-later \
                     state\n";
         let expected = format!("{expected}applied 2 changes to {low}\n{also}");
         assert_eq!(said, expected, "{who:?}");
@@ -1403,6 +1403,46 @@ fn an_apply_that_fails_is_undone_and_one_that_is_killed_too() {
         );
     }
     assert!(undone > 10 && killed > 10, "{undone} {killed}");
+}
+
+/// What the host puts in the place of what a killed apply had switched stays, and so does the file that was
+/// there before, under a name that is said; the next apply comes to its end.
+#[test]
+fn what_the_host_does_after_a_killed_apply_is_not_lost() {
+    if !Path::new("/usr/bin/strace").exists() {
+        return skip("strace is not installed");
+    }
+    let who = *As::all().last().unwrap();
+    let (mut named, mut recreated) = (0, 0);
+    for when in 1..8 {
+        let place = Place::new();
+        let before = "for name in f g r; do echo old > $name; done";
+        let kept = Kept::new(&place, who, before, "true");
+        kept.begin("$(date +%s%N)", "");
+        kept.change("echo 2 > f; echo 2 > g; rm r");
+        let mut command = kept.place.outside(who, "/usr/bin/strace");
+        let fault = format!("inject=renameat2:signal=KILL:when={when}");
+        command.args(["-o", "/dev/null", "-e", &fault]).arg(kept.place.path.join("stockade"));
+        command.args(["changes", "apply", "--yes", "state"]).current_dir(kept.path(""));
+        command.output().unwrap();
+        let was_removed = !kept.path("low/r").exists();
+        recreated += u32::from(was_removed);
+        kept.sh("cd low; echo host > new; mv new f; rm -f g; [ -e r ] || echo host > r");
+        let first = crate::support::said(&kept.run(&["apply", "--yes", "state"]));
+        let left = kept.sh("cd low; ls -A | grep '^.stockade-' || true");
+        for name in left.lines() {
+            assert!(first.contains(name), "{when}: {name}: {first}");
+            assert_eq!(kept.sh(&format!("cat low/{name}")), "old\n", "{when}: {first}");
+            named += 1;
+        }
+        assert_eq!(kept.sh("cat low/f"), "host\n", "{when}: {first}");
+        if was_removed {
+            assert_eq!(kept.sh("cat low/r"), "host\n", "{when}: {first}");
+        }
+        let second = crate::support::said(&kept.run(&["apply", "--yes", "state"]));
+        assert!(!second.contains("E1216"), "{when}: {first}\n{second}");
+    }
+    assert!(named > 3 && recreated > 0, "{named} {recreated}");
 }
 
 /// What is done at one name of a file changes the time of the others (ctime), which is no work of the

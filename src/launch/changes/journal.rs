@@ -452,9 +452,16 @@ impl Journal {
             Act::Replace if at == [unit.new, unit.old] && unit.new != 0 => {
                 sys::rename_at(parent, &name, parent, &other, libc::RENAME_EXCHANGE)?;
             }
-            // Where another has taken the name meanwhile, the old one stays under its other name.
+            // The host has put another file there, or taken the new one away: the old one stays under
+            // its other name.
+            Act::Replace if at[1] == unit.old && at[1] != 0 && at[0] != unit.new => {
+                return Ok(true);
+            }
             Act::Remove if at[1] == unit.old && at[1] != 0 => {
-                return sys::rename_at(parent, &other, parent, &name, no).map(|()| false);
+                return match sys::rename_at(parent, &other, parent, &name, no) {
+                    Err(Errno(libc::EEXIST)) => Ok(true),
+                    back => back.map(|()| false),
+                };
             }
             // What closes comes when nothing is taken back any more.
             Act::Close { .. } => return Ok(false),
