@@ -1035,7 +1035,7 @@ fn what_is_kept_back_is_no_conflict_and_is_not_removed() {
         let place = Place::new();
         let before = "mkdir -p .git/hooks sub/deep plain bare/objects bare/refs; echo i > .git/index; \
                       echo h > .git/hooks/pre-commit; echo e > sub/deep/.envrc; echo f > file; \
-                      echo p > plain/p; echo c > bare/HEAD";
+                      echo plain > plain/p; echo c > bare/HEAD";
         let kept = Kept::new(&place, *who, before, "true");
         kept.begin("$(date +%s%N)", "");
         kept.change("echo 2 > file; echo 2 > .git/index; echo x > .git/x");

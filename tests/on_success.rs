@@ -213,6 +213,38 @@ fn what_is_moved_is_in_one_place_at_least() {
     }
 }
 
+/// The other way round: to where it is not applied, and may be thrown away.
+#[test]
+fn what_is_moved_to_what_is_kept_back_stays_where_it_was() {
+    for who in As::all() {
+        for kind in 0..Tree::new(*who).kinds().len() {
+            let tree = Tree::new(*who);
+            let upper = &tree.kinds()[kind];
+            tree.sh("mkdir data; echo d > data/d; echo a > plain; echo b > other");
+            let line =
+                "mkdir .idea; mv data plain .idea; mv other .idea/o; echo n > other; echo 2 > file";
+            let output = tree.run(&tree.profile(upper, ""), line);
+            let why = errors(&output);
+            assert!(output.status.success(), "{who:?} {upper}: {why}");
+            let found = tree.sh("cat data/d plain other file; ls -d .idea 2>&1 || true");
+            assert!(found.starts_with("d\na\nb\n2\n"), "{who:?} {upper}: {found} {why}");
+            assert_eq!(
+                why.matches("it may have been moved to what is kept back").count(),
+                3,
+                "{why}"
+            );
+            if upper.contains("kept") {
+                let mut command = tree.place.stockade(*who);
+                command.args(["changes", "apply", "--yes", "--run-later"]);
+                let output = command.arg(tree.uppers().join("kept")).output().unwrap();
+                assert!(output.status.success(), "{}", said(&output));
+                let found = tree.sh("ls; cat other .idea/data/d .idea/plain .idea/o file");
+                assert_eq!(found, "file\ngone\nother\nsub\nn\nd\na\nb\n2\n", "{}", said(&output));
+            }
+        }
+    }
+}
+
 #[test]
 fn the_report_says_how_much_was_applied() {
     let tree = Tree::new(As::all()[0]);

@@ -108,6 +108,16 @@ pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
     if !with_later {
         planned.keep_back(LATER, |change| run_later.why(change).is_some());
     }
+    let moved: Vec<String> =
+        planned.keep_moved_back(&layer).iter().map(|one| line(one, "")).collect();
+    for line in moved.iter().take(MOST_SHOWN) {
+        print_line(&format!("kept back, as it may have been moved to what is kept back: {line}"));
+    }
+    if planned.applied().next().is_none() {
+        print_line("nothing else to apply");
+        note_kept_back();
+        return Ok(());
+    }
     let total = planned.applied().count();
     let stays = planned.apply(&kept, &layer).map_err(fail)?;
     note_stays(&stays);

@@ -87,6 +87,7 @@ impl Written {
         planned.keep_changed_back(LATER_SINCE, |change| later.why(change).is_some());
         changed_meanwhile(self.path(), &planned, || self.ways(&planned))?;
         planned.keep_back(LATER, |change| later.why(change).is_some());
+        planned.keep_moved_back(&layer);
         planned.find_shut(&layer);
         planned.multiplies().map_err(fail)?;
         Ok((layer, planned))

@@ -202,6 +202,22 @@ impl Planned {
         self.bar();
     }
 
+    /// Keeps back what may have been moved to what is kept back; says what.
+    pub(crate) fn keep_moved_back(&mut self, layer: &File) -> Vec<&Change> {
+        let before: Vec<usize> = self.kept_back().collect();
+        fate::keep_moved(&mut self.changes, layer);
+        self.bar();
+        let is_new = |place: &usize| before.binary_search(place).is_err();
+        let now: Vec<usize> = self.kept_back().filter(is_new).collect();
+        now.into_iter().map(|place| &self.changes[place].change).collect()
+    }
+
+    /// The places of what is kept back.
+    fn kept_back(&self) -> impl Iterator<Item = usize> {
+        let all = self.changes.iter().enumerate();
+        all.filter(|(_, one)| matches!(one.fate, Fate::KeptBack(_))).map(|(place, _)| place)
+    }
+
     /// The same of what the host has changed since, which is no conflict then.
     pub(crate) fn keep_changed_back(
         &mut self,

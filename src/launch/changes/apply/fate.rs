@@ -124,6 +124,37 @@ pub(super) fn part_moved(changes: &mut [Judged], record: &Upper) {
     }
 }
 
+/// Keeps back what takes a file away that the target may have moved to what is kept back: one of the same
+/// size and time. Where the upper is thrown away, its content would be nowhere.
+pub(super) fn keep_moved(changes: &mut [Judged], layer: &File) {
+    let is_back =
+        |one: &&Judged| matches!(one.fate, Fate::KeptBack(_)) && one.change.what != What::Rights;
+    let back = changes.iter().filter(is_back).filter_map(|one| one.change.after.as_ref());
+    let files = back.filter(|after| after.kind == Kind::File);
+    let back: BTreeSet<_> = files.map(|after| (after.size, after.written)).gather();
+    if back.is_empty() {
+        return;
+    }
+    let is_moved = |change: &Change| -> sys::Result<bool> {
+        let Some(before) = change.before.as_ref().filter(|_| change.what != What::Rights) else {
+            return Ok(false);
+        };
+        if before.kind != Kind::Directory {
+            return Ok(before.kind == Kind::File && back.contains(&(before.size, before.written)));
+        }
+        let (parent, last) = split(&change.path);
+        let parent = descend(layer.as_raw_fd(), parent)?;
+        let is_moved = |looked: &Looked| back.contains(&(looked.size, looked.written));
+        has_newer(parent.as_raw_fd(), last, &is_moved, Ok(()))
+    };
+    for one in changes.iter_mut().filter(|one| one.fate == Fate::Applied) {
+        // What is not seen is not taken away.
+        if is_moved(&one.change).unwrap_or(true) {
+            one.fate = Fate::KeptBack(MOVED_BACK);
+        }
+    }
+}
+
 fn kept_back(record: &Upper, change: &Change) -> Option<&'static str> {
     match record.cover(&change.path) {
         Cover::Covered => return Some("an entry of [mounts] covers it"),
@@ -155,6 +186,7 @@ fn kept_back(record: &Upper, change: &Change) -> Option<&'static str> {
 const SINCE: &str = "the host has changed it since";
 /// Of a file that may have been moved here as well.
 const MAY_BE: &str = "the host may have removed it since";
+const MOVED_BACK: &str = "it may have been moved to what is kept back";
 const MAY_BE_MOVED: &str = "it may have been moved to what the host may have removed since";
 /// Of a file that the host may have had elsewhere.
 pub(super) const MOVED: &str = "the host may have moved another directory to where it lies since";
