@@ -80,8 +80,6 @@ struct Sweep {
     profile: PathBuf,
     input: PathBuf,
     flags: &'static [&'static str],
-    /// Whether there is a server.
-    is_served: bool,
     /// Whether a failure may keep some of the host's files from the target.
     may_show_less: bool,
 }
@@ -194,13 +192,6 @@ const WHOLE: Variant = Variant {
     ..NOTHING
 };
 
-/// With layers that a server of the user's merges.
-const SERVED: Variant = Variant {
-    rest: "\"/proc\" = \"proc\"\n\"/merged\" = { layers = [\"SUB\"], upper = \"discard\", \
-           driver = \"fuse-overlayfs\" }\n",
-    ..NOTHING
-};
-
 impl Sweep {
     fn new(who: As, variant: &Variant) -> Option<Sweep> {
         if Command::new("gcc").arg("--version").output().is_err() {
@@ -268,27 +259,12 @@ impl Sweep {
                     .replace("OF-USERS", if who == As::Root { "#" } else { "" })
             ),
         );
-        let is_served = variant.rest.contains("fuse-overlayfs");
-        if is_served {
-            place.folder("dev", As::User);
-        }
-        Some(Sweep {
-            place,
-            who,
-            profile,
-            input,
-            flags: variant.flags,
-            is_served,
-            may_show_less: whole,
-        })
+        Some(Sweep { place, who, profile, input, flags: variant.flags, may_show_less: whole })
     }
 
     /// The tool on a run of the profile, started by who starts the launcher.
     fn tool(&self, words: &[String]) -> Output {
-        let mut command = match self.is_served {
-            true => crate::fuse::with_device(&self.place, self.who, &["./faults"]),
-            false => self.place.outside(self.who, self.place.path.join("faults")),
-        };
+        let mut command = self.place.outside(self.who, self.place.path.join("faults"));
         command
             .args(words)
             .arg("--")
@@ -326,14 +302,6 @@ impl Sweep {
         }
         for (index, call) in calls.iter_mut().enumerate() {
             call.late = last_words.get(&call.process).is_some_and(|last| *last < index);
-        }
-        if self.is_served {
-            // How the server itself fails is its own matter.
-            let is_of_server = |call: &Call| call.process == 1;
-            let execs =
-                calls.iter().position(|call| is_of_server(call) && call.name == Sysno::execve);
-            let begins = execs.map_or(0, |at| calls[at].ordinal);
-            calls.retain(|call| !is_of_server(call) || call.ordinal < begins);
         }
         let last = calls[exec].ordinal;
         calls.retain(|call| call.process != target || call.ordinal <= last);
@@ -628,9 +596,6 @@ fn no_single_failure_weakens_for_root() {
             for variant in [&WRITTEN, &MERGED, &FOREIGN, &CHANGED, &WHOLE] {
                 sweep(As::Root, variant);
             }
-            if crate::fuse::can_be_tried() {
-                sweep(As::Root, &SERVED);
-            }
         }
     } else {
         skip("it needs root");
@@ -647,9 +612,6 @@ fn no_single_failure_weakens_for_an_ordinary_user() {
     if std::env::var_os("FULL").is_some() {
         for variant in [&WRITTEN, &FOREIGN, &WHOLE] {
             sweep(As::User, variant);
-        }
-        if crate::fuse::can_be_tried() {
-            sweep(As::User, &SERVED);
         }
     }
 }

@@ -59,12 +59,7 @@ fn command(place: &Place, who: As, mounts: &str, words: &[&str]) -> Command {
 /// A run where the device is open to everybody; the place has a directory for it, `dev`.
 pub fn stockade(place: &Place, who: As, words: &[&str]) -> Output {
     let words: Vec<&str> = ["./stockade"].iter().chain(words).copied().collect();
-    with_device(place, who, &words).output().unwrap()
-}
-
-/// The same of any command.
-pub fn with_device(place: &Place, who: As, words: &[&str]) -> Command {
-    command(place, who, DEVICE, words)
+    command(place, who, DEVICE, &words).output().unwrap()
 }
 
 /// Two layers, root's as the distribution's files are, in which each rule of a union is met.

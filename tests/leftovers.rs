@@ -5,7 +5,9 @@
 
 use crate::support::ground::wait_for;
 use crate::support::processes::{children, children_named, has_ended, state};
-use crate::support::{self, As, Place, is_root, mounts_of, processes_with, skip, system, text};
+use crate::support::{
+    self, As, Place, is_root, kernel, mounts_of, processes_with, skip, system, text,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -27,9 +29,10 @@ fn tool(place: &Place) -> Option<PathBuf> {
     Some(place.program("faults"))
 }
 
-fn run_tool(place: &Place, who: As, words: &[&str], profile: &Path) -> Output {
+/// The tool, on a run with these words.
+fn run_tool(place: &Place, who: As, words: &[&str], run: &[&Path]) -> Output {
     let mut command = place.outside(who, place.path.join("faults"));
-    command.args(words).arg("--").arg(place.path.join("stockade")).arg("run").arg(profile);
+    command.args(words).arg("--").arg(place.path.join("stockade")).arg("run").args(run);
     command.stdin(Stdio::null()).output().unwrap()
 }
 
@@ -68,13 +71,26 @@ fn profile(place: &Place, command: &str, mounts: &str) -> PathBuf {
     place.folder("data", As::User);
     place.file("sub/file", "text");
     let at = place.path.display();
+    let is_whole = mounts.contains("\"/\" = \"overlay\"");
+    // It would be a part of what is merged.
+    let data = match is_whole {
+        true => String::new(),
+        false => format!("\"/data\" = {{ bind = \"{at}/data\", access = \"rw\" }}\n"),
+    };
     let mounts = format!(
-        "\"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/hidden/file\" = {{ hide = true }}\n\"/data\" \
-         = {{ bind = \"{at}/data\", access = \"rw\" }}\n\
+        "\"/hidden\" = {{ bind = \"{at}/sub\" }}\n\"/hidden/file\" = {{ hide = true }}\n{data}\
          \"/text\" = {{ text = \"x\" }}\n{mounts}"
     );
     let process = format!("stdin = {{ file = \"{at}/sub/file\" }}\ncommand = {command}\n");
-    place.file("profile.toml", &format!("{}[process]\n{process}", system(&mounts)))
+    let base = match (is_whole, mounts.contains("\"/\" = ")) {
+        (true, _) => format!("format = 1\n[mounts]\n\"/proc\" = \"proc\"\n{mounts}"),
+        (_, true) => {
+            let usr = "\"/usr\" = { bind = \"/usr\" }";
+            format!("format = 1\n[mounts]\n\"/proc\" = \"proc\"\n{usr}\n{mounts}")
+        }
+        _ => system(&mounts),
+    };
+    place.file("profile.toml", &format!("{base}[process]\n{process}"))
 }
 
 #[test]
@@ -113,12 +129,31 @@ fn one_that_writes_to_disk_and_is_killed_at_any_call_leaves_nothing_to_the_next_
     });
 }
 
+/// The same with the host's whole tree, and with a root of layers whose directories are made before, in
+/// memory: what is written is listed.
+#[test]
+fn one_that_lists_changes_and_is_killed_at_any_call_leaves_nothing() {
+    if kernel() < (6, 6) {
+        return skip("there is no upper in memory for ordinary users before Linux 6.6");
+    }
+    killed_with(&["--changes"], "", |_| "\"/\" = \"overlay\"\n".to_owned());
+    killed_with(&["--changes"], "", |place| {
+        let layers =
+            place.folder("layers/deep/er", As::User).ancestors().nth(2).unwrap().to_owned();
+        for name in ["bin", "lib", "lib64"].iter().filter(|name| !layers.join(name).is_symlink()) {
+            std::os::unix::fs::symlink(format!("usr/{name}"), layers.join(name)).unwrap();
+        }
+        let layers = layers.display();
+        format!("\"/\" = {{ layers = [\"{layers}\"], upper = \"discard\", copy-up = [\"/\"] }}\n")
+    });
+}
+
 /// How many calls the launcher makes. What it waits for may come together or one by one, so runs
 /// differ by a call: the least counts.
-fn calls_of_the_launcher(place: &Place, who: As, profile: &Path) -> usize {
+fn calls_of_the_launcher(place: &Place, who: As, run: &[&Path]) -> usize {
     let list = place.folder("traces", who).join("list");
     let counts = (0..3).map(|_| {
-        let traced = run_tool(place, who, &["trace", list.to_str().unwrap()], profile);
+        let traced = run_tool(place, who, &["trace", list.to_str().unwrap()], run);
         assert_eq!(traced.status.code(), Some(0), "{who:?}: {}", text(&traced.stderr));
         let lines = std::fs::read_to_string(&list).unwrap();
         lines.lines().filter(|line| line.starts_with("call 0 ")).count()
@@ -128,19 +163,23 @@ fn calls_of_the_launcher(place: &Place, who: As, profile: &Path) -> usize {
 
 /// A run whose launcher is killed at a call. One that ends before it is no trial, so there is
 /// another.
-fn killed_at(place: &Place, who: As, profile: &Path, ordinal: usize) -> Output {
-    let mut output = run_tool(place, who, &["kill", &ordinal.to_string()], profile);
+fn killed_at(place: &Place, who: As, run: &[&Path], ordinal: usize) -> Output {
+    let mut output = run_tool(place, who, &["kill", &ordinal.to_string()], run);
     for _ in 0..20 {
         if output.status.code() != Some(0) {
             break;
         }
-        output = run_tool(place, who, &["kill", &ordinal.to_string()], profile);
+        output = run_tool(place, who, &["kill", &ordinal.to_string()], run);
     }
     output
 }
 
 /// Without FULL every eleventh call of a profile with further mounts.
 fn killed_at_any_call(more: &str, mounts: fn(&Place) -> String) {
+    killed_with(&[], more, mounts);
+}
+
+fn killed_with(flags: &[&str], more: &str, mounts: fn(&Place) -> String) {
     for who in As::all() {
         let place = Place::new();
         if tool(&place).is_none() {
@@ -153,7 +192,8 @@ fn killed_at_any_call(more: &str, mounts: fn(&Place) -> String) {
         }
         let is_whole = mounts.is_empty() || std::env::var_os("FULL").is_some();
         let profile = profile(&place, &format!("[\"sleep\", \"0.02\"]\n{more}"), &mounts);
-        let count = calls_of_the_launcher(&place, *who, &profile);
+        let run: Vec<&Path> = flags.iter().map(Path::new).chain([&*profile]).collect();
+        let count = calls_of_the_launcher(&place, *who, &run);
         assert!(count > 60, "{count}");
         let (before, mounted) = (files(&place), mounts_of(&place));
         let next = AtomicUsize::new(1);
@@ -169,7 +209,7 @@ fn killed_at_any_call(more: &str, mounts: fn(&Place) -> String) {
                         if !is_whole && !ordinal.is_multiple_of(11) {
                             continue;
                         }
-                        let output = killed_at(&place, *who, &profile, ordinal);
+                        let output = killed_at(&place, *who, &run, ordinal);
                         let status = output.status.code();
                         assert_ne!(
                             status,
@@ -211,11 +251,11 @@ fn a_launcher_killed_at_any_call_leaves_no_group_to_the_next_run() {
         "limited.toml",
         &format!("{}[process]\ncommand = [\"sleep\", \"0.02\"]\n{limits}", system("")),
     );
-    let count = calls_of_the_launcher(&place, As::Root, &profile);
+    let count = calls_of_the_launcher(&place, As::Root, &[&profile]);
     let _alone = support::ground::no_other_kills();
     let mut left_at_all = 0;
     for ordinal in 1..=count {
-        let output = killed_at(&place, As::Root, &profile, ordinal);
+        let output = killed_at(&place, As::Root, &[&profile], ordinal);
         assert_eq!(output.status.code(), Some(KILLED), "call {ordinal}: {}", text(&output.stderr));
         left_at_all += support::dead_groups().len();
     }
