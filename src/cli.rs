@@ -15,7 +15,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use flags::Access;
 use misplaced::in_order;
-pub(crate) use misplaced::{option_like, with_dashes};
+pub(crate) use misplaced::{behind_a_blank, option_like, with_dashes};
 pub(crate) use others::{command as command_of_others, rewritten};
 
 /// A declarative sandbox launcher: a TOML profile becomes a sandbox, and the target runs in it.

@@ -876,7 +876,7 @@ fn bytes_that_are_not_utf8_are_shown_and_never_written() {
 #[test]
 fn a_wrong_command_line_is_a_problem_as_others_are() {
     each(|place, who| {
-        let wrong: [(&[&str], &str, &str); 12] = [
+        let wrong: [(&[&str], &str, &str); 15] = [
             (
                 &["rnu", "base"],
                 "cannot run `rnu`: there is no command of that name",
@@ -925,6 +925,21 @@ fn a_wrong_command_line_is_a_problem_as_others_are() {
                 "to list them: stockade changes ../up",
             ),
             (
+                &["changes", "diff", "../up"],
+                "cannot run `changes diff`: there is no command of that name",
+                "to see them: stockade changes --diff ../up",
+            ),
+            (
+                &["changes", "show", "../up"],
+                "cannot run `changes show`: there is no command of that name",
+                "to list them: stockade changes ../up",
+            ),
+            (
+                &["changes", "undo", "../up"],
+                "cannot run `changes undo`: there is no command of that name",
+                "what was applied stays, and nothing takes it back;",
+            ),
+            (
                 &["changes", "aply", "up"],
                 "cannot run `changes aply`: there is no command of that name",
                 "did you mean `apply`?",
@@ -937,6 +952,16 @@ fn a_wrong_command_line_is_a_problem_as_others_are() {
                 && err.contains(message)
                 && err.contains(&format!("help: {help}"));
             assert!(output.status.code() == Some(125) && all, "{words:?}: {}", said(&output));
+        }
+        // The value of an option that may have none, in the place of the profile.
+        for (words, help) in [
+            (["run", "--changes", "diff", "base"], "comes after `=`: --changes=diff"),
+            (["run", "--explain", "live", "base"], "comes after `=`: --explain=live"),
+            (["run", "--stats", "diff", "base"], "stockade run default -- diff base"),
+        ] {
+            let output = place.stockade(who).args(words).output().unwrap();
+            let all = said(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(output.status.code() == Some(125) && all.contains(help), "{words:?}: {all}");
         }
         // A command that is missing has its place in the line that was written.
         let path = place.file("none.toml", "format = 1\n").display().to_string();

@@ -28,6 +28,26 @@ pub(crate) fn option_like(word: &str) -> Option<String> {
     Some(format!("did you mean `--{near}`?"))
 }
 
+/// How the value of an option is written, of which this word is one: behind a blank it was taken for
+/// the profile.
+pub(crate) fn behind_a_blank(word: &str) -> Option<String> {
+    let words: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let command = Cli::built();
+    let options = command.find_subcommand(words.get(1)?)?.get_arguments();
+    let is_value = |arg: &&clap::Arg| {
+        let mut values = arg.get_possible_values().into_iter();
+        arg.is_require_equals_set() && values.any(|value| value.matches(word, false))
+    };
+    let mut named = options.filter(is_value).filter_map(clap::Arg::get_long);
+    let is_before = |name: &&str| {
+        let option = format!("--{name}");
+        words.windows(2).any(|pair| pair[0] == option && pair[1] == word)
+    };
+    let name = named.find(is_before)?;
+    Some(format!("the value of `--{name}` comes after `=`: --{name}={word}"))
+}
+
 /// The command line with the options of `run` moved before PROFILE; after it they are words of the
 /// target.
 pub(super) fn in_order(profile: &str, words: &[String]) -> String {

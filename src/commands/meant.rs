@@ -2,6 +2,7 @@
 //! be, or nothing. It runs nothing, and takes no file that is not named.
 
 use super::Failed;
+use crate::cli::behind_a_blank;
 use crate::host::caller::Caller;
 use crate::profile::{Request, installed, load_params};
 use crate::text::problem::{Problem, Problems, escape};
@@ -18,6 +19,15 @@ const HERE: &str = "./stockade.toml";
 
 /// Where a problem comes from a program in the place of the profile, that one; else the same.
 pub(super) fn program_or(failed: Failed, request: &Request, command: &str) -> Failed {
+    let is_unknown =
+        |problem: &Problem| problem.code == "profile::unknown" && !problem.at.is_somewhere();
+    if failed.problems.iter().any(is_unknown)
+        && let Some(help) = behind_a_blank(&request.profile)
+    {
+        let word = escape(&request.profile);
+        let message = format!("cannot find the profile `{word}`: there is none of that name");
+        return Failed::of(Problem::new("profile::unknown", Span::NOWHERE, message).help(help));
+    }
     let words = [vec![request.profile.clone()], request.args.clone()].concat();
     program_with(failed, request, &format!("stockade {command} default --{}", spaced(&words)))
 }

@@ -191,7 +191,12 @@ pub(super) fn no_command(named: Named) -> Option<Box<Problem>> {
         return cannot(message, line(first, "", second, []));
     }
     let help = match first {
-        "list" => format!("to list them: {}", list(second)),
+        "list" | "ls" | "show" | "status" => format!("to list them: {}", list(second)),
+        "diff" => format!("to see them: stockade changes --diff {}", shell_word(second)),
+        "undo" | "revert" | "rollback" => format!(
+            "what was applied stays, and nothing takes it back; to remove what was not: {}",
+            line("discard", "", second, [])
+        ),
         first => suggestion(first, known.iter().map(String::as_str))?,
     };
     cannot(format!("cannot run `changes {shown}`: there is no command of that name"), help)
