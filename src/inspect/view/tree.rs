@@ -154,12 +154,7 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
                 Top::Memory { size, .. } => format!("; written: in memory, {size}"),
                 Top::Disk { .. } => format!("; written: {}", flat(&top.words())),
             });
-            let how = match stack.is_copied() {
-                Some(_) => "layers, copied",
-                None if stack.is_served() => "layers, served",
-                None => "layers",
-            };
-            format!("{how}: {}{upper}", flat(&stack.words()))
+            format!("{}: {}{upper}", how_merged(stack), flat(&stack.words()))
         }
         Ground::Host(stack) => {
             let what = match of_the_host(path, entry, stack, profile) {
@@ -188,11 +183,42 @@ fn words(path: &str, entry: &Entry, profile: &Profile) -> String {
     }
 }
 
+fn how_merged(stack: &Stack) -> &'static str {
+    match stack.is_copied() {
+        Some(_) => "layers, copied",
+        None if stack.is_served() => "layers, served",
+        None => "layers",
+    }
+}
+
+/// Layers that have no room in the line of their entry, the topmost first, with the words of that
+/// line without them.
+fn in_lines(stack: &Stack, words: &str, room: usize) -> Option<(String, Vec<String>)> {
+    let paths: Vec<String> = stack.topmost_first().map(|one| flat(&one.path)).collect();
+    let is_whole = paths.len() < 3 && width(words) <= room;
+    if !stack.is_merged() || paths.len() < 2 || is_whole {
+        return None;
+    }
+    let (count, shown) = (paths.len(), paths.len().min(MOST_SHOWN));
+    let named = format!(": {}", flat(&stack.words()));
+    let words = words.replacen(&named, "", 1);
+    let over = |(nth, path): (usize, String)| match nth {
+        0 => path,
+        _ => format!("over {path}"),
+    };
+    let lines = paths.into_iter().take(shown).enumerate().map(over);
+    let more = (count > shown).then(|| format!("over {} more (plan --steps)", count - shown));
+    Some((format!("{count} {words}"), lines.chain(more).collect()))
+}
+
 /// Which paths lie directly below which.
 type Children<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 /// How much of a line the names take at most.
 const NAMES: usize = 44;
+
+/// How many layers of an entry are shown.
+const MOST_SHOWN: usize = 20;
 
 /// The tree, for people.
 pub(crate) fn text(world: &World<'_>, profile: &Profile, paint: Paint) -> String {
@@ -216,23 +242,38 @@ pub(crate) fn text(world: &World<'_>, profile: &Profile, paint: Paint) -> String
     let line = |row: Row| {
         let name = shorten(&row.name, names);
         let gap = " ".repeat(names - width(&name));
-        let words = shorten(&row.words, COLUMNS - names - row.marks.len() - 6);
+        let room = COLUMNS - names - row.marks.len() - 6;
+        let in_lines = row.layers.and_then(|stack| in_lines(stack, &row.words, room));
+        let (words, layers) = in_lines.unwrap_or((row.words, vec![]));
+        let words = shorten(&words, room);
         let tone = match row.marks.as_str() {
             "rw-" | "rwx" if row.host => Tone::Bad,
             "---" => Tone::Faint,
             _ => Tone::Good,
         };
         let line = format!("  {}  {name}{gap}  {words}", paint.tone(tone, &row.marks));
-        line.trim_end().to_owned() + "\n"
+        let below = |layer: &String| {
+            let bar = shorten(&row.below, names);
+            let gap = " ".repeat(names - width(&bar) + 4);
+            let marks = " ".repeat(row.marks.len() + 4);
+            format!("{marks}{bar}{gap}{}", shorten(layer, room - 2))
+        };
+        let layers: Vec<String> = layers.iter().map(below).collect();
+        let lines = [line].into_iter().chain(layers);
+        lines.map(|line| line.trim_end().to_owned() + "\n").collect::<String>()
     };
     rows.into_iter().map(line).collect()
 }
 
-struct Row {
+struct Row<'a> {
     marks: String,
     name: String,
     words: String,
     host: bool,
+    /// The layers that it has.
+    layers: Option<&'a Stack>,
+    /// What is drawn before the names below it.
+    below: String,
 }
 
 /// Draws an entry and what lies below it. `lead` is what is drawn before its name, and before the
@@ -243,7 +284,7 @@ fn branch<'a>(
     children: &mut Children<'a>,
     (path, entry): (&'a str, &'a Entry),
     (lead, below): (String, String),
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<Row<'a>>,
 ) {
     let own: Vec<&str> = children.remove(path).unwrap_or_default().into_iter().collect();
     // What an entry implies is printed in its own line: the nodes of /dev, the covers of /proc.
@@ -294,6 +335,11 @@ fn branch<'a>(
         name: shown,
         words,
         host: matches!(&entry.ground, Ground::Host(stack) if stack.upper().is_none()),
+        layers: match &entry.ground {
+            Ground::Host(stack) => Some(stack),
+            Ground::Own(_) | Ground::Kernel(_) | Ground::Same => None,
+        },
+        below: if own.is_empty() { below.clone() } else { format!("{below}│") },
     });
     let last = own.len();
     for (nth, child) in own.into_iter().enumerate() {
