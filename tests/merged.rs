@@ -470,11 +470,15 @@ fn what_cannot_be_a_layer_is_told_at_its_line() {
     ));
     assert!(good, "{said}");
     std::os::unix::fs::symlink(&low, place.path.join("link")).unwrap();
-    for layers in
-        [format!("[\"{low}\", \"{low}\"]"), format!("[\"{low}/both\", \"{high}\", \"{low}\"]")]
-    {
+    for (layers, why) in [
+        (format!("[\"{low}\", \"{low}\"]"), format!("{low} is named twice")),
+        (format!("[\"{low}/both\", \"{high}\", \"{low}\"]"), format!("{low}/both is in {low}")),
+        (format!("[\"{low}\", \"{low}/both\"]"), format!("{low}/both is in {low}")),
+        (format!("[\"{high}\", \"{at}/link\"]"), format!("layers = [\"{high}\", \"{low}\"]")),
+    ] {
         let (good, said) = check(&format!("\"/m\" = {{ layers = {layers} }}"));
-        assert!(!good && said.contains("one is in the other"), "{said}");
+        let told = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!good && told.contains(&why), "{why}: {said}");
     }
     let (good, said) = also("/other");
     assert!(!good && said.contains("is granted for writing here"), "{said}");

@@ -37,7 +37,10 @@ const WIDER: &[(&str, &str, &[&str])] = &[
     ("limits::place", "run without them", &["Optional"]),
     ("mounts::broad", "give this protection up", &[]),
     ("mounts::kept", "skip this with a warning", &["Optional"]),
-    ("mounts::link", "means now", &[]),
+    // What a link leads to is what its line asks for.
+    ("mounts::layers", "leads to", &["Read"]),
+    ("mounts::layers", "means now", &["Read"]),
+    ("mounts::link", "means now", &["Read"]),
     // Less than the line that it takes the place of.
     ("mounts::mixed", "nothing of the host's system", &["Device", "Kernel", "Variable"]),
     // Less of the host's, and the rest of that under the throw-away top.

@@ -121,7 +121,7 @@ const VALUE_SHOWN: usize = 40;
 
 fn text(texts: &[Text]) -> String {
     let mut out = String::from(
-        "The layers of the profile, the weakest first: each is laid over those above it.\n",
+        "Profiles that make it up, the weakest first: each is laid over those above it.\n",
     );
     for (nth, text) in texts.iter().enumerate() {
         let how = match (text.kind, &text.extended_at) {

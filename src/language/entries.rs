@@ -37,6 +37,10 @@ pub(crate) trait EntryType: Clone {
     fn whole() -> Option<String> {
         None
     }
+    /// A whole entry that has these keys, where one is most likely meant.
+    fn made(_name: &str, _: &Self::Keys) -> Option<String> {
+        None
+    }
     /// Their names, each with its place.
     fn said(_: &Self::Keys) -> Vec<At<&'static str>> {
         vec![]
@@ -220,12 +224,12 @@ fn amend<V: EntryType>(
     let Some((value, entry)) = inherited else {
         let near = suggestion(name, all.iter().map(|(name, _)| name.value));
         let message = format!(
-            "cannot change keys of `{}`: no layer below has such an entry, and this one does not \
-             say what it is",
+            "cannot change keys of `{}`: neither this profile nor one that it extends says what \
+             that is",
             V::written(name)
         );
-        return problems
-            .push(Problem::new("profile::amend", key, message).help_maybe(near.or_else(V::whole)));
+        let help = near.or_else(|| V::made(name, &keys.value)).or_else(V::whole);
+        return problems.push(Problem::new("profile::amend", key, message).help_maybe(help));
     };
     match value.value.with_keys(&keys.value) {
         Ok(changed) => {

@@ -55,6 +55,15 @@ pub(super) fn meant(
     })
 }
 
+/// A guess that repeats the text at a place once, with that as it was written in its place.
+pub(super) fn with_text(node: &Node<'_>, at: Span, guess: &str, written: &str) -> Option<String> {
+    let (_, part) = find(node, at, None)?;
+    let DeValue::String(text) = part.get_ref() else { return None };
+    let (before, after) = guess.split_once(&quoted(text))?;
+    let is_left = [before, after].iter().any(|rest| rest.contains(text.as_ref()));
+    (!is_left && !written.contains('\n')).then(|| format!("{before}{written}{after}"))
+}
+
 /// The part of a value at a place, with its key; an item of a list has none.
 fn find<'n, 'i>(
     node: &'n Node<'i>,
@@ -126,6 +135,7 @@ fn guesses(value: &DeValue<'_>, key: Option<&str>) -> Vec<String> {
         }
         // What a tmpfs is limited to if its size is not given.
         DeValue::Boolean(true) if key == Some("tmpfs") => vec!["\"64M\"".into()],
+        DeValue::Boolean(true) if key == Some("upper") => vec!["\"discard\"".into()],
         DeValue::Boolean(true) => key
             .filter(|key| NAMESPACES.contains(key))
             .map(|_| "\"new\"".into())
@@ -185,6 +195,7 @@ fn of_text(text: &str, key: Option<&str>) -> Vec<String> {
         _ => None,
     });
     out.extend(amount(word, key));
+    out.extend(count(word));
     out.extend(word.starts_with('E').then(|| quoted(&format!("errno:{word}"))));
     out.push(match key {
         Some("command") => command(text),
@@ -227,6 +238,18 @@ fn amount(text: &str, key: Option<&str>) -> Vec<String> {
     let share = (unit == "%" && key == Some("cpu")).then(|| (number / 100.0).to_string());
     let size = bytes.map(|bytes| quoted(&Size(bytes as u64).to_string()));
     size.into_iter().chain(time).chain(share).collect()
+}
+
+/// A number with a unit of the binary thousands.
+fn count(text: &str) -> Option<String> {
+    let (digits, unit) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
+    let shift = match unit {
+        "k" | "K" => 10,
+        "m" | "M" => 20,
+        "g" | "G" => 30,
+        _ => return None,
+    };
+    digits.parse::<i64>().ok()?.checked_mul(1 << shift).map(|number| number.to_string())
 }
 
 /// A command line in words; what only a shell understands goes to one.

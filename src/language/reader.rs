@@ -1,7 +1,7 @@
 //! Makes problems of what is wrong with the values of one text: it names the key, and shows nothing
 //! that the text itself does not show.
 
-use crate::language::meant::meant;
+use crate::language::meant::{meant, with_text};
 use crate::language::read::{Read, date_in};
 use crate::language::why::{Kind, Node, Why, Wrong, in_one_line};
 use crate::text::problem::{Problem, Problems};
@@ -14,6 +14,8 @@ pub(crate) trait Origin {
     fn hidden(&self, at: Span) -> Option<&str>;
     /// Whether a variable brought any part of the value: of it nothing is guessed.
     fn is_filled(&self, at: Span) -> bool;
+    /// The text of a value as it was written.
+    fn written(&self, at: Span) -> Option<&str>;
     /// The section that has a key of this name, for a key that is unknown at its place.
     fn elsewhere(&self, key: &str) -> Option<String>;
 }
@@ -27,6 +29,9 @@ impl Origin for AsWritten {
     }
     fn is_filled(&self, _: Span) -> bool {
         false
+    }
+    fn written(&self, _: Span) -> Option<&str> {
+        None
     }
     fn elsewhere(&self, _: &str) -> Option<String> {
         None
@@ -84,7 +89,11 @@ impl Reader<'_> {
         let (problem, at) = (self.problem(key, wrong), wrong.at);
         self.problems.push(match meant(node, at, own, takes) {
             // A line must not show the value of its variable.
-            Some(_) if self.origin.is_filled(at) => Problem { help: None, ..problem },
+            Some(guess) if self.origin.is_filled(at) => {
+                let written = self.origin.written(at);
+                Problem { help: None, ..problem }
+                    .help_maybe(written.and_then(|written| with_text(node, at, &guess, written)))
+            }
             guess => problem.guess(at, guess),
         });
     }

@@ -29,7 +29,8 @@ impl<'n, 'i> Keys<'n, 'i> {
             let names = || names.iter().map(String::as_str);
             let help = suggestion(key.get_ref(), names()).unwrap_or_else(|| {
                 let names: Vec<String> = names().map(|name| format!("`{name}`")).collect();
-                format!("its keys are {}", names.join(", "))
+                let are = if names.len() == 1 { "its key is" } else { "its keys are" };
+                format!("{are} {}", names.join(", "))
             });
             let unknown = Why::unknown_key(key.get_ref(), "`").help(help);
             keys.wrongs.add(unknown.at_place(key.span().into()));

@@ -93,8 +93,10 @@ pub(crate) fn word_of<T: Copy>(what: &str, words: &[(&str, T)], text: &str) -> R
 /// Why a text is none of some words; `else_help` comes before their list if none is similar.
 #[inline(never)]
 pub(crate) fn unknown_word(what: &str, words: &[&str], else_help: &str, text: &str) -> Why {
-    let help = suggestion(text, words.iter().copied())
-        .unwrap_or_else(|| format!("{else_help}{}", words.join(", ")));
+    let help = suggestion(text, words.iter().copied()).unwrap_or_else(|| match words {
+        [word] => format!("write \"{word}\""),
+        words => format!("{else_help}{}", words.join(", ")),
+    });
     Why::of(format!("unknown {what} `"), text, "`").help(help)
 }
 

@@ -31,7 +31,7 @@ pub(crate) mod system;
 pub(crate) mod tree;
 pub(crate) mod written;
 
-use crate::language::section::Entries;
+use crate::language::section::{Entries, Entry};
 use crate::text::problem::{Problem, Problems};
 pub(crate) use beside::writable as profiles_beside;
 pub(crate) use draft::{Drafted, Opened, SIZE, Undone, What, draft, open};
@@ -62,7 +62,11 @@ const OF_KEYS: &[&str] = &[
 /// Shows, with what is wrong with an entry, the lines of stronger layers that changed keys of it.
 pub(crate) fn show_changes(mounts: &Mounts, problems: &mut Problems) {
     let changed = |problem: Problem| {
-        let entry = mounts.map.values().find(|entry| entry.key == problem.at);
+        let is_of = |entry: &&Entry<Mount, Further>| {
+            let value = entry.value.as_ref().filter(|_| !entry.amended.is_empty());
+            entry.key == problem.at || value.is_some_and(|value| value.at.meets(problem.at))
+        };
+        let entry = mounts.map.values().find(is_of);
         let Some((entry, key)) = entry.zip(problem.code.strip_prefix("mounts::")) else {
             return problem;
         };
@@ -73,7 +77,9 @@ pub(crate) fn show_changes(mounts: &Mounts, problems: &mut Problems) {
         let own = own.unwrap_or(last);
         let others = entry.amended.iter().filter(|at| *at != own);
         let (first, at) = (problem.at, said.unwrap_or(*own));
-        let problem = match OF_KEYS.contains(&problem.code) {
+        // Else it is about a part of the entry that it points at.
+        let is_of_keys = OF_KEYS.contains(&problem.code) && problem.at == entry.key;
+        let problem = match is_of_keys {
             true => Problem { at, ..problem }.also(first, "this is the entry that it changes"),
             false => problem.also(at, "its keys are changed here"),
         };

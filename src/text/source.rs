@@ -50,6 +50,18 @@ impl From<std::ops::Range<usize>> for Span {
     }
 }
 
+/// Where a profile says something. Two values are the same wherever they are said.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Where(pub Span);
+
+impl PartialEq for Where {
+    fn eq(&self, _: &Where) -> bool {
+        true
+    }
+}
+
+impl Eq for Where {}
+
 /// A value and the text that it came from.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct At<T> {

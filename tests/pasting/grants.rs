@@ -318,7 +318,9 @@ pub fn asked(grant: &Grant, line: &str) -> bool {
         Grant::Read(path) | Grant::Execute(path) => {
             named(path) && *path != "/" || line.contains("\"/\"")
         }
-        Grant::Write(path) => named(path) && (line.contains("rw") || line.contains("overlay")),
+        Grant::Write(path) => {
+            named(path) && ["rw", "overlay", "upper"].iter().any(|word| line.contains(word))
+        }
         Grant::Device(path) => named(path) && line.contains("dev"),
         Grant::Capability(name)
         | Grant::Call(name)

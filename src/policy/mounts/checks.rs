@@ -51,6 +51,11 @@ impl Refused {
         self.code == BROAD
     }
 
+    /// Whether it is a link that another user could lead elsewhere.
+    pub(crate) fn is_link(&self) -> bool {
+        self.code == LINK
+    }
+
     /// The problem of the entry that is at this place.
     pub(crate) fn problem(self, at: Span) -> Problem {
         let label = if self.is_broad() { "too broad" } else { "here" };
@@ -60,6 +65,7 @@ impl Refused {
 }
 
 const BROAD: &str = "mounts::broad";
+const LINK: &str = "mounts::link";
 
 /// Checks a bind of `source` at `path`.
 pub(crate) fn check(
@@ -148,7 +154,7 @@ pub(crate) fn refuse_sysfs(tree: &Tree, network: Span, draft: &mut Draft) {
 fn foreign_link(path: &str, source: &str, bind: &Bind, file: &File) -> Option<Refused> {
     let (real, roots) = file.real.as_ref()?;
     (!roots).then(|| Refused {
-        code: "mounts::link",
+        code: LINK,
         what: format!("cannot bind {source}"),
         why: "a directory on the way is a symbolic link that is not root's".into(),
         help: format!(

@@ -241,7 +241,8 @@ impl World<'_> {
                     "cannot take this as the root: it can be a tmpfs, a bind or layers",
                 )
                 .help(
-                    "write \"/\" = \"tmpfs\", \"/\" = \"ro\" or \"/\" = { bind = \"/srv/rootfs\" }",
+                    "write \"/\" = \"tmpfs\", \"/\" = \"ro\", \"/\" = { bind = \"/srv/rootfs\" } or \
+                     \"/\" = { layers = [], upper = \"${CWD}/root\" }",
                 ),
             ),
         }

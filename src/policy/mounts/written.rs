@@ -1,7 +1,7 @@
 //! How an entry of `[mounts]` is read: a word, or a table with the key of one kind and the further
 //! keys that go with it.
 
-use super::kinds::{Broad, FILLS, Form, Further, KINDS, LATER, Mount, WORDS, Word};
+use super::kinds::{Broad, FILLS, Form, Further, KINDS, LATER, Layers, Mount, WORDS, Word};
 use super::names;
 use super::pattern::{self, shown};
 use crate::language::fill::{Fill, Names};
@@ -9,7 +9,7 @@ use crate::language::read::{Node, Read, Why, Wrongs, entries, mismatch, place_of
 use crate::language::section::EntryType;
 use crate::language::shape::{self, Named, Need, Shape, Shaped, Table};
 use crate::language::spelled::{Toml, quoted, without_variables};
-use crate::language::value::PATH_FORM;
+use crate::language::value::{AbsolutePath, PATH_FORM};
 use crate::text::problem::suggestion;
 use crate::text::source::{At, Span};
 use toml::de::DeValue;
@@ -77,6 +77,14 @@ impl EntryType for Mount {
 
     fn whole() -> Option<String> {
         Some(one_of_the_kinds())
+    }
+
+    /// What the keys of an upper are most likely meant to be over: the host's directory there.
+    fn made(name: &str, keys: &Further) -> Option<String> {
+        keys.upper.as_ref().filter(|_| !pattern::is_pattern(name))?;
+        let here = Mount::Layers(Layers::here(AbsolutePath(name.to_owned())));
+        let made = here.with_keys(keys).ok()?;
+        Some(format!("to make one: {}", line(name, &made)))
     }
 
     fn with_keys(&self, keys: &Further) -> Result<Mount, Wrongs> {
@@ -197,9 +205,28 @@ fn of_table(node: &Node<'_>) -> Result<Mount, Wrongs> {
         }
         ([other, form, ..], _) if wrongs.len() == 0 => {
             let (other, word) = (other.word, form.word);
-            Err(Why::new(format!("a mount is one thing: `{other}` or `{word}`")).at(node))
+            let why = Why::new(format!("a mount is one thing: `{other}` or `{word}`"));
+            Err(why.help(one_of_two(other, word)).at(node))
         }
         _ => Err(wrongs),
+    }
+}
+
+/// What to do about two keys that each say what an entry is.
+fn one_of_two(one: &str, other: &str) -> &'static str {
+    match (one, other) {
+        ("layers", "state") | ("state", "layers") => {
+            "leave `state` out, and a directory keeps what is written over the layers, such as \
+             upper = \"${CWD}/kept\"; or leave `layers` out: a state is empty at first"
+        }
+        ("layers", "tmpfs") | ("tmpfs", "layers") => {
+            "leave `tmpfs` out: upper = \"discard\" is in memory, and its bound is a key, such as \
+             size = \"64M\""
+        }
+        ("layers", "bind") | ("bind", "layers") => {
+            "leave `bind` out: each directory is in the list, such as layers = [\"/srv/data\"]"
+        }
+        _ => "leave one of them out",
     }
 }
 

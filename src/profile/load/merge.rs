@@ -229,6 +229,9 @@ impl Origin for Filled<'_> {
     fn is_filled(&self, at: Span) -> bool {
         self.sources.is_filled(at)
     }
+    fn written(&self, at: Span) -> Option<&str> {
+        self.sources.text(at)
+    }
     fn elsewhere(&self, key: &str) -> Option<String> {
         crate::profile::place_of_key(key)
     }

@@ -7,7 +7,7 @@ mod own;
 mod owners;
 mod parts;
 
-pub(super) use checks::Place;
+pub(super) use checks::{Lies, MOST_IN_HELP, Place};
 
 use super::super::kinds::{Layers, Mount};
 use super::super::written;
@@ -52,7 +52,7 @@ impl World<'_> {
         if self.tree.get(path).and_then(|node| node.whole.as_ref()).is_none_or(|top| top == path) {
             self.check_upper(path, layers, &places, at);
         }
-        self.check_writers(path, &found, at);
+        self.check_writers((path, layers), &found, at);
         if self.draft.problems.iter().count() > before {
             return self.not_merged(path);
         }

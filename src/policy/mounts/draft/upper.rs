@@ -5,15 +5,16 @@ use super::super::tree::{MEMORY, in_parts, real, root_is_writable, thrown_to};
 use super::super::written;
 use super::World;
 use super::bind::{file_system_without_idmap, kernels_own};
-use super::layers::Place;
+use super::layers::{Lies, MOST_IN_HELP, Place};
 use crate::host::parts::Shown;
 use crate::host::upper::Place as Found;
 use crate::host::{Fact, FileKind};
 use crate::kernel::idmap::MountMap;
 use crate::kernel::name::Name;
-use crate::language::value::{below, join, parent};
+use crate::language::read::Read;
+use crate::language::value::{AbsolutePath, below, join, parent};
 use crate::step::{OutsideOp, Owned, Slot, Stage, TreeOp, UpperPlace};
-use crate::text::problem::{Problem, errno_words};
+use crate::text::problem::{Note, Problem, errno_words};
 use crate::text::shell::shell_word;
 use crate::text::source::Span;
 
@@ -52,6 +53,9 @@ const TAKES_NO_COPY: &[&str] = &["squashfs", "erofs", "iso9660", "vfat"];
 impl World<'_> {
     /// What forbids the upper of an entry here.
     pub(super) fn check_upper(&mut self, path: &str, layers: &Layers, lower: &[Place], at: Span) {
+        // Where a stronger layer names it, that line is shown beside the entry's.
+        let is_own = self.tree.get(path).is_some_and(|node| node.upper.is_none());
+        let at = if is_own { layers.upper_at.0.or(at) } else { at };
         // What lies under a mount would be shown in its place.
         if let Some(errno) = self.host.merged.as_ref().and_then(|mounted| mounted.unread) {
             let why = errno_words(errno);
@@ -68,7 +72,7 @@ impl World<'_> {
                 self.note_disk(path, layers, at);
                 let directory = self.cache(path, layers);
                 if in_parts(path, layers, &self.host.brought).is_some() {
-                    self.check_on_disk(&directory, lower, false, at);
+                    self.check_on_disk((path, layers), &directory, (lower, false), at);
                 }
             }
             Some(Upper::DiscardIn(directory)) => {
@@ -90,20 +94,21 @@ impl World<'_> {
                 if let Some(problem) = problem {
                     return self.draft.problem(problem);
                 }
-                self.check_on_disk(directory, lower, is_apart, at);
+                self.check_on_disk((path, layers), directory, (lower, is_apart), at);
             }
             Some(Upper::Kept(directory)) => {
-                self.check_alone(path, layers, at);
-                if self.check_kept(path, layers, (directory, lower), at) {
-                    self.check_on_disk(directory, lower, false, at);
+                let is_right = self.is_alone(path, layers, at)
+                    && self.check_kept(path, layers, (directory, lower), at);
+                if is_right {
+                    self.check_on_disk((path, layers), directory, (lower, false), at);
                 }
             }
         }
     }
 
-    /// What is kept is of one overlay: a tree with mounts in it is several.
-    fn check_alone(&mut self, path: &str, layers: &Layers, at: Span) {
-        let Some(parts) = in_parts(path, layers, &self.host.brought) else { return };
+    /// Whether it is one overlay, as what is kept must be: a tree with mounts in it is several.
+    fn is_alone(&mut self, path: &str, layers: &Layers, at: Span) -> bool {
+        let Some(parts) = in_parts(path, layers, &self.host.brought) else { return true };
         let mut merged = parts.parts.iter().filter(|part| part.shown == Shown::Merged);
         let first = merged.next().filter(|_| parts.whole || merged.next().is_some());
         if let Some(first) = first {
@@ -115,6 +120,7 @@ impl World<'_> {
                         \"discard\"";
             self.draft.problem(Problem::new("mounts::upper", at, message).help(help));
         }
+        first.is_none()
     }
 
     /// Memory cannot take what is written, so it goes to a directory of the caller's on disk, where
@@ -183,6 +189,8 @@ impl World<'_> {
             (mode & 0o077 != 0).then(|| refuse("other users may enter it".into()).help(close))
         };
         let problem = match self.host.at(directory) {
+            // It would be made, or closed, and refused then.
+            _ if self.lies_to(directory, lower).is_some() => None,
             Fact::Absent(libc::ENOENT) => match self.host.at(parent(directory)) {
                 Fact::Present(above) if above.kind == FileKind::Directory => None,
                 Fact::Present(_) => {
@@ -203,8 +211,6 @@ impl World<'_> {
                 let why = format!("it is the directory of another user, {}", file.uid);
                 Some(refuse(why).help("name one of the caller's own, or one that is not there yet"))
             }
-            // It would be closed, and refused then.
-            Fact::Present(_) if self.is_a_layer(directory, lower) => None,
             Fact::Present(file) => match found {
                 Some(Found { record: Some(record), .. }) => {
                     let ours = layers.sources(path);
@@ -236,18 +242,64 @@ impl World<'_> {
         is_right
     }
 
-    /// Whether it is a layer, or one of the two lies in the other.
-    fn is_a_layer(&self, directory: &str, lower: &[Place]) -> bool {
+    /// A layer that it is, or is in, or that is in it, in words.
+    fn lies_to(&self, directory: &str, lower: &[Place]) -> Option<String> {
         let place = self.place(directory);
-        lower.iter().any(|layer| layer.meets(&place))
+        lower.iter().find_map(|layer| {
+            let name = layer.real();
+            Some(match place.lies(layer)? {
+                Lies::There => format!("it is the layer {name}"),
+                Lies::In => format!("it is in the layer {name}"),
+                Lies::Around => format!("the layer {name} is in it"),
+            })
+        })
+    }
+
+    /// An upper that is no layer, nor in one: where everybody may make a directory.
+    fn beside(&self, (path, layers): (&str, &Layers), directory: &str, lower: &[Place]) -> String {
+        const OPEN: &str = "/var/tmp";
+        let line = |upper: Upper| match layers.sources(path).len() > MOST_IN_HELP {
+            true => format!("upper = {}", upper.spell()),
+            false => {
+                let moved = Layers { upper: Some(upper), ..layers.clone() };
+                written::line(path, &Mount::Layers(moved))
+            }
+        };
+        if self.lies_to(OPEN, lower).is_some() {
+            return format!(
+                "name a directory that no layer has; or let what is written be thrown away: {}",
+                line(Upper::Discard)
+            );
+        }
+        let upper = match layers.upper {
+            Some(Upper::Kept(_)) => {
+                let name = directory.rsplit('/').next().unwrap_or_default();
+                Upper::Kept(AbsolutePath(join(OPEN, &format!("/{name}"))))
+            }
+            Some(Upper::Discard | Upper::DiscardIn(_)) | None => {
+                Upper::DiscardIn(AbsolutePath(OPEN.to_owned()))
+            }
+        };
+        format!("name one that no layer has: {}", line(upper))
     }
 
     /// What holds of both: the file system, the caller's rights, and that nothing else changes it.
-    fn check_on_disk(&mut self, directory: &str, lower: &[Place], is_copied: bool, at: Span) {
+    fn check_on_disk(
+        &mut self,
+        entry: (&str, &Layers),
+        directory: &str,
+        (lower, is_copied): (&[Place], bool),
+        at: Span,
+    ) {
         let refuse = |why: String, help: &str| {
             let message = format!("cannot take {directory} as the upper: {why}");
             Problem::new("mounts::upper", at, message).help(help)
         };
+        // Whatever else is wrong with it, another one is needed.
+        if let Some(why) = self.lies_to(directory, lower) {
+            let problem = refuse(why, &self.beside(entry, directory, lower));
+            return self.draft.problem(problem);
+        }
         let mut problems = vec![];
         if let Fact::Present(file) = self.host.at(directory)
             && let Some((place, false)) = &file.real
@@ -276,10 +328,6 @@ impl World<'_> {
             }
         }
         let place = self.place(directory);
-        if self.is_a_layer(directory, lower) {
-            let why = "it is in a layer, or a layer is in it".to_owned();
-            problems.push(refuse(why, "name a directory beside the layers"));
-        }
         for (other, node) in self.tree {
             let written = node.mount.grant(other).and_then(|grant| grant.written);
             if written.is_some_and(|written| self.place(written).meets(&place)) {
@@ -352,6 +400,14 @@ impl World<'_> {
                 (None, Some(tail)) => tail,
                 (None, None) => continue,
             };
+            let is_absent = |source: &&str| {
+                matches!(self.host.at(&join(source, tail)), Fact::Absent(libc::ENOENT))
+            };
+            // Of a tree in parts the nearest one has it.
+            if self.tree.over(directory).0 == path && layers.sources(path).iter().all(is_absent) {
+                let text = format!("copy-up of {directory} is without effect");
+                self.draft.notes.push(Note::new(at, text).because("no layer has it"));
+            }
             let op = TreeOp::CopyUp {
                 path: Name::new(&join(path, tail)),
                 tail: Name::new(tail),

@@ -1,5 +1,5 @@
 //! Keys that mounts have in other programs, and what an entry has for them: fstab(5), docker,
-//! systemd and bubblewrap. It only names them in help.
+//! systemd, bubblewrap and overlayfs. It only names them in help.
 
 use crate::language::read::Node;
 use crate::language::value::quoted;
@@ -31,6 +31,34 @@ pub(super) fn meant(key: &str, node: &Node<'_>) -> Option<String> {
         "type" | "kind" | "fstype" => {
             Some("the kind is a key of its own, such as `bind`, `tmpfs` or `proc`".into())
         }
+        "lower" | "lowerdir" | "lower-dir" | "lowers" => match value {
+            // The only one has no order.
+            DeValue::String(paths) if !paths.contains(',') => {
+                let paths: Vec<String> = paths.split(':').rev().map(quoted).collect();
+                let order = match paths.len() {
+                    1 => "",
+                    _ => ", the lowest first (lowerdir of overlayfs has the topmost first)",
+                };
+                Some(format!("write layers = [{}]{order}", paths.join(", ")))
+            }
+            _ => Some(
+                "write `layers`, the lowest first: lowerdir of overlayfs has the topmost first"
+                    .into(),
+            ),
+        },
+        "upperdir" | "upper-dir" => match value {
+            DeValue::String(path) => Some(format!("write upper = {}", quoted(path))),
+            _ => None,
+        },
+        "workdir" | "work-dir" | "work" => {
+            Some("leave it out: stockade makes that directory itself, beside the upper".into())
+        }
+        "overlay" | "overlayfs" => Some(match value {
+            DeValue::Boolean(true) => {
+                "write the word `overlay` in the place of the whole table".into()
+            }
+            _ => "write `layers`, the lowest first, and `upper` for what is written".into(),
+        }),
         "options" | "opts" | "flags" => {
             Some("each option is a key of its own, such as `access` or `exec`".into())
         }

@@ -10,11 +10,11 @@ use crate::language::shape::{Need, Shape, Shaped, Table};
 use crate::language::spelled::Toml;
 use crate::language::table::table;
 use crate::language::value::{
-    AbsolutePath, Mode, Room, Spelled, Written, bounded, only_true, words,
+    AbsolutePath, Mode, Room, Spelled, Written, bounded, only_true, quoted, words,
 };
 use crate::text::problem::suggestion;
 use crate::text::source::At;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 words! {
     /// Whether the target may write there.
@@ -277,19 +277,30 @@ impl Read for Upper {
 
     fn read(node: &Node<'_>) -> Result<Upper, Wrongs> {
         match node.get_ref() {
-            DeValue::Table(_) => {
+            DeValue::Table(table) => {
+                if let Some(wrongs) = kept_by_a_table(table) {
+                    return Err(wrongs);
+                }
                 UpperTable::read(node).map(|UpperTable { discard }| Upper::DiscardIn(discard))
             }
             DeValue::String(text) if text == "discard" => Ok(Upper::Discard),
             DeValue::String(text) if text.contains('/') => {
                 AbsolutePath::read(node).map(Upper::Kept)
             }
-            DeValue::String(text) => Err(Why::not(text.as_ref(), "` is no upper")
-                .help(
-                    "write upper = \"discard\": what the target writes is thrown away; or the path \
-                     of a directory that keeps it",
-                )
-                .at(node)),
+            DeValue::String(text) => {
+                let near = suggestion(&text.to_ascii_lowercase(), UpperWord::WORDS.iter().copied());
+                let why = Why::not(text.as_ref(), "` is no upper");
+                Err(match near {
+                    Some(near) => why.help(near),
+                    None => why
+                        .help(
+                            "write upper = \"discard\": what the target writes is thrown away; or \
+                             let it be kept in a directory: \"${CWD}/",
+                        )
+                        .and_toml(text, "\""),
+                }
+                .at(node))
+            }
             _ => Err(mismatch(node, "\"discard\", an absolute path, or { discard = .. }")),
         }
     }
@@ -301,6 +312,24 @@ impl Read for Upper {
             Upper::Kept(directory) => directory.spell(),
         }
     }
+}
+
+/// A directory that keeps what is written, in a table: it needs none.
+fn kept_by_a_table(table: &DeTable<'_>) -> Option<Wrongs> {
+    const KEYS: &[&str] = &["dir", "directory", "path", "state", "keep", "kept", "disk", "bind"];
+    let mut keys = table.iter();
+    let (key, value) = keys.next().filter(|(key, _)| KEYS.contains(&key.get_ref().as_ref()))?;
+    let DeValue::String(path) = value.get_ref() else { return None };
+    if keys.next().is_some() {
+        return None;
+    }
+    let path = match path.starts_with('/') {
+        true => path.to_string(),
+        false => format!("${{CWD}}/{}", path.trim_start_matches("./")),
+    };
+    let help = format!("a path alone keeps it: upper = {}", quoted(&path));
+    let unknown = Why::unknown_key(key.get_ref(), "`").help_of_value(help);
+    Some(unknown.at_place(key.span().into()))
 }
 
 words! {

@@ -10,7 +10,8 @@ use crate::language::read::{Node, Read, Why, Wrongs, mismatch};
 use crate::language::shape::{Shape, Shaped};
 use crate::language::spelled::Toml;
 use crate::language::table::table;
-use crate::language::value::{AbsolutePath, Room, parent, words};
+use crate::language::value::{AbsolutePath, Room, below, join, parent, words};
+use crate::text::source::{Span, Where};
 use crate::tree::{Ground, Own, Source, Stack, Top};
 use toml::de::DeValue;
 
@@ -43,6 +44,8 @@ pub struct Layers {
     pub layers: Option<Vec<Layer>>,
     /// Where goes what the target writes; none: it cannot write.
     pub upper: Option<Upper>,
+    /// Which key says so.
+    pub upper_at: Where,
     /// Directories inside that are made in the upper beforehand, with all below them.
     pub copy_up: Vec<AbsolutePath>,
     /// What shows them as one tree.
@@ -75,6 +78,7 @@ impl Layers {
         Layers {
             layers,
             upper: None,
+            upper_at: Where::default(),
             copy_up: vec![],
             driver: Driver::Auto,
             size: None,
@@ -82,6 +86,11 @@ impl Layers {
             words,
             lost: None,
         }
+    }
+
+    /// The host's directory at this path, named as the only layer.
+    pub(crate) fn here(path: AbsolutePath) -> Layers {
+        Layers::of(Some(vec![Layer::new(path)]))
     }
 
     /// The host's paths, the lowest first, for an entry at this path.
@@ -98,6 +107,22 @@ impl Layers {
         layers.iter().any(|layer| &*layer.path == source && layer.missing.is_some())
     }
 
+    /// The places in the profile of those with this path.
+    pub(crate) fn places<'a>(&'a self, source: &'a str) -> impl DoubleEndedIterator<Item = Span> {
+        let layers = self.layers.as_deref().unwrap_or_default();
+        layers.iter().filter(move |layer| &*layer.path == source).map(|layer| layer.at.0)
+    }
+
+    /// The same, with another path in the place of a layer's.
+    pub(crate) fn moved(&self, source: &str, to: &str) -> Layers {
+        let mut more = self.clone();
+        let layers = more.layers.iter_mut().flatten();
+        layers
+            .filter(|layer| &*layer.path == source)
+            .for_each(|layer| layer.path = AbsolutePath(to.to_owned()));
+        more
+    }
+
     /// The same, where this layer is left out if it is absent.
     pub(crate) fn without(&self, source: &str) -> Layers {
         let mut more = self.clone();
@@ -110,7 +135,7 @@ impl Layers {
 
     /// The same for an entry at this path, with the directories named.
     pub(crate) fn at(&self, path: &str) -> Layers {
-        let here = || vec![Layer { path: AbsolutePath(path.to_owned()), missing: None }];
+        let here = || vec![Layer::new(AbsolutePath(path.to_owned()))];
         let layers = Some(self.layers.clone().unwrap_or_else(here));
         Layers { layers, ..self.clone() }
     }
@@ -207,6 +232,14 @@ pub struct Layer {
     pub path: AbsolutePath,
     /// Whether it is left out where it is absent.
     pub missing: Option<Skip>,
+    /// Where the profile names it.
+    pub at: Where,
+}
+
+impl Layer {
+    fn new(path: AbsolutePath) -> Layer {
+        Layer { path, missing: None, at: Where::default() }
+    }
 }
 
 words! {
@@ -237,12 +270,13 @@ impl Read for Layer {
     const FILL: Fill = Fill { keys: &[("path", PLACE)], other: Some(&ONE_LINE), ..PLACE };
 
     fn read(node: &Node<'_>) -> Result<Layer, Wrongs> {
+        let at = Where(node.span().into());
         match node.get_ref() {
             DeValue::Table(_) => {
                 let LayerTable { path, missing } = LayerTable::read(node)?;
-                Ok(Layer { path, missing })
+                Ok(Layer { path, missing, at })
             }
-            DeValue::String(_) => Ok(Layer { path: AbsolutePath::read(node)?, missing: None }),
+            DeValue::String(_) => Ok(Layer { at, ..Layer::new(AbsolutePath::read(node)?) }),
             _ => Err(mismatch(node, "an absolute path, or { path = .., missing = \"skip\" }")),
         }
     }
@@ -264,6 +298,8 @@ impl Kind for Layers {
             (self.size, self.inodes) = (None, None);
         }
         self.upper = further.upper.clone().or(self.upper.take());
+        let said = further.seen.iter().find(|key| key.value == "upper");
+        self.upper_at = said.map_or(self.upper_at, |key| Where(key.at));
         self.copy_up = further.copy_up.clone().unwrap_or_else(|| std::mem::take(&mut self.copy_up));
         self.driver = further.driver.unwrap_or(self.driver);
         self.size = further.size.or(self.size);
@@ -329,7 +365,8 @@ impl Kind for Layers {
         if *self == (Layers { upper: Some(Upper::Discard), ..Layers::of(None) }) {
             return Toml::word("overlay");
         }
-        let Layers { layers, upper, copy_up, driver, size, inodes, words, lost: _ } = self;
+        let Layers { layers, upper, upper_at: _, copy_up, driver, size, inodes, words, lost: _ } =
+            self;
         said([
             ("layers", layers.as_ref().map(Read::spell)),
             ("upper", upper.as_ref().map(Read::spell)),
@@ -360,11 +397,14 @@ impl Kind for Layers {
         Stack::merged(layers, self.top()).map_or_else(memory, Ground::Host)
     }
 
-    /// Its upper, and the directory that this is made in.
-    fn asks(&self, _: &str) -> Vec<String> {
+    /// Its upper, the directory that this is made in, and what is to be copied up.
+    fn asks(&self, path: &str) -> Vec<String> {
         let directory = self.upper.as_ref().and_then(Upper::directory);
-        directory
-            .map_or(vec![], |directory| vec![directory.to_owned(), parent(directory).to_owned()])
+        let upper = directory.map(|directory| [directory, parent(directory)].map(str::to_owned));
+        let copied = self.copy_up.iter().filter_map(|directory| below(directory, path));
+        let sources = self.sources(path);
+        let copied = copied.flat_map(|tail| sources.iter().map(move |source| join(source, tail)));
+        upper.into_iter().flatten().chain(copied).collect()
     }
 
     fn makes<'a>(&'a self, _: &'a str) -> Makes<'a> {

@@ -256,7 +256,7 @@ fn keys_alone_need_an_inherited_entry_that_takes_them() {
     );
     place.file("b.toml", "extends = ['a.toml']\n[mounts]\n'/t' = 'tmpfs'\n'/g' = false\n");
     place.file("a.toml", "[mounts]\n'/g' = 'tmpfs'\n");
-    let none = "no layer below has such an entry, and this one does not say what it is";
+    let none = "neither this profile nor one that it extends says what that is";
     assert_eq!(
         place.problems(),
         [
