@@ -26,9 +26,12 @@ use std::io::{self, Result};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
+use std::time::Duration;
 
 pub(crate) mod clear;
 
+/// How often a lock is tried, a millisecond apart.
+const LOCK_TRIES: u32 = 10;
 /// How many names for one are tried.
 const MOST_TRIES: usize = 1000;
 
@@ -265,7 +268,7 @@ fn held(wanted: &Wanted<'_>, own: Name, above: File, name: &str) -> Result<Held>
         }
         file => file?,
     };
-    file.try_lock().map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN))?;
+    lock(&file)?;
     let layers: Vec<String> = wanted.layers.iter().map(|layer| layer.text().to_owned()).collect();
     let path = wanted.path.text();
     let mut mounts: BTreeSet<String> =
@@ -294,6 +297,18 @@ fn held(wanted: &Wanted<'_>, own: Name, above: File, name: &str) -> Result<Held>
     write(&file, &record)?;
     let (slot, kept, name) = (wanted.slot, wanted.kept, name.into());
     Ok(Held { slot, path: own, directory, above, name, file, record, kept })
+}
+
+/// Locks a record. A process that only asks whether it is free holds it for a moment.
+fn lock(file: &File) -> Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
+    refused(libc::EAGAIN)
 }
 
 /// The number of the directory that a record is of, where that is the host's tree alone and the

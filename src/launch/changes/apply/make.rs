@@ -100,6 +100,11 @@ impl Work<'_> {
         let (parent, last) = split(&change.path);
         let last = CString::new(last).map_err(|_| Errno(libc::EINVAL))?;
         let there = sys::look(descend(self.top, parent)?.as_raw_fd(), &last)?;
+        let before = change.before.as_ref().map(|before| before.inode);
+        // The owner of a directory above can put a file of another's there, and take it away again.
+        if before != Some(there.inode) {
+            return Err(Errno(libc::ESTALE));
+        }
         Ok(Some((there.owner, there.group)))
     }
 
