@@ -543,8 +543,10 @@ fn a_copy_shares_blocks_where_it_can() {
     assert!(made.success());
     place.folder("disk", As::Root);
     let at = place.path.display().to_string();
-    let mounts = "PATH=$PATH:/usr/sbin:/sbin; mount -o loop image disk; mkdir disk/low disk/up; fallocate -l \
-                  300000000 disk/low/big; echo x > disk/low/small; chown -R 1001:1001 disk";
+    let mounts = format!(
+        "PATH=$PATH:/usr/sbin:/sbin; mount -o loop image disk; mkdir disk/low disk/up; fallocate -l \
+                  300000000 disk/low/big; echo x > disk/low/small; chown -R {USER}:{USER} disk"
+    );
     for who in As::all() {
         let profile = place.file(
             "reflink.toml",
@@ -555,7 +557,8 @@ fn a_copy_shares_blocks_where_it_can() {
         );
         let profile = profile.display().to_string();
         let line = "stat -f -c %T /m; stat -c %s /m/big; cat /m/small; echo y >> /m/big && stat -c %s /m/big";
-        let output = where_mounted(&place, *who, mounts, &["run", &profile, "/bin/sh", "-c", line]);
+        let output =
+            where_mounted(&place, *who, &mounts, &["run", &profile, "/bin/sh", "-c", line]);
         let seen = "xfs\n300000000\nx\n300000002\n";
         assert_eq!(text(&output.stdout), seen, "{who:?}: {}", said(&output));
         let made = Command::new("mkfs.xfs").arg("-qf").arg(place.path.join("image")).status();
