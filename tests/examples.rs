@@ -27,9 +27,9 @@ impl Example {
         for entry in std::fs::read_dir(repository().join("examples").join(name)).unwrap().flatten()
         {
             let copy = folder.join(entry.file_name());
-            std::fs::copy(entry.path(), &copy).unwrap();
+            support::copy(&entry.path(), &copy);
             // A checkout may be writable for a group; an installed profile may not.
-            let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
+            let mode = entry.metadata().unwrap().permissions().mode();
             std::fs::set_permissions(
                 &copy,
                 PermissionsExt::from_mode(if mode & 0o100 != 0 { 0o755 } else { 0o644 }),

@@ -367,7 +367,8 @@ pub fn install(program: &Path, into: &Path) {
     }
 }
 
-fn copy(program: &Path, into: &Path) {
+/// The same with a file of its own.
+pub fn copy(program: &Path, into: &Path) {
     let status = Command::new("cp").arg(program).arg(into).status().unwrap();
     assert!(status.success(), "cp {program:?} {into:?}");
     std::fs::set_permissions(into, PermissionsExt::from_mode(0o755)).unwrap();

@@ -291,6 +291,7 @@ impl Trial {
         let is = differs(&model, &listed);
         assert!(is.is_empty(), "{}: listed\n{is}", self.is());
         let tar = self.place.folder("records", self.who).join("out.tar");
+        drop(fs::remove_file(&tar));
         self.changes(&["export", &state, tar.to_str().unwrap()]);
         let unpacked = expected::unpacked(before, &self.closed, &fs::read(tar).unwrap());
         let is = differs(&expected::without_attributes(after).dump(), &unpacked.dump());
