@@ -245,6 +245,32 @@ fn what_is_moved_to_what_is_kept_back_stays_where_it_was() {
     }
 }
 
+/// What takes the place of such a file may have been moved there itself, and so on.
+#[test]
+fn what_is_moved_to_the_place_of_what_stays_stays_too() {
+    for who in As::all() {
+        for kind in 0..Tree::new(*who).kinds().len() {
+            let tree = Tree::new(*who);
+            let upper = &tree.kinds()[kind];
+            tree.sh("echo a > a; echo bb > b; echo ccccc > c; mkdir e; echo ddddddd > e/e");
+            let line = "mv a .envrc; mv b a; mkdir b; mv c b/c; mv e/e c; rmdir e; echo 2 > file";
+            let output = tree.run(&tree.profile(upper, ""), line);
+            let why = errors(&output);
+            assert!(output.status.success(), "{who:?} {upper}: {why}");
+            let found = tree.sh("cat a b c e/e file");
+            assert_eq!(found, "a\nbb\nccccc\nddddddd\n2\n", "{who:?} {upper}: {why}");
+            if upper.contains("kept") {
+                let mut command = tree.place.stockade(*who);
+                command.args(["changes", "apply", "--yes", "--run-later"]);
+                let output = command.arg(tree.uppers().join("kept")).output().unwrap();
+                assert!(output.status.success(), "{}", said(&output));
+                let found = tree.sh("cat .envrc a b/c c; ls -d e 2> /dev/null || true");
+                assert_eq!(found, "a\nbb\nccccc\nddddddd\n", "{}", said(&output));
+            }
+        }
+    }
+}
+
 #[test]
 fn the_report_says_how_much_was_applied() {
     let tree = Tree::new(As::all()[0]);

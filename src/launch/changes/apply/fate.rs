@@ -8,6 +8,7 @@ use crate::launch::changes::{Change, Kind, State, What};
 use crate::sys::{self, Errno, Looked};
 use crate::text::bytes;
 use crate::text::gather::Gather;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::fs::File;
@@ -125,34 +126,86 @@ pub(super) fn part_moved(changes: &mut [Judged], record: &Upper) {
 }
 
 /// Keeps back what takes a file away that the target may have moved to what is kept back: one of the same
-/// size and time. Where the upper is thrown away, its content would be nowhere.
+/// size and time. Where the upper is thrown away, its content would be nowhere. The same goes for what was
+/// moved to the place of such a file in turn.
 pub(super) fn keep_moved(changes: &mut [Judged], layer: &File) {
-    let is_back =
-        |one: &&Judged| matches!(one.fate, Fate::KeptBack(_)) && one.change.what != What::Rights;
-    let back = changes.iter().filter(is_back).filter_map(|one| one.change.after.as_ref());
-    let files = back.filter(|after| after.kind == Kind::File);
-    let back: BTreeSet<_> = files.map(|after| (after.size, after.written)).gather();
+    let is_back = |one: &&Judged| matches!(one.fate, Fate::KeptBack(_));
+    let mut back: Vec<Like> = changes.iter().filter(is_back).filter_map(brought).collect();
     if back.is_empty() {
         return;
     }
-    let is_moved = |change: &Change| -> sys::Result<bool> {
-        let Some(before) = change.before.as_ref().filter(|_| change.what != What::Rights) else {
-            return Ok(false);
-        };
-        if before.kind != Kind::Directory {
-            return Ok(before.kind == Kind::File && back.contains(&(before.size, before.written)));
-        }
-        let (parent, last) = split(&change.path);
-        let parent = descend(layer.as_raw_fd(), parent)?;
-        let is_moved = |looked: &Looked| back.contains(&(looked.size, looked.written));
-        has_newer(parent.as_raw_fd(), last, &is_moved, Ok(()))
-    };
-    for one in changes.iter_mut().filter(|one| one.fate == Fate::Applied) {
-        // What is not seen is not taken away.
-        if is_moved(&one.change).unwrap_or(true) {
-            one.fate = Fate::KeptBack(MOVED_BACK);
+    let moved: BTreeSet<Like> = changes.iter().filter_map(brought).gather();
+    let mut by_file = BTreeMap::<Like, Vec<usize>>::new();
+    let mut next = vec![];
+    for (place, one) in changes.iter().enumerate().filter(|(_, one)| one.fate == Fate::Applied) {
+        match taken(&one.change, layer, &moved) {
+            Ok(files) => {
+                files.into_iter().for_each(|file| by_file.entry(file).or_default().push(place));
+            }
+            // What is not seen is not taken away.
+            Err(_) => next.push(place),
         }
     }
+    loop {
+        while let Some(place) = next.pop() {
+            if changes[place].fate != Fate::Applied {
+                continue;
+            }
+            let top = changes[place].change.path.clone();
+            let (mut why, mut at) = (MOVED_BACK, place);
+            // What lies in it follows in the order of a walk.
+            while let Some(one) = changes.get_mut(at).filter(|one| is_at(&one.change.path, &top)) {
+                if one.fate == Fate::Applied {
+                    one.fate = Fate::KeptBack(why);
+                    back.extend(brought(one));
+                }
+                (why, at) = (BELOW, at + 1);
+            }
+        }
+        let Some(file) = back.pop() else { return };
+        next.extend(by_file.remove(&file).unwrap_or_default());
+    }
+}
+
+/// What a file keeps when it is moved: its size and time.
+type Like = (u64, (i64, u32));
+
+/// The file that a change brings.
+fn brought(one: &Judged) -> Option<Like> {
+    let after = one.change.after.as_ref().filter(|_| one.change.what != What::Rights)?;
+    (after.kind == Kind::File).then_some((after.size, after.written))
+}
+
+/// Which of these files a change takes away.
+fn taken(change: &Change, layer: &File, moved: &BTreeSet<Like>) -> sys::Result<BTreeSet<Like>> {
+    let mut found = BTreeSet::new();
+    let Some(before) = change.before.as_ref().filter(|_| change.what != What::Rights) else {
+        return Ok(found);
+    };
+    match before.kind {
+        Kind::File => found.extend(moved.get(&(before.size, before.written))),
+        Kind::Directory => {
+            let (parent, last) = split(&change.path);
+            let parent = descend(layer.as_raw_fd(), parent)?;
+            let seen = RefCell::new(found);
+            let note = |looked: &Looked| {
+                seen.borrow_mut().extend(moved.get(&(looked.size, looked.written)));
+                false
+            };
+            // Of a mount in it nothing is known.
+            if has_newer(parent.as_raw_fd(), last, &note, Ok(()))? {
+                return Err(Errno(libc::EXDEV));
+            }
+            found = seen.into_inner();
+        }
+        Kind::Link | Kind::Fifo | Kind::Socket | Kind::Character | Kind::Block => {}
+    }
+    Ok(found)
+}
+
+/// Whether a path is this one, or lies below it.
+fn is_at(path: &[u8], top: &[u8]) -> bool {
+    path.strip_prefix(top).is_some_and(|tail| tail.is_empty() || tail.starts_with(b"/"))
 }
 
 fn kept_back(record: &Upper, change: &Change) -> Option<&'static str> {
