@@ -264,8 +264,8 @@ fn changed(
         say(&format!("what was written to {some} is in the host's own files, and not listed"));
     }
     if let Some(some) = anew {
-        let or = if how == ChangesAs::ApplyOnSuccess { ", and not applied" } else { "" };
-        say(&format!("what was made directly in {some} is not listed{or}"));
+        let or = if how == ChangesAs::ApplyOnSuccess { " or applied" } else { "" };
+        say(&format!("what is made directly in {some} is never listed{or}"));
     }
     all
 }

@@ -270,7 +270,9 @@ impl<'a> Rows<'a> {
     fn finish(&mut self) {
         let covered = std::mem::take(&mut self.covered);
         if !covered.is_empty() {
-            self.add("Kept back, as entries of [mounts] cover them:");
+            // What is thrown away is kept for nobody.
+            let what = if self.of_a_run { "Apart" } else { "Kept back" };
+            self.add(&format!("{what}, as entries of [mounts] cover them:"));
             covered.iter().for_each(|line| self.add(&format!("  {line}")));
             if self.covered_more > 0 {
                 self.add(&format!("  and {} more", self.covered_more));

@@ -406,7 +406,7 @@ impl<'a> Walker<'a> {
     /// Why the mode, the owner and the ids of the target do not let it, if they do not.
     pub(crate) fn refuses(&self, thing: &ResolvedFile, need: Need) -> Option<Reason> {
         let words = |why: &str| {
-            let owner = |id: Option<u32>| id.map_or("nobody here".to_owned(), |id| id.to_string());
+            let owner = |id: Option<u32>| id.map_or("unmapped".to_owned(), |id| id.to_string());
             let what = match (&thing.host, need) {
                 (Some(host), _) => format!("the host's {host}"),
                 (None, _) => thing.path.clone(),
