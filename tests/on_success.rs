@@ -388,6 +388,10 @@ fn a_run_that_is_killed_while_it_applies_is_ended_by_the_next() {
         tree.with_words(&mut command, &profile, WORK);
         let output = command.output().unwrap();
         let said = format!("{when}: {}", said(&output));
+        if when == 4 {
+            give_up(tree);
+            continue;
+        }
         if output.status.code().is_some() {
             break;
         }
@@ -823,6 +827,21 @@ fn what_the_host_writes_while_it_is_applied_is_not_lost() {
         assert_eq!(tree.sh("ls -A; cat gone"), ".git\nfile\ngone\nsub\ngone\n", "{why}");
         assert_eq!(tree.sh("ls sub").contains("host"), meanwhile.contains("sub"), "{why}");
     }
+}
+
+/// Where the tree is gone, each run says so, and how to end that.
+fn give_up(tree: Tree) {
+    std::fs::rename(&tree.top, tree.place.path.join("gone")).unwrap();
+    let top = tree.place.folder("other", tree.who);
+    let other = Tree { place: tree.place, who: tree.who, top };
+    let profile = other.profile(&other.kinds()[0], "");
+    let why = errors(&other.run(&profile, "true"));
+    assert!(why.contains("cannot be opened: no such file"), "{why}");
+    let (_, line) = why.split_once("to give that up: ").unwrap();
+    assert_eq!(other.journals().len(), 1, "{why}");
+    other.sh(line.lines().next().unwrap());
+    assert_eq!(other.journals(), [""; 0]);
+    assert!(!errors(&other.run(&profile, "true")).contains("give that up"));
 }
 
 /// What was applied and worked on before the next run ends the apply stays.

@@ -16,6 +16,7 @@ use crate::launch::changes::apply::{Ended, Failed, Half, Planned};
 use crate::launch::changes::{Kept, Refused, discard, is_same};
 use crate::launch::states;
 use crate::text::problem::{Problem, escape};
+use crate::text::shell::shell_word;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -193,7 +194,12 @@ pub(in crate::commands) fn end_left() {
                 }
                 discard(&kept, &path).unwrap_or_default();
             }
-            Err(why) => warn(&format!("stockade: {}\n", why.message)),
+            Err(why) => warn(&format!(
+                "stockade: {}; the next run tries again to end what was applied there by half; to give \
+                 that up: rm -r {}\n",
+                why.message,
+                shell_word(&path)
+            )),
         }
     }
 }
