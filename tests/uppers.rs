@@ -570,6 +570,19 @@ fn what_an_earlier_run_left_undoes_no_entry() {
         assert_eq!(with("", "mkdir made; echo x > made/key; cat made/key"), "x", "{who:?}");
         let skip = "\"/m/made/key\" = { hide = true, missing = \"skip\" }";
         assert_eq!(with(skip, "cat made/key || echo none"), "none", "{who:?}");
+        let renamed = "mv made to || echo kept; cat */key || true";
+        assert_eq!(with(skip, renamed), "kept", "{who:?}");
+        assert_eq!(with(skip, "cat */key || echo none"), "none", "{who:?}");
+        // Where nothing is covered, nothing is held.
+        let beside = "\"/m/made/none\" = { hide = true, missing = \"skip\" }";
+        assert_eq!(with(beside, "mv made to && mv to made && cat made/key"), "x", "{who:?}");
+        assert_eq!(with("", "mkdir made/a; echo y > made/a/key; cat made/a/key"), "y", "{who:?}");
+        let both = format!("{skip}\n\"/m/made/a/key\" = {{ hide = true, missing = \"skip\" }}");
+        let renamed = "mv made/a made/b || echo kept; cat */key */*/key || true";
+        assert_eq!(with(&both, renamed), "kept", "{who:?}");
+        // And what is held is the target's.
+        let told = changes(&trees, &format!("{kept}{both}\n"), "--changes", "echo b > /m/made/b");
+        assert!(told.starts_with("A  /m/made/b\n"), "{who:?} {told}");
         let own = "rm -r sub; mkdir sub; echo own > sub/inner; mv sub to; mv to sub; cat sub/inner";
         assert_eq!(with("", own), "own", "{who:?}");
         let away = "mv sub away || echo kept; cat sub/inner";

@@ -331,7 +331,9 @@ fn apply_step(tree: &mut Tree<Entry>, sources: &mut Sources, op: &TreeOp, at: Sp
             let how = (*attrs, Some(because.as_str()), false);
             layered(tree, sources, (path, layers, *mask), upper, how, at);
         }
-        TreeOp::Pin { path } | TreeOp::HoldLink { path, .. } => {
+        // Nothing may be there, and if it is, it stays what it is.
+        TreeOp::Pin { only_with: Some(_), .. } => {}
+        TreeOp::Pin { path, only_with: None } | TreeOp::HoldLink { path, .. } => {
             let attrs = mount_attrs(tree, path.text());
             tree.insert(path.text().to_owned(), same(attrs, true, at));
         }

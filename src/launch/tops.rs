@@ -204,6 +204,10 @@ fn top(
     // What is hidden has a name in the mask, and is mounted nowhere.
     let covers = plan.steps.iter().filter_map(|step| {
         let op = step.tree()?;
+        // The target sees what is in a directory that is pinned.
+        if op.facets().pinned {
+            return None;
+        }
         let hidden = op.facets().hidden.filter(|(slot, _)| Some(*slot) == mask);
         match hidden {
             Some((_, tail)) => Some(join(path.text(), tail.text())),

@@ -150,10 +150,11 @@ pub(super) fn apply(op: &TreeOp, index: usize, prepared: &mut Prepared) -> Resul
                 _ => attach(prepared, mount, path, *ground, *rights),
             }
         }
-        TreeOp::Pin { path } => {
+        TreeOp::Pin { path, only_with: None } => {
             let place = sys::open_below(root, path.relative(), libc::O_PATH)?;
             bind_onto_itself(prepared, place, Attrs(0))
         }
+        TreeOp::Pin { path, only_with: Some(name) } => pin_with(prepared, path, name),
         TreeOp::HoldLink { path, text } => hold_link(prepared, path, text),
         TreeOp::ReadOnly { path, ground: Ground::Own, if_present } => {
             let open = || sys::open_tree(root, path.relative(), true);
@@ -354,6 +355,28 @@ fn bind_onto_itself(prepared: &mut Prepared, place: RawFd, attrs: Attrs) -> Resu
     sys::move_mount(mount, place, c"")?;
     prepared.done_with(mount)?;
     prepared.done_with(place)
+}
+
+/// Pins a directory if a name below it is there. Where a link is on the way, the cover of that name is
+/// refused.
+fn pin_with(prepared: &mut Prepared, path: &Name, name: &Name) -> Result {
+    let root = prepared.root;
+    let flags = libc::O_PATH | libc::O_NOFOLLOW;
+    let open = || sys::open_below(root, name.relative(), flags);
+    let found = match present(true, open) {
+        Err(Errno(libc::ELOOP)) => present(true, open),
+        found => found,
+    };
+    match found {
+        Ok(None) | Err(Errno(libc::ELOOP)) => return Ok(()),
+        found => found?.map_or(Ok(()), |found| prepared.done_with(found))?,
+    }
+    let place = sys::open_below(root, path.relative(), libc::O_PATH)?;
+    // One for each of many names in it would be as many mounts on top of one another.
+    if sys::look(place, c"")?.mount != sys::look(place, c"..")?.mount {
+        return prepared.done_with(place);
+    }
+    bind_onto_itself(prepared, place, Attrs(0))
 }
 
 /// The longest text of a link that is held (symlink(2) takes no longer one than a path).

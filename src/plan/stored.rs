@@ -439,7 +439,7 @@ stored! {
         Merge { path, mask, layers, lowest, upper, attrs, ground, rights },
         CopyLayers { path, mask, layers, lowest, upper, room, as_caller, attrs, ground, rights, because },
         Serve { path, mask, layers, lowest, upper, top, root, files, owner, attrs, ground, rights },
-        Pin { path },
+        Pin { path, only_with },
         HoldLink { path, text },
         ReadOnly { path, ground, if_present },
         Hide { path, cover, if_present },

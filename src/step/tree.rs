@@ -264,7 +264,11 @@ pub enum TreeOp {
     },
     /// A directory bound onto itself, so that it cannot be renamed away from above what lies below
     /// it.
-    Pin { path: Name },
+    Pin {
+        path: Name,
+        /// What is to be there below it, if it is not pinned in any case.
+        only_with: Option<Name>,
+    },
     /// A symbolic link bound onto itself, so that it can be neither removed nor replaced.
     HoldLink {
         path: Name,
@@ -406,6 +410,8 @@ pub(crate) struct Facets<'a> {
     pub memory: Option<Slot>,
     /// What is there already, and is covered or held in its place.
     pub held: Option<&'a Name>,
+    /// Whether that is a directory that only stays in its place.
+    pub pinned: bool,
     /// The directory that keeps it, and the entries that are mounted there.
     pub kept: Option<(&'a Name, &'a [Name])>,
     /// Where it puts the mount of a directory that does, and where that is.
@@ -587,8 +593,8 @@ impl TreeOp {
                 Facets { opens_held: Some((*slot, *held)), ..none }
             }
             TreeOp::CopyUp { path, all, .. } => Facets { copied: Some((path, *all)), ..none },
-            TreeOp::Pin { path }
-            | TreeOp::HoldLink { path, .. }
+            TreeOp::Pin { path, .. } => Facets { held: Some(path), pinned: true, ..none },
+            TreeOp::HoldLink { path, .. }
             | TreeOp::ReadOnly { path, .. }
             | TreeOp::Hide { path, .. } => Facets { held: Some(path), ..none },
             TreeOp::HoldUpper { directory, kept: true, mounts, .. } => {
@@ -666,7 +672,7 @@ impl TreeOp {
             | TreeOp::Merge { path, .. }
             | TreeOp::CopyLayers { path, .. }
             | TreeOp::Serve { path, .. }
-            | TreeOp::Pin { path }
+            | TreeOp::Pin { path, .. }
             | TreeOp::HoldLink { path, .. }
             | TreeOp::ReadOnly { path, .. }
             | TreeOp::Hide { path, .. }
@@ -781,7 +787,10 @@ impl fmt::Display for TreeOp {
                 write!(f, "let fuse-overlayfs show {count} layer{plural} on {path} ({attrs})")?;
                 show_rights(*rights, f)
             }
-            TreeOp::Pin { path } => write!(f, "pin {path}"),
+            TreeOp::Pin { path, only_with: None } => write!(f, "pin {path}"),
+            TreeOp::Pin { path, only_with: Some(name) } => {
+                write!(f, "pin {path}, if {name} is there")
+            }
             TreeOp::HoldLink { path, text } => write!(f, "hold the link {path} → {text}"),
             TreeOp::ReadOnly { path, .. } => write!(f, "make {path} read-only"),
             TreeOp::Hide { path, cover: Cover::Directory, .. } => {

@@ -37,7 +37,7 @@ fn act(op: &Op) -> Act<'_> {
         TreeOp::ReadOnly { path, .. }
         | TreeOp::Hide { path, .. }
         | TreeOp::CoverFile { path, .. } => Act::Masks(path.text()),
-        TreeOp::Pin { path } | TreeOp::HoldLink { path, .. } => Act::Pins(path.text()),
+        TreeOp::Pin { path, .. } | TreeOp::HoldLink { path, .. } => Act::Pins(path.text()),
         TreeOp::Seal { path, .. } => Act::Seals(path.text()),
         TreeOp::SealRoot => Act::Seals("/"),
         TreeOp::OpenTree { .. }

@@ -295,6 +295,8 @@ impl World<'_> {
             );
             return self.draft.problem(Problem::new("mounts::hide", at, message).help(help));
         }
+        // A directory that an earlier run has made can be renamed, and the next run would cover nothing.
+        self.pin_if_there(path, &over, at);
         self.kept.push(Kept { path: path.to_owned(), at, over, over_at });
         let (path, cover) = (Name::new(path), Cover::Directory);
         self.step(TreeOp::Hide { path, cover, if_present: true }, at);

@@ -310,15 +310,29 @@ impl World<'_> {
 
     /// Pins a directory below a writable entry, and every one between the two.
     pub(super) fn pin(&mut self, place: &str, over: &str, at: Span) {
-        let mut between: Vec<&str> =
-            ancestors(place).take_while(|directory| *directory != over).collect();
-        between.reverse();
-        for pin in between {
-            if !self.tree.contains_key(pin) && !self.pinned.contains_key(pin) {
-                self.pinned.insert(pin.to_owned(), at);
-                self.draft.step(Stage::World, TreeOp::Pin { path: Name::new(pin) }, at);
-            }
+        for pin in self.not_pinned(place, over) {
+            self.pinned.insert(pin.to_owned(), at);
+            let (path, only_with) = (Name::new(pin), None);
+            self.draft.step(Stage::World, TreeOp::Pin { path, only_with }, at);
         }
+    }
+
+    /// The same of each directory above a path, if that is there.
+    pub(super) fn pin_if_there(&mut self, path: &str, over: &str, at: Span) {
+        for pin in self.not_pinned(parent(path), over) {
+            let (pin, only_with) = (Name::new(pin), Some(Name::new(path)));
+            self.draft.step(Stage::World, TreeOp::Pin { path: pin, only_with }, at);
+        }
+    }
+
+    /// The directories between the two that nothing holds so far, the topmost first.
+    fn not_pinned<'p>(&self, place: &'p str, over: &str) -> Vec<&'p str> {
+        let between = ancestors(place).take_while(|directory| *directory != over);
+        let is_loose =
+            |pin: &&str| !self.tree.contains_key(*pin) && !self.pinned.contains_key(*pin);
+        let mut loose: Vec<&str> = between.filter(is_loose).collect();
+        loose.reverse();
+        loose
     }
 
     /// Says, once for each line, that what is pinned is a mount of its own: rename(2) and link(2)
