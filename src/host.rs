@@ -34,7 +34,7 @@ use mounted::Mounted;
 use parts::Brought;
 use privileged::Look;
 use programs::Program;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use streams::{Anew, Owner, Stream};
 use trail::{Link, Trail};
 
@@ -77,6 +77,8 @@ pub struct Host {
     pub merged: Option<Mounted>,
     /// Whether the kernel has no overlayfs and can load none; read where layers are merged.
     pub no_overlayfs: bool,
+    /// The layers on mounts that run no program (`noexec`, mount(8)), by the host's path.
+    pub noexec: BTreeSet<String>,
     /// The layers that overlayfs may not take.
     pub doubtful: Vec<Doubt>,
     /// Those of them that it was tried with, and does not, by the host's path.

@@ -1,6 +1,6 @@
 //! `layers`: directories of the host, merged, and what the target writes on top of them.
 
-use crate::overlay_root::with_mounts;
+use crate::overlay_root::{asked_with_mounts, with_mounts};
 use crate::support::{As, Place, errors, is_root, kernel, said, skip, system, text, unwrapped};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -300,6 +300,17 @@ fn a_layer_mounted_without_programs_brings_none() {
             });
             let output = with_mounts(&place, *who, &mount, &profile, "/m/true");
             assert_eq!(output.status.code(), Some(runs), "{who:?}: {mounted:?}: {}", said(&output));
+            // Which is known before.
+            let path = place.file("asked.toml", &profile).display().to_string();
+            let ask = |words: &[&str]| said(&asked_with_mounts(&place, *who, &mount, words));
+            let why = ask(&["why", &path, "exec:/m/true"]);
+            let check = unwrapped(&ask(&["check", &path, "/m/true"]));
+            let is_known = |yes: bool| yes == mounted.is_some();
+            assert!(is_known(why.contains("denied: exec /m/true")), "{who:?} {mounted:?}: {why}");
+            assert!(is_known(why.contains("it is mounted noexec")), "{who:?} {mounted:?}: {why}");
+            let note = "no program in /m can be run: the layer";
+            assert!(is_known(check.contains(note)), "{who:?} {mounted:?}: {check}");
+            assert!(is_known(check.contains("W0501")), "{who:?} {mounted:?}: {check}");
         }
     }
 }

@@ -313,12 +313,17 @@ fn a_writable_grant_is_at_its_own_place_of_the_merged_tree() {
 
 /// The launcher, started by `who` where further file systems are mounted.
 pub fn with_mounts(place: &Place, who: As, mounts: &str, profile: &str, line: &str) -> Output {
-    let path = place.file("profile.toml", profile);
+    let path = place.file("profile.toml", profile).display().to_string();
+    asked_with_mounts(place, who, mounts, &["run", &path, "/bin/sh", "-c", line])
+}
+
+/// The same of another command.
+pub fn asked_with_mounts(place: &Place, who: As, mounts: &str, words: &[&str]) -> Output {
     let inner = place.stockade(who);
-    let words = [inner.get_program()].into_iter().chain(inner.get_args());
+    let program = [inner.get_program()].into_iter().chain(inner.get_args());
     let mut command = place.outside(As::Root, "/usr/bin/unshare");
-    command.args(["-m", "/bin/sh", "-ec", &format!("{mounts}\nexec \"$@\""), "sh"]).args(words);
-    command.arg("run").arg(path).args(["/bin/sh", "-c", line]).output().unwrap()
+    command.args(["-m", "/bin/sh", "-ec", &format!("{mounts}\nexec \"$@\""), "sh"]).args(program);
+    command.args(words).output().unwrap()
 }
 
 /// A mount whose server is gone is left out, with a word, and stops nothing.

@@ -415,13 +415,7 @@ fn explicit_entries_stand_before_implied_ones() {
         "[env]\nPATH = \"/opt/tools/bin\"\n[mounts]\n\"/opt/tools\" = {{ bind = \"{place_of}\", \
          exec = false }}"
     );
-    refused(
-        &place,
-        As::User,
-        &only(&["asks"], &more),
-        &["asks"],
-        "lies on a mount with exec = false",
-    );
+    refused(&place, As::User, &only(&["asks"], &more), &["asks"], "lies on a mount with noexec");
     // What is hidden stays hidden.
     refused(
         &place,

@@ -54,7 +54,7 @@ pub enum Lack {
     /// The mode, or the mount, forbids to execute it.
     NotExecutable {
         path: String,
-        /// Whether the entry that shows it says `exec = false`.
+        /// Whether the entry that shows it says `exec = false`, or one of its layers is mounted so.
         mount: bool,
     },
     /// It is neither ELF nor a script.

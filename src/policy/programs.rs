@@ -224,12 +224,13 @@ fn problem_of(word: &str, lack: &Lack) -> (&'static str, String, Option<String>)
         }
         Lack::NotExecutable { path, mount: true } => {
             let entry = format!(
-                "leave `exec = false` out, or give it an entry of its own: {}",
+                "leave `exec = false` out, or the layer whose own mount has noexec; or give it an \
+                 entry of its own: {}",
                 granted(path)
             );
             (
                 "programs::not-executable",
-                cannot(format!("{path} lies on a mount with exec = false")),
+                cannot(format!("{path} lies on a mount with noexec")),
                 help(entry),
             )
         }

@@ -12,11 +12,17 @@ use crate::language::value::{ancestors, below};
 use crate::policy::mounts::kinds::{Driver, Makes};
 use crate::policy::mounts::tree::Tree;
 use crate::sys;
+use crate::text::bytes;
+use crate::text::gather::Gather;
+use nix::sys::statvfs::{FsFlags, statvfs};
 use std::fs::{metadata, read_to_string};
 
 impl Host {
-    /// Looks at the layers of each entry that overlayfs is to merge.
+    /// Looks at the layers of each entry, and at what overlayfs is to merge.
     pub(super) fn read_layering(&mut self, tree: &Tree) {
+        let layers = tree.iter().filter_map(|(path, node)| Some((path, node.mount.layers()?)));
+        let sources = layers.flat_map(|(path, layers)| layers.sources(path));
+        self.noexec = sources.filter(|source| is_noexec(source)).map(str::to_owned).gather();
         let Some(mounted) = &self.merged else { return };
         let (mut is_merged, mut is_served, mut found) = (false, false, vec![]);
         for (path, node) in tree {
@@ -46,6 +52,12 @@ impl Host {
         self.no_overlayfs = is_merged && lacks_overlayfs();
         self.server = is_served.then(|| server::look(self.caller.uid == 0));
     }
+}
+
+/// Whether its mount runs no program.
+fn is_noexec(directory: &str) -> bool {
+    let looked = statvfs(&*bytes::path(directory));
+    looked.is_ok_and(|looked| looked.flags().contains(FsFlags::ST_NOEXEC))
 }
 
 /// Why overlayfs may take this directory as no layer.

@@ -125,10 +125,31 @@ fn settle(mounts: &Mounts, mut all: Tree, mut out: Vec<Note>, host: &Host) -> (T
         out.push(note);
     }
     leave_out_within(&mut all, mounts, &out);
+    out.extend(without_programs(&mut all, host));
     out.extend(links::extend(&mut all, host));
     out.extend(sockets::hide(&mut all, host));
     out.extend(beside::keep(&mut all, host));
     (all, out)
+}
+
+/// What is shown of layers runs no program where the mount of one of them runs none; with a note for
+/// each. Of the host's tree at its own path nothing else is expected.
+fn without_programs(all: &mut Tree, host: &Host) -> Vec<Note> {
+    let mut notes = vec![];
+    for (path, node) in all.iter_mut() {
+        let Some(layers) = node.mount.layers_mut() else { continue };
+        let mut sources = layers.sources(path).into_iter();
+        let inert = sources.find(|source| host.noexec.contains(*source)).map(str::to_owned);
+        let Some(source) = inert.filter(|_| layers.words.exec) else { continue };
+        layers.words.exec = false;
+        if source != *path {
+            let text = format!(
+                "no program in {path} can be run: the layer {source} is on a mount with noexec"
+            );
+            notes.push(Note::new(node.at, text));
+        }
+    }
+    notes
 }
 
 /// The entries, each that is left out and replaces an inherited one with that one in its place;

@@ -68,6 +68,13 @@ impl Mount {
             _ => None,
         }
     }
+
+    pub(in crate::policy::mounts) fn layers_mut(&mut self) -> Option<&mut Layers> {
+        match self {
+            Mount::Layers(layers) => Some(layers),
+            _ => None,
+        }
+    }
 }
 
 impl Layers {
