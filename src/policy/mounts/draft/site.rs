@@ -1,6 +1,6 @@
 //! Where a mount can go: the place under it, what pins that, and the problem if there is none.
 
-use super::super::kinds::{Grant, Mount, Proc, Tmpfs, Upper};
+use super::super::kinds::{Grant, Makes, Mount, Proc, Tmpfs, Upper};
 use super::super::tree::{Base, above, all_bound_at, base, of_the_kernel, real};
 use super::super::{mixed, place, written};
 use super::World;
@@ -390,6 +390,14 @@ impl World<'_> {
         }
     }
 
+    /// The place of a path in the topmost of the layers around it, if that is no tree of the host's at
+    /// its own path.
+    fn topmost_at(&self, path: &str) -> Option<String> {
+        let (over, node) = above(self.tree, path)?;
+        let topmost = node.mount.layers()?.sources(over).pop().filter(|source| *source != over)?;
+        Some(join(topmost, below(path, over)?))
+    }
+
     pub(super) fn cannot_make(
         &mut self,
         path: &str,
@@ -399,7 +407,11 @@ impl World<'_> {
         at: Span,
     ) {
         let over = above(self.tree, path).map_or("/", |(over, _)| over);
+        let in_layer = self.topmost_at(path);
         let why = match base {
+            Base::Host { .. } if in_layer.is_some() => {
+                format!("{over} is merged from layers, and nothing but mount points is made there")
+            }
             Base::Host { .. } => {
                 format!("{over} is a tree of the host, and stockade makes nothing there")
             }
@@ -407,7 +419,14 @@ impl World<'_> {
             Base::Nothing { what } => format!("{over} is {what}"),
             Base::Own { .. } => "it cannot be".into(),
         };
-        let help = self.through_link(path).unwrap_or_else(|| help.into());
+        let makes = self.current.map(|mount| mount.kind().makes(path));
+        let help = match (&in_layer, makes) {
+            (Some(place), Some(Makes::Link(text))) => {
+                let (text, place) = (shell_word(text), shell_word(place));
+                format!("make it in a layer: ln -s {text} {place}")
+            }
+            _ => self.through_link(path).unwrap_or_else(|| help.into()),
+        };
         // A link of the host's is one of its system, as a directory is.
         let root = mixed::foreign(self.tree, self.host);
         let root = root.filter(|_| self.current.is_some_and(|mount| mount.grant(path).is_some()));
