@@ -596,3 +596,34 @@ fn what_is_the_callers_can_be_changed_below_directories_of_others() {
         }
     }
 }
+
+/// `copy-up` of what is no directory is reported, also directly in a directory that is made anew, and no
+/// other note claims that names there can be changed.
+#[test]
+fn copy_up_that_opens_nothing_is_reported() {
+    for who in As::all() {
+        let place = Place::new();
+        let up = "\"/nosuch\", \"/etc/nosuch\", \"/etc/hostname\", \"/etc\"";
+        let path = place.file(
+            "copied.toml",
+            &format!(
+                "format = 1\n[process]\ncommand = [\"true\"]\n[mounts]\n\
+                 \"/\" = {{ layers = [\"/\"], upper = \"discard\", copy-up = [{up}] }}\n"
+            ),
+        );
+        let said =
+            unwrapped(&said(&place.stockade(*who).arg("check").arg(&path).output().unwrap()));
+        for (directory, why) in [
+            ("/nosuch", "no layer has it"),
+            ("/etc/nosuch", "no layer has it"),
+            ("/etc/hostname", "it is a file, and no directory"),
+        ] {
+            let note = format!("copy-up of {directory} is without effect: {why}");
+            assert_eq!(said.matches(&note).count(), 1, "{who:?} {directory}: {said}");
+        }
+        assert!(!said.contains("copy-up of /etc is"), "{who:?}: {said}");
+        let claim = "and in directories of ";
+        assert_eq!(said.contains(claim), *who == As::User, "{who:?}: {said}");
+        assert!(!said.contains(claim) || said.contains("and in directories of /etc:"), "{said}");
+    }
+}

@@ -400,14 +400,6 @@ impl World<'_> {
                 (None, Some(tail)) => tail,
                 (None, None) => continue,
             };
-            let is_absent = |source: &&str| {
-                matches!(self.host.at(&join(source, tail)), Fact::Absent(libc::ENOENT))
-            };
-            // Of a tree in parts the nearest one has it.
-            if self.tree.over(directory).0 == path && layers.sources(path).iter().all(is_absent) {
-                let text = format!("copy-up of {directory} is without effect");
-                self.draft.notes.push(Note::new(at, text).because("no layer has it"));
-            }
             let op = TreeOp::CopyUp {
                 path: Name::new(&join(path, tail)),
                 tail: Name::new(tail),
@@ -419,6 +411,49 @@ impl World<'_> {
             };
             self.step(op, at);
         }
+    }
+
+    /// Those of `copy-up` that open something; of the others it says why not.
+    pub(super) fn opened_up<'l>(
+        &mut self,
+        path: &str,
+        layers: &'l Layers,
+        at: Span,
+    ) -> Vec<&'l str> {
+        let mut opened = vec![];
+        for directory in &layers.copy_up {
+            let directory: &str = directory;
+            match self.why_unopened(path, layers, directory) {
+                Some(why) => {
+                    let text = format!("copy-up of {directory} is without effect");
+                    self.draft.notes.push(Note::new(at, text).because(&why));
+                }
+                None => opened.push(directory),
+            }
+        }
+        opened
+    }
+
+    /// Why a path of `copy-up` opens nothing, as far as the layers say. What the caller may not look
+    /// at may be a directory.
+    fn why_unopened(&self, path: &str, layers: &Layers, directory: &str) -> Option<String> {
+        let tail = below(directory, path)?;
+        let (over, node) = self.tree.over(directory);
+        // Another entry has it.
+        if over != path && node.whole.as_deref() != Some(path) {
+            return None;
+        }
+        // The topmost layer that has it decides what it is.
+        for source in layers.sources(path).into_iter().rev() {
+            return match self.host.at(&join(source, tail)) {
+                Fact::Absent(libc::ENOENT | libc::ENOTDIR) => continue,
+                Fact::Present(file) if file.kind != FileKind::Directory => {
+                    Some(format!("it is {}, and no directory", file.kind.word()))
+                }
+                Fact::Present(_) | Fact::Absent(_) => None,
+            };
+        }
+        Some("no layer has it".into())
     }
 
     fn first_upper(

@@ -50,9 +50,16 @@ impl World<'_> {
     pub(in crate::policy::mounts::draft) fn note_parts(&mut self) {
         for (path, node) in self.tree {
             let Mount::Layers(layers) = &node.mount else { continue };
+            // A copy is the target's own, and what is not merged is reported.
+            let has_upper = layers.upper.is_some() && !self.is_apart(path, layers);
+            let is_merged = has_upper && !self.unmerged.contains(path);
+            let copied = match node.whole.is_none() || node.whole.as_ref() == Some(path) {
+                true if is_merged => self.opened_up(path, layers, node.at),
+                true | false => vec![],
+            };
             let Some(parts) = in_parts(path, layers, &self.host.brought) else {
                 if node.whole.is_none() {
-                    self.note_owner(path, layers, node.at);
+                    self.note_owner(path, layers, &copied, node.at);
                 }
                 continue;
             };
@@ -81,7 +88,7 @@ impl World<'_> {
                 let why = "the caller cannot look there";
                 self.draft.note_less(node.at, format!("{some} left out"), why);
             }
-            self.note_owners(path, layers, node.at);
+            self.note_owners(path, layers, &copied, node.at);
         }
     }
 
@@ -91,17 +98,16 @@ impl World<'_> {
     }
 
     /// The same as [`World::note_owners`] of one overlay, whose top says whose it is.
-    fn note_owner(&mut self, path: &str, layers: &Layers, at: Span) {
+    fn note_owner(&mut self, path: &str, layers: &Layers, copied: &[&str], at: Span) {
         let top = layers.sources(path).last().and_then(|top| self.host.present(top));
         if !self.has_owners(path, layers) || top.is_none_or(|file| file.uid == self.host.caller.uid)
         {
             return;
         }
-        let copied: Vec<&str> = layers.copy_up.iter().map(|up| &*up.0).collect();
-        let more = some_of(&copied).map_or_else(
+        let more = some_of(copied).map_or_else(
             || {
                 let mut up = layers.at(path);
-                up.copy_up.push(AbsolutePath(path.to_owned()));
+                up.copy_up = vec![AbsolutePath(path.to_owned())];
                 let line = written::line(path, &Mount::Layers(up));
                 format!("; in directories below it, too, with {line}")
             },
@@ -113,7 +119,7 @@ impl World<'_> {
     }
 
     /// A user's overlay copies nothing of another owner's for a change (EOVERFLOW).
-    fn note_owners(&mut self, path: &str, layers: &Layers, at: Span) {
+    fn note_owners(&mut self, path: &str, layers: &Layers, copied: &[&str], at: Span) {
         if !self.has_owners(path, layers) {
             return;
         }
@@ -133,8 +139,7 @@ impl World<'_> {
             found.into_iter().chain(made.filter(|made| below(made, path).is_some())).collect();
         found.sort_unstable();
         if let Some(some) = some_of(&found) {
-            let copied: Vec<&str> = layers.copy_up.iter().map(|up| &*up.0).collect();
-            let copied = some_of(&copied);
+            let copied = some_of(copied);
             let copied =
                 copied.map_or(String::new(), |some| format!(", and in directories of {some}"));
             let text = format!(
