@@ -90,6 +90,11 @@ fn refused(act: &str, directory: &str, why: &Refused) -> Box<Problem> {
             let why = format!("its layer `{path}` cannot be opened: {}", errno_words(*errno));
             cannot("changes::layer", &why)
         }
+        Refused::Another(path) => {
+            let why =
+                format!("another directory than the one it was begun over is at `{path}` now");
+            cannot("changes::layer", &why)
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::line::{line, quoted};
 use super::{Result, ask, refused, stopped, take, wrong};
 use crate::commands::{print_line, warn};
 use crate::launch::changes::apply::{Ended, Failed, Fate, Half, Judged, Planned, WorkedOn};
-use crate::launch::changes::{Change, Kept, Kind, State, Trouble};
+use crate::launch::changes::{Change, Kept, Kind, Refused, State, Trouble};
 use crate::text::bytes;
 use crate::text::paths::some_of;
 use crate::text::problem::{Problem, errno_words, escape};
@@ -45,8 +45,7 @@ pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
     if !record.is_of_the_host() {
         let why = format!("its layers are not the host's tree at {} alone", escape(&record.path));
         let problem = wrong("changes::apply", format!("cannot apply `{directory}`: {why}"));
-        let export = format!("stockade changes export {} changes.tar", shell_word(directory));
-        return Err(problem.help(format!("take the changes out of it: {export}")).into());
+        return Err(problem.help(export_instead(directory)).into());
     }
     let fail = |why: Failed| failed(ACT, directory, Some(directory), &why);
     if let Some(half) = Half::read(&kept).map_err(fail)?
@@ -55,7 +54,11 @@ pub(super) fn apply(named: Named, agreed: Agreed) -> Result {
         print_line("nothing was applied");
         return Ok(());
     }
-    let layer = kept.host_tree().map_err(|why| refused(ACT, directory, &why))?;
+    let layer = kept.host_tree().map_err(|why| {
+        let problem = *refused(ACT, directory, &why);
+        let is_another = matches!(why, Refused::Another(_));
+        problem.help_maybe(is_another.then(|| export_instead(directory)))
+    })?;
     let mut planned = Planned::read(&kept, &layer).map_err(fail)?;
     if !named.paths.is_empty() {
         let chosen = named.choose(ACT, &kept, &planned, false)?;
@@ -361,6 +364,12 @@ fn size(bytes: u64) -> String {
     format!("{:.1}G", bytes as f64 / f64::from(1 << 30))
 }
 
+/// The help where a kept upper cannot be applied.
+fn export_instead(directory: &str) -> String {
+    let directory = shell_word(directory);
+    format!("take the changes out of it: stockade changes export {directory} changes.tar")
+}
+
 /// Why it failed, and for what is left half done the way back: by the directory of a kept upper. What
 /// a run leaves of one that is thrown away the next run ends.
 pub(super) fn failed(act: &str, directory: &str, kept: Option<&str>, why: &Failed) -> Box<Problem> {
@@ -368,10 +377,7 @@ pub(super) fn failed(act: &str, directory: &str, kept: Option<&str>, why: &Faile
     let at = |Trouble { path, errno }: &Trouble| {
         format!("`{}`: {}", escape(&bytes::text(path)), errno_words(*errno))
     };
-    let export = kept.map(|kept| {
-        let kept = shell_word(kept);
-        format!("take the changes out of it: stockade changes export {kept} changes.tar")
-    });
+    let export = kept.map(export_instead);
     match why {
         Failed::WorkedOn(why, left) => {
             let mut problem = failed(act, directory, kept, why);

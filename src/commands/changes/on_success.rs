@@ -81,7 +81,7 @@ impl Written {
         let layer = self.kept.host_tree().map_err(refuse)?;
         // The tree that the target saw, and no other that has its name by now.
         if !is_same(&layer, seen).map_err(refuse)? || !self.kept.record.is_of_the_host() {
-            return Err(refuse(Refused::Layer(self.path().to_owned(), libc::ESTALE)));
+            return Err(refuse(Refused::Another(self.path().to_owned())));
         }
         let mut planned = Planned::read(&self.kept, &layer).map_err(fail)?;
         let later = Later::look(&self.kept, &planned);

@@ -44,6 +44,8 @@ pub(crate) enum Refused {
     Held(Option<i32>),
     /// A layer of it cannot be opened.
     Layer(String, i32),
+    /// Another directory than the tree that it was begun over is there.
+    Another(String),
 }
 
 impl From<Errno> for Refused {
@@ -190,7 +192,7 @@ impl Kept {
         };
         let number = self.record.number;
         if is_another || number != 0 && sys::look(opened.as_raw_fd(), c"")?.inode.1 != number {
-            return Err(Refused::Layer(path.clone(), libc::ESTALE));
+            return Err(Refused::Another(path.clone()));
         }
         Ok(opened)
     }
