@@ -28,7 +28,7 @@ pub(crate) struct Fill {
     pub path: bool,
     /// It is a pattern where the name of its table is one.
     pub pattern: bool,
-    /// Checks the value once its variables are put in.
+    /// Checks what its variables bring.
     pub refuse: Option<fn(&str, Span) -> Option<Problem>>,
     /// How to read the names of a table whose names hold variables.
     pub names: Option<&'static dyn Names>,

@@ -108,9 +108,18 @@ impl<'a, 'i> Filling<'a, 'i> {
             Some(names) => self.expand_name(text, at, names, fill.place)?,
             None => self.expand(text, at, fill)?,
         };
-        if let Some(problem) = fill.refuse.and_then(|refuse| refuse(&value, at)) {
-            self.problems.push(problem);
-            return None;
+        if let Some(refuse) = fill.refuse
+            && refuse(&value, at).is_some()
+        {
+            // It is about what the variables bring, and not about the text around them.
+            let (nothing, whole) = (|_: &str| String::new(), str::to_owned);
+            let variables = self.variables.of_paths();
+            let brought =
+                variables.expand_as(text, at, self.sources, self.problems, &nothing, &whole)?;
+            if let Some(problem) = refuse(&brought, at) {
+                self.problems.push(problem);
+                return None;
+            }
         }
         Some(DeValue::String(value.into()))
     }

@@ -175,6 +175,9 @@ fn values_bring_no_structure() {
         "cannot put this variable into a path: its value holds a line break",
     );
     refused("[mounts]\n'/${env:LINE}' = 'ro'\n", "cannot hold a line break");
+    // A break of the text's own is none of the variable's.
+    let own = Place::main("[mounts]\n'/x' = { bind = \"${CWD}/new\\nline\" }\n").load();
+    assert_eq!(source_of(&own, "/x"), "/work/site/new\nline");
     refused(
         "[mounts]\n'/${n}' = 'ro'\n[params]\nn = { type = 'string', default = \"a\\u0000b\" }\n",
         "cannot hold a NUL byte",
