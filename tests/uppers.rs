@@ -595,6 +595,29 @@ fn what_an_earlier_run_left_undoes_no_entry() {
     }
 }
 
+/// A cover in a kept upper is of the kind that is hidden.
+#[test]
+fn a_plan_names_the_kind_of_what_is_hidden_in_a_kept_upper() {
+    for who in As::all() {
+        let trees = Trees::new(*who);
+        let kept = trees.kept();
+        assert_eq!(trees.sh(&kept, "cd /m; echo x > sub/inner; cat sub/inner"), "x", "{who:?}");
+        for (hidden, kind) in [("/m/sub/inner", "file"), ("/m/sub", "directory")] {
+            let path = trees.place.file("hidden.toml", &format!("{kept}\"{hidden}\" = \"hide\"\n"));
+            let plan = |more: &[&str]| {
+                let mut stockade = trees.place.stockade(*who);
+                unwrapped(&said(
+                    &stockade.arg("plan").args(more).arg(&path).arg("true").output().unwrap(),
+                ))
+            };
+            let (tree, steps) = (plan(&[]), plan(&["--steps"]));
+            assert!(tree.contains(&format!("hidden: an empty {kind}")), "{who:?}: {tree}");
+            let step = format!("hide {hidden} behind an empty {kind}");
+            assert!(steps.contains(&step), "{who:?}: {steps}");
+        }
+    }
+}
+
 /// What an entry below is over, and an earlier target removed or replaced, is named with what keeps that.
 #[test]
 fn what_an_earlier_run_removed_below_an_entry_is_told_at_its_line() {

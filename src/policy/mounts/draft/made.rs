@@ -297,8 +297,20 @@ impl World<'_> {
         }
         // A directory that an earlier run has made can be renamed, and the next run would cover nothing.
         self.pin_if_there(path, &over, at);
+        let is_made = self
+            .written(path, &over)
+            .filter(|(_, written)| below(path, &over) == Some(&*written.at))
+            .is_some_and(|(_, written)| matches!(written.what, What::Directory(_)));
+        // The layer's kind, where the upper has no directory there.
+        let cover = match base(self.tree, self.host, path) {
+            Base::Host { source, .. } if !is_made => match self.host.present(&source) {
+                Some(file) if file.kind != FileKind::Directory => Cover::File,
+                _ => Cover::Directory,
+            },
+            _ => Cover::Directory,
+        };
         self.kept.push(Kept { path: path.to_owned(), at, over, over_at });
-        let (path, cover) = (Name::new(path), Cover::Directory);
+        let path = Name::new(path);
         self.step(TreeOp::Hide { path, cover, if_present: true }, at);
     }
 
